@@ -1,0 +1,1 @@
+"""What agents and their callers use to take part in a Tercio fleet."""

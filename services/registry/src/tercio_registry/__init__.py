@@ -1,0 +1,1 @@
+"""The registry: who is in the fleet, what they can do, and whether they are well."""

@@ -1,0 +1,1 @@
+"""The scheduler: which agent runs which task, and what becomes of it."""
