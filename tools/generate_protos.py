@@ -89,7 +89,9 @@ def differences(wanted: Path, present: Path) -> list[str]:
         want, have = contents(wanted / folder), contents(present / folder)
         lines += [f"missing    {folder / path}" for path in sorted(want.keys() - have.keys())]
         lines += [f"stale      {folder / path}" for path in sorted(have.keys() - want.keys())]
-        lines += [f"different  {folder / path}" for path in sorted(want.keys() & have.keys()) if want[path] != have[path]]
+        lines += [
+            f"different  {folder / path}" for path in sorted(want.keys() & have.keys()) if want[path] != have[path]
+        ]
     return lines
 
 

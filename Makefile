@@ -1,0 +1,62 @@
+# Every recipe is one line that calls a tool; `make` alone prints what there is.
+# Needs git, make and Python 3.11 or newer: uv is taken from PATH or installed into .tools, everything else into .venv.
+
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
+RUN := $(UV) run --no-sync
+READY := .venv/.ready
+# In CI a lock file that does not match is an error; elsewhere it is brought up to date.
+LOCKED := $(if $(CI),--locked)
+PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+
+export UV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-unit test-promises etcd format check proto bench clean
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Start
+demo: $(READY) ## a fleet on this machine solves a backlog of tickets
+	$(RUN) python examples/tickets/run.py
+
+dev: $(READY) ## every service in one process, until Ctrl-C
+	$(RUN) tercio dev
+
+##@ Test
+test: $(READY) etcd ## the whole suite
+	$(RUN) pytest
+
+test-unit: $(READY) ## pure code on fake time, in seconds
+	$(RUN) pytest tests/unit
+
+test-promises: $(READY) etcd ## the guarantees, each under its fault
+	$(RUN) pytest tests/promises
+
+etcd: ## find or build an etcd that is safe to use; prints its path
+	@python3 tools/etcd_binary.py
+
+##@ Check
+format: $(READY) ## fix what tools can fix: imports, layout, protos
+	$(RUN) python tools/check.py --fix
+
+check: $(READY) ## verify style, types, architecture and contracts
+	$(RUN) python tools/check.py
+
+##@ Generate
+proto: $(READY) ## Python code from the contracts
+	$(RUN) python tools/generate_protos.py
+
+##@ Measure
+bench: $(READY) ## throughput and latency on this machine
+	$(RUN) python -m benchmarks
+
+##@ Clean
+clean: ## remove everything that tools made
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(READY): uv.lock $(PROJECTS) | $(UV)
+	$(UV) sync --quiet $(LOCKED) && touch $@
+
+.tools/bin/uv:
+	python3 -m venv .tools && .tools/bin/pip install --quiet uv

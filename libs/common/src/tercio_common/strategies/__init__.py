@@ -1,0 +1,1 @@
+"""Named strategies, swappable while running and extendable by entry point."""

@@ -1,0 +1,1 @@
+"""What tests share. Checked like product code."""
