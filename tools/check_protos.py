@@ -18,8 +18,8 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +57,17 @@ def breaking(now: Path, before: Path) -> int:
     return failed
 
 
+def breaking_since_release(repository: Path, now: Path, rules: str, folder: Path) -> int:
+    """Compare the staged folder `now` with the newest release of the repository, using `folder` for temporary files."""
+    release = newest_release(_git(repository, "tag", "--list", "v*").decode().split())
+    if release is None:
+        print("buf breaking: there is no release (tag vX.Y.Z) to compare with yet, so nothing can be broken")
+        return 0
+    with zipfile.ZipFile(io.BytesIO(_git(repository, "archive", "--format=zip", release, "proto"))) as archive:
+        archive.extractall(folder / "released")
+    return breaking(now, stage(folder / "released/proto", rules, folder / "staged"))
+
+
 def _google_packages() -> list[Path]:
     found = (importlib.util.find_spec(f"google.{name}") for name in ("api", "rpc", "type"))
     return [Path(next(iter(spec.submodule_search_locations or ()))) for spec in found if spec]
@@ -68,18 +79,8 @@ def _buf(*arguments: str, cwd: Path) -> int:
     return subprocess.run([command, *arguments], cwd=cwd, check=False).returncode
 
 
-def _git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
-
-
-def _breaking_since_release(now: Path, before: Path, rules: str) -> int:
-    release = newest_release(_git("tag", "--list", "v*").decode().split())
-    if release is None:
-        print("buf breaking: there is no release (tag vX.Y.Z) to compare with yet, so nothing can be broken")
-        return 0
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", release, "proto"))) as archive:
-        archive.extractall(before / "released", filter="data")
-    return breaking(now, stage(before / "released/proto", rules, before / "staged"))
+def _git(repository: Path, *arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=repository, check=True, stdout=subprocess.PIPE).stdout
 
 
 def main() -> int:
@@ -94,7 +95,7 @@ def main() -> int:
         unformatted = _buf("format", "--diff", "--exit-code", "proto", cwd=now)
         if unformatted:
             print("The protos are not formatted. Run: make format")
-        broken = _breaking_since_release(now, Path(name) / "before", rules)
+        broken = breaking_since_release(ROOT, now, rules, Path(name) / "before")
     return 1 if unlinted or unformatted or broken else 0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tools.check_protos import ROOT, breaking, newest_release, stage
+from tools.check_protos import ROOT, breaking, breaking_since_release, newest_release, stage
 
 _RULES = (ROOT / "buf.yaml").read_text(encoding="utf-8")
 
@@ -63,3 +64,33 @@ def test_a_broken_contract_fails_the_check(
 def test_the_protos_of_this_repository_break_nothing_of_themselves(tmp_path: Path) -> None:
     now = stage(ROOT / "proto", _RULES, tmp_path / "now")
     assert breaking(now, stage(ROOT / "proto", _RULES, tmp_path / "before")) == 0
+
+
+def git(repository: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], cwd=repository, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with the proto committed, and no release yet."""
+    folder = tmp_path / "repository"
+    proto = folder / "proto/tercio/api/demo/v1/demo.proto"
+    proto.parent.mkdir(parents=True)
+    proto.write_text(_PROTO)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "proto")
+    git(folder, "commit", "--quiet", "--message", "first")
+    return folder
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("released", [False, True], ids=["before the first release", "after a release"])
+def test_only_a_release_binds(
+    repository: Path, tmp_path: Path, released: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if released:
+        git(repository, "tag", "v1.0.0")
+    now = staged(tmp_path / "now", _PROTO.replace("string kept = 2;", ""))
+    assert bool(breaking_since_release(repository, now, _RULES, tmp_path / "before")) is released
+    assert ("there is no release" in capfd.readouterr().out) is not released
