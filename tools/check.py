@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -75,7 +76,7 @@ def _resolved(command: tuple[str, ...]) -> list[str]:
     """Return the command with the programs of this environment, whatever PATH says."""
     program, *arguments = command
     if program == "uv":
-        return [os.environ.get("UV", "uv"), *arguments]
+        return [os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv"), *arguments]
     if program == "python":
         return [sys.executable, *arguments]
     return [str(Path(sys.executable).with_name(program)), *arguments]
