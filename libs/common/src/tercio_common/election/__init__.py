@@ -1,0 +1,1 @@
+"""Leadership: one port, its implementations, and the lease arithmetic."""

@@ -1,0 +1,1 @@
+"""The fenced journal: one port, its implementations, group commit, replay, snapshots and the feed."""

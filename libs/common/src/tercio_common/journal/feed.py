@@ -1,0 +1,165 @@
+"""The feed: committed changes of rows, in order, gapless, resumable from a sequence number.
+
+The leader keeps a ring of them, rebuilt by replay. An entry holds references to immutable rows, which each
+reader renders for itself; so a change that nobody watches costs no rendering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.table import Change
+
+_CHANGE_BYTES = 256
+"""Charged for each change beside the bytes of its record: a row's objects and its place in the ring."""
+_BATCH = 256
+
+
+class FeedEntry(NamedTuple):
+    """What one record changed."""
+
+    seq: int
+    now: int
+    wall: int
+    changes: tuple[Change, ...]
+
+
+class Feed:
+    """The ring and its readers."""
+
+    def __init__(self, *, ring_bytes: int, lag_bytes: int) -> None:
+        """Keep about `ring_bytes` of entries; cut readers that fall behind by more than `lag_bytes`."""
+        self._ring_bytes = ring_bytes
+        self._lag_bytes = lag_bytes
+        self._ring: deque[tuple[FeedEntry, int]] = deque()  # with the position at which the entry ends, in bytes
+        self._dropped = 0  # entries that left the ring
+        self._start = 0  # position at which the ring begins
+        self._end = 0
+        self._before = 0  # sequence number before the ring's first entry
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._closed: Refusal | None = None
+        self.committed = 0
+
+    def begin(self, seq: int) -> None:
+        """Start after record `seq`, the last of the snapshot; only later changes can be resumed."""
+        self._before = self.committed = seq
+
+    def publish(self, entry: FeedEntry, record_bytes: int) -> None:
+        """Add a committed entry; one without changes only moves the cursor."""
+        self.committed = entry.seq
+        if entry.changes:
+            self._end += record_bytes + _CHANGE_BYTES * len(entry.changes)
+            self._ring.append((entry, self._end))
+            while self._end - self._start > self._ring_bytes and len(self._ring) > 1:
+                dropped, self._start = self._ring.popleft()
+                self._before = dropped.seq
+                self._dropped += 1
+        self._wake()
+
+    def close(self, refusal: Refusal) -> None:
+        """End every subscription with `refusal`: the leadership ended."""
+        self._closed = refusal
+        self._wake()
+
+    def subscribe(self, after: int | None) -> Subscription:
+        """Read entries after that sequence number; None starts with the present.
+
+        Raises:
+            Refusal: CURSOR_COMPACTED when entries after it are no longer kept.
+        """
+        if after is None:
+            after = self.committed
+        if not self._before <= after <= self.committed:
+            raise _compacted()
+        return Subscription(self, after)
+
+    def _wake(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
+
+
+class Subscription:
+    """One reader. Iterate over it; each step gives at least one entry."""
+
+    def __init__(self, feed: Feed, after: int) -> None:
+        """Use `Feed.subscribe`."""
+        self._feed = feed
+        self._after = after
+        self._next = feed._dropped + _first_after(feed._ring, after)
+        self._allowed_lag = self._lag() + feed._lag_bytes
+
+    @property
+    def position(self) -> int:
+        """Sequence number from which the reader can resume."""
+        return self._after
+
+    def __aiter__(self) -> Subscription:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> list[FeedEntry]:
+        """Return the next entries.
+
+        Raises:
+            Refusal: READER_TOO_SLOW with metadata `seq`, or why the feed was closed.
+        """
+        while not (batch := self.pending()):
+            await self.changed()
+        return batch
+
+    async def changed(self) -> None:
+        """Wait until there may be something to read."""
+        if self._feed._closed is not None:
+            raise self._feed._closed
+        waiter = asyncio.get_running_loop().create_future()
+        self._feed._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._feed._waiting.discard(waiter)
+
+    def pending(self) -> list[FeedEntry]:
+        """Return what can be read at once, perhaps nothing. Raises like iteration."""
+        feed = self._feed
+        if feed._closed is not None:
+            raise feed._closed
+        lag = self._lag()
+        if self._next < feed._dropped or lag > self._allowed_lag:
+            raise Refusal(
+                "READER_TOO_SLOW", "the reader fell behind; resume from the last cursor", {"seq": str(self._after)}
+            )
+        if lag < feed._lag_bytes:
+            self._allowed_lag = feed._lag_bytes
+        first = self._next - feed._dropped
+        batch = [feed._ring[i][0] for i in range(first, min(first + _BATCH, len(feed._ring)))]
+        self._next += len(batch)
+        self._after = batch[-1].seq if batch else feed.committed
+        return batch
+
+    def _lag(self) -> int:
+        first = self._next - self._feed._dropped
+        if first >= len(self._feed._ring):
+            return 0
+        begins = self._feed._ring[first - 1][1] if first > 0 else self._feed._start
+        return self._feed._end - begins
+
+
+def _first_after(ring: deque[tuple[FeedEntry, int]], seq: int) -> int:
+    """Index of the first entry after `seq`, by counting from the end: readers mostly resume near it."""
+    index = len(ring)
+    for entry, _ in reversed(ring):
+        if entry.seq <= seq:
+            break
+        index -= 1
+    return index
+
+
+def _compacted() -> Refusal:
+    return Refusal(
+        "CURSOR_COMPACTED", "events after this cursor are no longer kept; list again and watch from the new cursor"
+    )

@@ -1,0 +1,1 @@
+"""The machine that every service is: tables, tip, commit barrier, host."""

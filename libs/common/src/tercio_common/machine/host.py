@@ -1,0 +1,275 @@
+"""The host runs one service's machine: it campaigns, replays, leads, and steps down before its lease can end.
+
+A replica that does not lead answers nothing by itself: the edge forwards to `leader`. Whatever the leader lets out has
+passed `committed`: it is durable, and the lease had not ended when it was released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+
+from tercio_common.clock import Clock
+from tercio_common.election.port import Election, Leader, Leadership
+from tercio_common.election.renewal import Renewal
+from tercio_common.epochs import NO_EPOCH, Epoch
+from tercio_common.errors import FencedError, JournalGapError, LeadershipLostError, Refusal, StoreError
+from tercio_common.journal.feed import Feed
+from tercio_common.journal.port import Journal
+from tercio_common.journal.replay import Position, Replay
+from tercio_common.journal.requests import Requests
+from tercio_common.journal.snapshots import Snapshotter
+from tercio_common.journal.space import SpaceGuard
+from tercio_common.machine.calls import EFFECT, Call
+from tercio_common.machine.protocol import Codec, ElectionWon, Moment, StateMachine
+from tercio_common.machine.term import Proposal, Term
+from tercio_common.machine.timers import Timers
+from tercio_common.settings import HostSettings
+
+T = TypeVar("T")
+_RETRY_MS = 200
+_log = structlog.get_logger(__name__)
+
+
+class Host:
+    """One replica of one service."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        machine: Callable[[], StateMachine],
+        session: Callable[[Epoch], Any],
+        codec: Codec,
+        journal: Journal,
+        election: Election,
+        clock: Clock,
+        settings: HostSettings,
+        address: str,
+        effects: Sequence[Callable[[Host], Awaitable[None]]] = (),
+    ) -> None:
+        """Prepare the replica; `run` starts it. Machine and session are made anew for each term."""
+        self.name, self.address, self.clock = name, address, clock
+        self._make_machine, self._make_session, self._codec = machine, session, codec
+        self._journal, self._election, self._settings = journal, election, settings
+        self._effects = effects
+        self._listeners: list[Callable[[int], None]] = []
+        self._term: Term | None = None
+        self._stopped = asyncio.Event()
+        self.space = SpaceGuard(journal, clock=clock)
+        self.leader: Leader | None = None
+        self.epoch: Epoch = NO_EPOCH
+
+    @property
+    def leading(self) -> bool:
+        """True while this replica answers by itself."""
+        return self._term is not None
+
+    @property
+    def machine(self) -> Any:
+        """The tip. Raises like `propose` when this replica does not lead."""
+        return self.term.machine
+
+    @property
+    def session(self) -> Any:
+        """The session state of this term. Raises like `propose` when this replica does not lead."""
+        return self.term.session
+
+    @property
+    def feed(self) -> Feed:
+        """The feed of this term. Raises like `propose` when this replica does not lead."""
+        return self.term.feed
+
+    @property
+    def committed_seq(self) -> int:
+        """The last durable record."""
+        return self.term.committer.committed
+
+    @property
+    def tip_seq(self) -> int:
+        """The last decided record."""
+        return self.term.tip.seq
+
+    @property
+    def term(self) -> Term:
+        """The present term.
+
+        Raises:
+            Refusal: NO_LEADER when this replica does not lead.
+        """
+        if self._term is None:
+            raise Refusal("NO_LEADER", "this replica does not lead; retry", retry_after_ms=500)
+        return self._term
+
+    def on_commit(self, listener: Callable[[int], None]) -> None:
+        """Call `listener` with the committed sequence number after each commit, in every term; it must be quick."""
+        self._listeners.append(listener)
+
+    def moment(self) -> Moment:
+        """Return the present moment. Raises like `propose`."""
+        return self.term.moment()
+
+    def may_release(self) -> bool:
+        """Tell whether something that does not wait for a commit may leave the process now."""
+        return self._term is not None and self._term.renewal.may_release()
+
+    def propose(self, command: Any, *, call: Call, lazy: bool = False) -> Proposal:
+        """Decide a command on the tip, at once. Raises `Refusal`; see `Term.propose`."""
+        return self.term.propose(command, call=call, lazy=lazy)
+
+    async def execute(self, command: Any, *, call: Call, render: Callable[[Any], bytes]) -> bytes:
+        """Decide a command and return its rendered reply once it may leave the process.
+
+        Raises:
+            Refusal: also only once what it depends on is durable.
+        """
+        term = self.term
+        try:
+            proposal = term.propose(command, call=call, render=render)
+        except Refusal:
+            await term.committed(term.tip.seq)
+            raise
+        await term.committed(proposal.seq)
+        reply: bytes = proposal.reply if proposal.duplicate else render(proposal.reply)
+        return reply
+
+    async def read(self, view: Callable[[Any, Any, Moment], T]) -> T:
+        """Look at the tip and return what was seen once it is durable. Raises `Refusal`."""
+        term = self.term
+        seq = term.tip.seq
+        try:
+            seen = view(term.machine, term.session, term.moment())
+        except Refusal:
+            await term.committed(seq)
+            raise
+        await term.committed(seq)
+        return seen
+
+    async def committed(self, seq: int) -> None:
+        """Wait until `seq` is durable and may be released. Raises `Refusal`."""
+        await self.term.committed(seq)
+
+    async def run(self) -> None:
+        """Campaign and lead, over and over, until drained or cancelled."""
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(self._observe()), group.create_task(self.space.run())]
+            try:
+                while not self._stopped.is_set():
+                    await self._campaign_and_lead()
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+
+    async def drain(self) -> None:
+        """Refuse new commands, finish what was decided, and let `run` give up the role and return."""
+        term = self._term
+        if term is not None:
+            term.draining = True
+            with contextlib.suppress(Refusal):
+                await term.committed(term.tip.seq)
+        self._stopped.set()
+
+    async def _observe(self) -> None:
+        async for leader in self._election.observe():
+            self.leader = leader
+
+    async def _campaign_and_lead(self) -> None:
+        try:
+            leadership = await self._election.campaign(self.address)
+        except StoreError as error:
+            _log.warning("campaign_failed", service=self.name, error=str(error), effect="tries again")
+            await self.clock.sleep_ms(_RETRY_MS)
+            return
+        self.epoch = leadership.epoch
+        renewal = Renewal(
+            election=self._election, leadership=leadership, clock=self.clock, settings=self._settings.lease
+        )
+        try:
+            await self._lead(leadership, renewal)
+        except* (StoreError, Refusal) as group:
+            reasons = [str(error) for error in group.exceptions]
+            _log.warning("stepped_down", service=self.name, epoch=str(leadership.epoch), reasons=reasons)
+        finally:
+            await self._election.resign(leadership)
+
+    async def _lead(self, leadership: Leadership, renewal: Renewal) -> None:
+        """Lead until something ends it, always by an exception but for a drain."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_forever(renewal.run()))
+            term, position = await self._take_over(leadership, renewal)
+            try:
+                await self._serve(term, position, group)
+            finally:
+                self._term = None
+                term.end()
+
+    async def _take_over(self, leadership: Leadership, renewal: Renewal) -> tuple[Term, Position]:
+        while True:
+            try:
+                return await self._replay(leadership, renewal)
+            except JournalGapError:
+                continue
+            except StoreError:
+                await self.clock.sleep_ms(_RETRY_MS)
+
+    async def _replay(self, leadership: Leadership, renewal: Renewal) -> tuple[Term, Position]:
+        settings = self._settings
+        machine = self._make_machine()
+        feed = Feed(ring_bytes=settings.feed_bytes, lag_bytes=settings.lag_bytes)
+        requests = Requests(
+            machine.tables,
+            window_ms=settings.request_window_ms,
+            retry_age_ms=settings.retry_age_ms,
+            limit=settings.request_limit,
+            session_window_ms=settings.session_window_ms,
+        )
+        replay = Replay(machine=machine, codec=self._codec, requests=requests, feed=feed)
+        position = await replay.run(self._journal, fence=leadership.epoch)
+        term = Term(
+            machine=machine,
+            session=self._make_session(leadership.epoch),
+            codec=self._codec,
+            requests=requests,
+            feed=feed,
+            journal=self._journal,
+            clock=self.clock,
+            epoch=leadership.epoch,
+            renewal=renewal,
+            position=position,
+            settings=settings,
+            creates_work_refused=lambda: self.space.nearly_full,
+        )
+        term.listeners = self._listeners
+        return term, position
+
+    async def _serve(self, term: Term, position: Position, group: asyncio.TaskGroup) -> None:
+        term.propose(ElectionWon(), call=EFFECT)
+        self._term = term
+        self.leader = Leader(term.epoch, self.address)
+        _log.info("leading", service=self.name, epoch=str(term.epoch), seq=position.seq)
+        snapshotter = Snapshotter(
+            term,
+            threshold_bytes=self._settings.snapshot_bytes,
+            last_bytes=position.snapshot_bytes,
+            uncovered_bytes=position.journal_bytes,
+        )
+        runners = [
+            term.committer.run(),
+            Timers(term, idle_commit_ms=self._settings.idle_commit_ms).run(),
+            snapshotter.run(),
+            *(effect(self) for effect in self._effects),
+        ]
+        tasks = [group.create_task(_forever(runner)) for runner in runners]
+        stopped = group.create_task(self._stopped.wait())
+        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if stopped.done():
+            raise LeadershipLostError("this replica was drained")
+
+
+async def _forever(runner: Awaitable[None]) -> None:
+    await runner
+    raise FencedError("a task that should run for ever returned")

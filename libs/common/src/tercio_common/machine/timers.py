@@ -1,0 +1,67 @@
+"""Drives the timers of the pure state: a `Tick` when the earliest is due, and a header now and then."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.calls import TIMER
+from tercio_common.machine.protocol import Tick
+from tercio_common.machine.term import Term
+
+_IDLE_PAUSE_MS = 100
+"""After a tick that did nothing: what is due depends on the session, look again soon."""
+_LONGEST_SLEEP_MS = 1_000
+_log = structlog.get_logger(__name__)
+
+
+class Timers:
+    """The timers of one leadership."""
+
+    def __init__(self, term: Term, *, idle_commit_ms: int) -> None:
+        """Write a header when timers are pending and nothing was recorded for `idle_commit_ms`."""
+        self._term = term
+        self._idle_commit_ms = idle_commit_ms
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            await self._sleep(self.tick())
+
+    def tick(self) -> int:
+        """Handle what is due; return how long to sleep, in ms."""
+        term = self._term
+        due = term.machine.next_due()
+        now = term.moment().now
+        if due is None:
+            return _LONGEST_SLEEP_MS
+        if due > now:
+            if now - term.tip.now >= self._idle_commit_ms:
+                term.write_header(TIMER)
+            return min(due - now, _LONGEST_SLEEP_MS)
+        before = term.tip.seq
+        try:
+            term.propose(Tick(), call=TIMER)
+        except Refusal as refusal:
+            if refusal.reason != "INTERNAL":
+                return _IDLE_PAUSE_MS
+            _log.error("timer_set_aside", timer=term.machine.set_aside_due(), effect="it does not fire in this term")
+            return 0
+        return 0 if term.tip.seq > before else _IDLE_PAUSE_MS
+
+    async def _sleep(self, duration: int) -> None:
+        term = self._term
+        if duration == 0:
+            await asyncio.sleep(0)
+            return
+        term.timer_armed_for = term.moment().now + duration
+        term.timer_changed.clear()
+        sleeping = asyncio.ensure_future(term.clock.sleep_ms(duration))
+        woken = asyncio.ensure_future(term.timer_changed.wait())
+        try:
+            await asyncio.wait({sleeping, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            woken.cancel()

@@ -1,0 +1,1 @@
+"""The gRPC edge that every service shares."""

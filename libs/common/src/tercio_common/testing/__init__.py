@@ -1,0 +1,1 @@
+"""What ships for tests: clocks by hand, behaviour suites, faulty ports."""
