@@ -32,7 +32,6 @@ class Check:
 
 
 CHECKS = (
-    Check(name="lock file", command=("uv", "lock", "--check", "--quiet"), fix="uv lock", fast=True),
     Check(name="lint", command=("ruff", "check", "--quiet"), fix="make format, then by hand", fast=True),
     Check(name="format", command=("ruff", "format", "--check", "--quiet"), fix="make format", fast=True),
     Check(name="types", command=("mypy",), fix="by hand; the error names the line"),
