@@ -1,0 +1,1 @@
+"""The scheduler's pure state: what is decided, what follows from it, and nothing else."""

@@ -1,0 +1,197 @@
+"""Session state: what the leader knows from open streams alone.
+
+It lives in the leader's memory, starts empty with each leadership, is changed by the edge and only read in `decide`. Nothing here
+is journaled: what follows from it becomes events. All times are fleet time in ms.
+
+An agent stays here after its stream closed, so that its lease runs on; `forget` removes it once nothing is outstanding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tercio_common.epochs import Epoch
+from tercio_scheduler.state.rows import Requirement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The registry's last word on an agent. It only subtracts: without one, the agent's Hello is enough."""
+
+    cordoned: bool = False
+    draining: bool = False
+    unhealthy: bool = False
+    gone: bool = False
+
+
+GOOD_STANDING = Standing()
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentLink:
+    """One agent as its stream told.
+
+    Attributes:
+        agent_id: the agent.
+        instance_id: its process.
+        capabilities: level per capability, 1 to 100.
+        concurrency: attempts that run at once.
+        credit: attempts that it may hold in all, offered and started.
+        task_types: those that it can run; empty means any.
+        draining: it takes no new work and leaves when done.
+        connected: its stream is open.
+        renewed_at: when it was last heard from.
+        standing: the registry's last word.
+    """
+
+    agent_id: str
+    instance_id: bytes
+    capabilities: Mapping[str, int]
+    concurrency: int
+    credit: int
+    task_types: frozenset[str] = frozenset()
+    draining: bool = False
+    connected: bool = True
+    renewed_at: int = 0
+    standing: Standing = GOOD_STANDING
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether new attempts may be offered to it at all, credit aside."""
+        standing = self.standing
+        return not (
+            not self.connected
+            or self.draining
+            or standing.cordoned
+            or standing.draining
+            or standing.unhealthy
+            or standing.gone
+        )
+
+    def missing(self, requirement: Requirement) -> dict[str, int]:
+        """Return the required level of each capability that the agent lacks."""
+        have = self.capabilities
+        return {name: level for name, level in requirement.capabilities if have.get(name, 0) < level}
+
+    def fits(self, requirement: Requirement) -> bool:
+        """Tell whether the agent could run such a task, credit and standing aside."""
+        if requirement.target_agent_id and requirement.target_agent_id != self.agent_id:
+            return False
+        if self.task_types and requirement.task_type not in self.task_types:
+            return False
+        have = self.capabilities
+        return all(have.get(name, 0) >= level for name, level in requirement.capabilities)
+
+
+@dataclass(slots=True)
+class SchedulerSession:
+    """Every agent that this leader has heard from.
+
+    Attributes:
+        epoch: the leadership.
+        taken_over_at: fleet time of the take-over; set by the first command of the leadership.
+        agents: by agent id.
+        standings: the registry's last words, also on agents without a stream.
+        progress: percent by task id, of running attempts.
+    """
+
+    epoch: Epoch
+    taken_over_at: int = 0
+    agents: dict[str, AgentLink] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    progress: dict[str, int] = field(default_factory=dict)
+
+    def attach(
+        self,
+        agent_id: str,
+        *,
+        instance_id: bytes,
+        capabilities: Mapping[str, int],
+        concurrency: int,
+        now: int,
+        task_types: Iterable[str] = (),
+        draining: bool = False,
+    ) -> AgentLink:
+        """Take up a stream that said Hello; it replaces any former one. Credit starts at `concurrency`."""
+        link = AgentLink(
+            agent_id=agent_id,
+            instance_id=instance_id,
+            capabilities=dict(capabilities),
+            concurrency=concurrency,
+            credit=concurrency,
+            task_types=frozenset(task_types),
+            draining=draining,
+            renewed_at=now,
+            standing=self.standings.get(agent_id, GOOD_STANDING),
+        )
+        self.agents[agent_id] = link
+        return link
+
+    def detach(self, agent_id: str, *, instance_id: bytes) -> None:
+        """Note that the stream of this process closed; its attempts stay until their lease ends."""
+        link = self.agents.get(agent_id)
+        if link is not None and link.instance_id == instance_id:
+            link.connected = False
+
+    def forget(self, agent_id: str) -> None:
+        """Drop an agent that is not connected and holds nothing."""
+        self.agents.pop(agent_id, None)
+
+    def renew(self, agent_id: str, *, now: int) -> None:
+        """Note that the agent was heard from: on each message of its stream."""
+        link = self.agents.get(agent_id)
+        if link is not None and now > link.renewed_at:
+            link.renewed_at = now
+
+    def renewed_at(self, agent_id: str) -> int:
+        """Return when the agent's lease began: no earlier than this leader began to listen."""
+        link = self.agents.get(agent_id)
+        return self.taken_over_at if link is None else max(link.renewed_at, self.taken_over_at)
+
+    def set_credit(self, agent_id: str, *, credit: int) -> None:
+        """Note how many attempts the agent may hold in all; 0 leaves it unchanged."""
+        link = self.agents.get(agent_id)
+        if link is not None and credit:
+            link.credit = credit
+
+    def set_draining(self, agent_id: str) -> None:
+        """Note that the agent takes no new work from now on."""
+        link = self.agents.get(agent_id)
+        if link is not None:
+            link.draining = True
+
+    def set_standing(self, agent_id: str, standing: Standing | None) -> None:
+        """Note the registry's last word on an agent; None when it no longer knows the agent."""
+        if standing is None:
+            self.standings.pop(agent_id, None)
+        else:
+            self.standings[agent_id] = standing
+        link = self.agents.get(agent_id)
+        if link is not None:
+            link.standing = standing or GOOD_STANDING
+
+    def set_progress(self, task_id: str, *, percent: int) -> None:
+        """Note how far a running attempt is, 0 to 100."""
+        self.progress[task_id] = percent
+
+    def drop_progress(self, task_id: str) -> None:
+        """Forget the progress of a task whose attempt ended."""
+        self.progress.pop(task_id, None)
+
+    def connected(self) -> Iterator[AgentLink]:
+        """Give every agent with an open stream."""
+        return (link for link in self.agents.values() if link.connected)
+
+    def free(self, outstanding: Mapping[str, int]) -> list[tuple[AgentLink, int]]:
+        """Return the agents that may be offered work, and how many attempts each has room for.
+
+        Args:
+            outstanding: attempts held at present, by agent id; the machine's `outstanding()`.
+        """
+        get = outstanding.get
+        return [
+            (link, room)
+            for link in self.agents.values()
+            if (room := link.credit - get(link.agent_id, 0)) > 0 and link.takes_work
+        ]
