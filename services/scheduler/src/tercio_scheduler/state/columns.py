@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.rows import Outcome, Template
+
+
+NOTHING_BY_INDEX: Final[Mapping[int, Any]] = MappingProxyType({})
 
 
 class SubmitColumns(NamedTuple):
@@ -25,7 +29,7 @@ class SubmitColumns(NamedTuple):
     task_ids: Sequence[str]
     payloads: Sequence[bytes] = ()
     template_indexes: Sequence[int] = ()
-    dependencies: Mapping[int, tuple[str, ...]] = {}
+    dependencies: Mapping[int, tuple[str, ...]] = NOTHING_BY_INDEX
     plan_id: str = ""
 
 
@@ -79,9 +83,9 @@ class WorkColumns(NamedTuple):
     outcomes: Sequence[Outcome] = ()
     results: Sequence[bytes] = ()
     run_micros: Sequence[int] = ()
-    failures: Mapping[int, Failure] = {}
+    failures: Mapping[int, Failure] = NOTHING_BY_INDEX
     checkpointed: AttemptColumns = NO_ATTEMPTS
-    checkpoints: Mapping[int, bytes] = {}
+    checkpoints: Mapping[int, bytes] = NOTHING_BY_INDEX
 
 
 def bitmap(flags: Sequence[bool]) -> bytes:

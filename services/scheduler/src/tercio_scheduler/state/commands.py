@@ -1,7 +1,7 @@
 """What the scheduler can be asked to do, and what it answers.
 
-`Tick` and `ElectionWon` come from the host (`tercio_common.machine.protocol`). A closed stream is no command: it only changes
-the session, and the attempts stay until their lease ends. The same holds for renewals, credit and progress.
+`Tick` and `ElectionWon` come from the host (`tercio_common.machine.protocol`). A closed stream is no command: it only
+changes the session, and the attempts stay until their lease ends. The same holds for renewals, credit and progress.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Submit:
         validate_only: check and change nothing.
 
     Raises:
-        Refusal: TASK_ID_REUSED, PLAN_ID_REUSED, DEPENDENCY_CYCLE (metadata `cycle`), DEPENDENCY_UNKNOWN, DEADLINE_PASSED,
-            INSUFFICIENT_AGENT_CAPABILITY (metadata `missing`), QUEUE_FULL.
+        Refusal: TASK_ID_REUSED, PLAN_ID_REUSED, DEPENDENCY_CYCLE (metadata `cycle`), DEPENDENCY_UNKNOWN,
+            DEADLINE_PASSED, INSUFFICIENT_AGENT_CAPABILITY (metadata `missing`), QUEUE_FULL.
     """
 
     columns: SubmitColumns
@@ -39,16 +39,22 @@ class Submit:
 
 
 class RefusedTask(NamedTuple):
-    """One task that was not accepted, with its index in the frame and the reason as in `Refusal`."""
+    """One task that was not accepted: its place in the frame, from 0, and the reason as in `Refusal`."""
 
-    index: int
+    place: int
     task_id: str
     reason: str
     message: str
 
 
 class Submitted(NamedTuple):
-    """Answer to `Submit`: what was refused; everything else is accepted. `known` counts tasks that were there already."""
+    """Answer to `Submit`: what was refused; everything else is accepted.
+
+    Attributes:
+        refused: never any when the submission is whole.
+        known: how many tasks were there already.
+        plan: as it is after the change, when the submission is a plan.
+    """
 
     refused: tuple[RefusedTask, ...] = ()
     known: int = 0
@@ -167,8 +173,8 @@ class Reported(NamedTuple):
 class AttachAgent:
     """Take up an agent's stream. Answers `Attached`. Never refuses. Attach it to the session before or after.
 
-    Of the same process: listed attempts are adopted, unlisted offered ones are queued again, unlisted started ones count as
-    failures. Of a new process: all attempts of former ones are revoked.
+    Of the same process: listed attempts are adopted, unlisted offered ones are queued again, unlisted started ones
+    count as failures. Of a new process: all attempts of former ones are revoked.
 
     Attributes:
         agent_id: the agent.

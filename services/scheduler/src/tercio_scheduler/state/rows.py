@@ -1,7 +1,7 @@
 """What the scheduler's tables hold: tasks and plans, and the immutable parts that they share.
 
-Rows are written on the hot path, so what many tasks have in common is one object: the template of a submission, the moment
-at which a frame made its tasks ready, the offer that brought a frame of attempts to an agent.
+Rows are written on the hot path, so what many tasks have in common is one object: the template of a submission, the
+moment at which a frame made its tasks ready, the offer that brought a frame of attempts to an agent.
 """
 
 from __future__ import annotations

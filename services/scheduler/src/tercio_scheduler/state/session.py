@@ -1,7 +1,7 @@
 """Session state: what the leader knows from open streams alone.
 
-It lives in the leader's memory, starts empty with each leadership, is changed by the edge and only read in `decide`. Nothing here
-is journaled: what follows from it becomes events. All times are fleet time in ms.
+It lives in the leader's memory, starts empty with each leadership, is changed by the edge and only read in `decide`.
+Nothing here is journaled: what follows from it becomes events. All times are fleet time in ms.
 
 An agent stays here after its stream closed, so that its lease runs on; `forget` removes it once nothing is outstanding.
 """
