@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.rows import Outcome, Template
 
-
 NOTHING_BY_INDEX: Final[Mapping[int, Any]] = MappingProxyType({})
 
 

@@ -1,0 +1,319 @@
+"""Events and rows as bytes.
+
+Frames are kept as they came, so that the hot path builds no message a task. What a version wrote stays readable: an
+alternative of `Event` is never changed in meaning, a new one is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from tercio.api.scheduler.v1 import task_pb2, task_service_pb2, work_service_pb2
+from tercio_common.epochs import Epoch
+from tercio_scheduler.frames import submit_columns, template_message, template_of, work_columns
+from tercio_scheduler.records.v1 import events_pb2 as records
+from tercio_scheduler.state import events, rows
+
+_STATES: Final = {int(state): state for state in rows.State}
+_MOST_TEMPLATES: Final = 10_000
+"""Templates remembered while a snapshot is written or read; more only cost the time to build them again."""
+
+
+def encode_event(event: Any) -> bytes:
+    """Encode one event."""
+    name, build = _ENCODERS[type(event)]
+    return records.Event(**{name: build(event)}).SerializeToString()
+
+
+def decode_event(data: bytes) -> Any:
+    """Decode one event; raises ValueError for bytes that no version wrote."""
+    try:
+        message = records.Event.FromString(data)
+        name = message.WhichOneof("event")
+        if name is None:
+            raise ValueError("an event of a version that this program does not know")
+        return _DECODERS[name](getattr(message, name))
+    except (DecodeError, KeyError) as error:
+        raise ValueError(f"malformed event: {error}") from error
+
+
+class SchedulerCodec:
+    """Implements `tercio_common.machine.protocol.Codec`. Keeps shared parts of rows shared when it decodes them."""
+
+    def __init__(self) -> None:
+        """Start with nothing remembered."""
+        self._template_bytes: dict[rows.Template, bytes] = {}
+        self._templates: dict[bytes, rows.Template] = {}
+        self._shared: dict[Any, Any] = {}
+
+    def encode_event(self, event: Any) -> bytes:
+        return encode_event(event)
+
+    def decode_event(self, data: bytes) -> Any:
+        return decode_event(data)
+
+    def encode_row(self, table: str, row: Any) -> bytes:
+        if table == "tasks":
+            return self._task_record(row)
+        if table == "plans":
+            return _plan_record(row)
+        raise ValueError(f"no table is named {table}")
+
+    def decode_row(self, table: str, data: bytes) -> Any:
+        try:
+            if table == "tasks":
+                return self._task_row(records.TaskRow.FromString(data))
+            if table == "plans":
+                return _plan_row(records.PlanRow.FromString(data))
+        except (DecodeError, KeyError) as error:
+            raise ValueError(f"malformed row of {table}: {error}") from error
+        raise ValueError(f"no table is named {table}")
+
+    def _task_record(self, row: rows.TaskRow) -> bytes:
+        spec, past = row.spec, row.past
+        message = records.TaskRow(
+            task_id=row.task_id,
+            template=self._encode_template(spec.template),
+            payload=spec.payload,
+            depends_on=spec.depends_on,
+            plan_id=spec.plan_id,
+            submitter=spec.submitter,
+            accepted_now_ms=spec.accepted.now,
+            accepted_wall_ms=spec.accepted.wall,
+            order=spec.order,
+            deadline_wall_ms=spec.deadline,
+            state=int(row.state),
+            reason=row.why.reason,
+            message=row.why.message,
+            position=row.position,
+            ready_seq=row.ready.seq,
+            ready_now_ms=row.ready.now,
+            ready_wall_ms=row.ready.wall,
+            entered_now_ms=row.entered.now,
+            entered_wall_ms=row.entered.wall,
+            due_ms=row.due,
+            number=row.number,
+            failures=past.failures,
+            errors=[_error_record(error) for error in past.errors],
+            checkpoint=past.checkpoint,
+            waiting=row.waiting,
+            result=row.result,
+            run_micros=row.run_micros,
+            cancel_to=int(row.cancel_to or 0),
+        )
+        if row.offer is not None:
+            message.offer.CopyFrom(_offer_record(row.offer))
+        return message.SerializeToString()
+
+    def _task_row(self, message: records.TaskRow) -> rows.TaskRow:
+        share = self._share
+        spec = rows.TaskSpec(
+            template=self._decode_template(message.template),
+            payload=message.payload,
+            depends_on=tuple(message.depends_on),
+            plan_id=message.plan_id,
+            submitter=message.submitter,
+            accepted=share(rows.Instant(message.accepted_now_ms, message.accepted_wall_ms)),
+            order=message.order,
+            deadline=message.deadline_wall_ms,
+        )
+        errors = tuple([_attempt_error(error) for error in message.errors])
+        return rows.TaskRow(
+            task_id=message.task_id,
+            spec=spec,
+            state=_STATES[message.state],
+            why=share(rows.Why(message.reason, message.message)),
+            position=message.position,
+            ready=share(rows.Readiness(message.ready_seq, message.ready_now_ms, message.ready_wall_ms)),
+            entered=share(rows.Instant(message.entered_now_ms, message.entered_wall_ms)),
+            due=message.due_ms,
+            offer=share(_offer(message.offer)) if message.HasField("offer") else None,
+            number=message.number,
+            past=share(rows.Past(message.failures, errors, message.checkpoint)),
+            waiting=tuple(message.waiting),
+            result=message.result,
+            run_micros=message.run_micros,
+            cancel_to=_STATES[message.cancel_to] if message.cancel_to else None,
+        )
+
+    def _encode_template(self, template: rows.Template) -> bytes:
+        data = self._template_bytes.get(template)
+        if data is None:
+            if len(self._template_bytes) >= _MOST_TEMPLATES:
+                self._template_bytes.clear()
+            data = template_message(template).SerializeToString(deterministic=True)
+            self._template_bytes[template] = data
+        return data
+
+    def _decode_template(self, data: bytes) -> rows.Template:
+        template = self._templates.get(data)
+        if template is None:
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            template = template_of(task_pb2.TaskTemplate.FromString(data))
+            self._templates[data] = template
+        return template
+
+    def _share(self, part: Any) -> Any:
+        if len(self._shared) >= _MOST_TEMPLATES:
+            self._shared.clear()
+        # Equal tuples of different types are equal in Python, so the type is part of the key.
+        return self._shared.setdefault((type(part), part), part)
+
+
+def _offer_record(offer: rows.Offer) -> records.TaskRow.Offer:
+    return records.TaskRow.Offer(
+        epoch_generation=offer.epoch.generation,
+        epoch_revision=offer.epoch.revision,
+        agent_id=offer.agent_id,
+        instance_id=offer.instance_id,
+        concurrency=offer.concurrency,
+        seq=offer.seq,
+        wall_ms=offer.wall,
+    )
+
+
+def _offer(message: records.TaskRow.Offer) -> rows.Offer:
+    return rows.Offer(
+        epoch=Epoch(message.epoch_generation, message.epoch_revision),
+        agent_id=message.agent_id,
+        instance_id=message.instance_id,
+        concurrency=message.concurrency,
+        seq=message.seq,
+        wall=message.wall_ms,
+    )
+
+
+def _error_record(error: rows.AttemptError) -> records.TaskRow.Error:
+    return records.TaskRow.Error(
+        number=error.number,
+        agent_id=error.agent_id,
+        reason=error.reason,
+        message=error.message,
+        wall_ms=error.wall,
+    )
+
+
+def _attempt_error(message: records.TaskRow.Error) -> rows.AttemptError:
+    return rows.AttemptError(message.number, message.agent_id, message.reason, message.message, message.wall_ms)
+
+
+def _plan_record(plan: rows.PlanRow) -> bytes:
+    return records.PlanRow(
+        plan_id=plan.plan_id,
+        task_ids=plan.task_ids,
+        submitter=plan.submitter,
+        created_wall_ms=plan.created_wall,
+        succeeded=plan.succeeded,
+        failed=plan.failed,
+        ended_wall_ms=plan.ended_wall,
+        cancel_next=plan.cancel_next,
+        cancel_reason=plan.cancel_reason,
+    ).SerializeToString()
+
+
+def _plan_row(message: records.PlanRow) -> rows.PlanRow:
+    return rows.PlanRow(
+        plan_id=message.plan_id,
+        task_ids=tuple(message.task_ids),
+        submitter=message.submitter,
+        created_wall=message.created_wall_ms,
+        succeeded=message.succeeded,
+        failed=message.failed,
+        ended_wall=message.ended_wall_ms,
+        cancel_next=message.cancel_next,
+        cancel_reason=message.cancel_reason,
+    )
+
+
+def _submitted(message: records.TasksSubmitted) -> events.TasksSubmitted:
+    frame = task_service_pb2.SubmitFrame.FromString(message.frame)
+    return events.TasksSubmitted(message.frame, submit_columns(frame), message.accepted)
+
+
+def _applied(message: records.WorkFrameApplied) -> events.WorkFrameApplied:
+    columns = work_columns(work_service_pb2.WorkFrame.FromString(message.frame))
+    return events.WorkFrameApplied(message.agent_id, message.instance_id, message.frame, columns, message.accepted)
+
+
+def _task_list(event: Any) -> records.TaskList:
+    return records.TaskList(task_ids=event.task_ids)
+
+
+def _listed(kind: Callable[[tuple[str, ...]], Any]) -> Callable[[Any], Any]:
+    return lambda message: kind(tuple(message.task_ids))
+
+
+_ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
+    events.TasksSubmitted: (
+        "tasks_submitted",
+        lambda event: records.TasksSubmitted(frame=event.frame, accepted=event.accepted),
+    ),
+    events.TasksCancelled: (
+        "tasks_cancelled",
+        lambda event: records.TasksCancelled(task_ids=event.task_ids, reason=event.reason),
+    ),
+    events.PlanCancelAdvanced: (
+        "plan_cancel_advanced",
+        lambda event: records.PlanCancelAdvanced(
+            plan_id=event.plan_id, reason=event.reason, task_ids=event.task_ids, next_index=event.next_index
+        ),
+    ),
+    events.TaskRetried: (
+        "task_retried",
+        lambda event: records.TaskRetried(task_id=event.task_id, waiting=event.waiting),
+    ),
+    events.AttemptsOffered: (
+        "attempts_offered",
+        lambda event: records.AttemptsOffered(
+            agent_id=event.agent_id,
+            instance_id=event.instance_id,
+            concurrency=event.concurrency,
+            task_ids=event.task_ids,
+            numbers=event.numbers,
+        ),
+    ),
+    events.WorkFrameApplied: (
+        "work_frame_applied",
+        lambda event: records.WorkFrameApplied(
+            agent_id=event.agent_id, instance_id=event.instance_id, frame=event.frame, accepted=event.accepted
+        ),
+    ),
+    events.AttemptsRevoked: (
+        "attempts_revoked",
+        lambda event: records.AttemptsRevoked(
+            agent_id=event.agent_id, message=event.message, counted=event.counted, uncounted=event.uncounted
+        ),
+    ),
+    events.AttemptsAdopted: ("attempts_adopted", _task_list),
+    events.AttemptsTimedOut: ("attempts_timed_out", _task_list),
+    events.BackoffsEnded: ("backoffs_ended", _task_list),
+    events.DeadlinesPassed: ("deadlines_passed", _task_list),
+    events.DependenciesFailed: ("dependencies_failed", _task_list),
+    events.TasksEvicted: ("tasks_evicted", _task_list),
+}
+
+_DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "tasks_submitted": _submitted,
+    "work_frame_applied": _applied,
+    "tasks_cancelled": lambda message: events.TasksCancelled(tuple(message.task_ids), message.reason),
+    "plan_cancel_advanced": lambda message: events.PlanCancelAdvanced(
+        message.plan_id, message.reason, tuple(message.task_ids), message.next_index
+    ),
+    "task_retried": lambda message: events.TaskRetried(message.task_id, tuple(message.waiting)),
+    "attempts_offered": lambda message: events.AttemptsOffered(
+        message.agent_id, message.instance_id, message.concurrency, tuple(message.task_ids), tuple(message.numbers)
+    ),
+    "attempts_revoked": lambda message: events.AttemptsRevoked(
+        message.agent_id, message.message, tuple(message.counted), tuple(message.uncounted)
+    ),
+    "attempts_adopted": _listed(events.AttemptsAdopted),
+    "attempts_timed_out": _listed(events.AttemptsTimedOut),
+    "backoffs_ended": _listed(events.BackoffsEnded),
+    "deadlines_passed": _listed(events.DeadlinesPassed),
+    "dependencies_failed": _listed(events.DependenciesFailed),
+    "tasks_evicted": _listed(events.TasksEvicted),
+}
