@@ -1,0 +1,172 @@
+"""Events and rows as protobuf. A field that was ever written stays readable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import Message
+
+from tercio_registry.records.v1 import events_pb2 as records
+from tercio_registry.state import events
+from tercio_registry.state.agents import AgentRow, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.machine import AGENTS, INCARNATIONS
+
+
+def encode_event(event: Any) -> bytes:
+    """Encode one event."""
+    return _ENCODERS[type(event)](event).SerializeToString(deterministic=True)
+
+
+def decode_event(data: bytes) -> events.Event:
+    """Decode one event; raises ValueError for bytes that no version wrote."""
+    event = records.Event.FromString(data)
+    kind = event.WhichOneof("kind")
+    if kind is None:
+        raise ValueError("an event of a kind that this version does not know; run a newer version")
+    return _DECODERS[kind](getattr(event, kind))
+
+
+class RegistryCodec:
+    """The registry's `Codec`."""
+
+    def encode_event(self, event: Any) -> bytes:
+        return encode_event(event)
+
+    def decode_event(self, data: bytes) -> events.Event:
+        return decode_event(data)
+
+    def encode_row(self, table: str, row: Any) -> bytes:
+        return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
+
+    def decode_row(self, table: str, data: bytes) -> AgentRow | IncarnationFloor:
+        if table == INCARNATIONS:
+            return IncarnationFloor(records.IncarnationRow.FromString(data).floor)
+        if table == AGENTS:
+            return _agent_row(records.AgentRow.FromString(data))
+        raise ValueError(f"the registry has no table {table!r}")
+
+
+def _profile_record(profile: Profile) -> records.Profile:
+    return records.Profile(
+        agent_type=profile.agent_type,
+        version=profile.version,
+        capabilities=dict(profile.capabilities),
+        labels=dict(profile.labels),
+        concurrency=profile.concurrency,
+    )
+
+
+def _profile(record: records.Profile) -> Profile:
+    return Profile(
+        agent_type=record.agent_type,
+        version=record.version,
+        capabilities=tuple(sorted(record.capabilities.items())),
+        labels=tuple(sorted(record.labels.items())),
+        concurrency=record.concurrency,
+    )
+
+
+def _agent_record(row: AgentRow) -> records.AgentRow:
+    return records.AgentRow(
+        agent_id=row.agent_id,
+        profile=_profile_record(row.profile),
+        fingerprint=row.fingerprint,
+        instance_id=row.instance_id,
+        incarnation=row.incarnation,
+        membership=row.membership,
+        health=row.health,
+        confirmed_generation=row.confirmed_generation,
+        confirmed_revision=row.confirmed_revision,
+        cordoned=row.cordoned,
+        draining=row.draining,
+        reason=row.reason,
+        registered_wall_ms=row.registered_wall,
+        enrolled_now_ms=row.enrolled_now,
+        ended_now_ms=row.ended_now,
+        changed_seq=row.changed_seq,
+    )
+
+
+def _agent_row(record: records.AgentRow) -> AgentRow:
+    return AgentRow(
+        agent_id=record.agent_id,
+        profile=_profile(record.profile),
+        fingerprint=record.fingerprint,
+        instance_id=record.instance_id,
+        incarnation=record.incarnation,
+        membership=Membership(record.membership),
+        health=Health(record.health),
+        confirmed_generation=record.confirmed_generation,
+        confirmed_revision=record.confirmed_revision,
+        cordoned=record.cordoned,
+        draining=record.draining,
+        reason=record.reason,
+        registered_wall=record.registered_wall_ms,
+        enrolled_now=record.enrolled_now_ms,
+        ended_now=record.ended_now_ms,
+        changed_seq=record.changed_seq,
+    )
+
+
+def _incarnation_record(row: IncarnationFloor) -> records.IncarnationRow:
+    return records.IncarnationRow(floor=row.value)
+
+
+def _registered_record(event: events.AgentRegistered) -> records.Event:
+    return records.Event(
+        agent_registered=records.AgentRegistered(
+            agent_id=event.agent_id,
+            profile=_profile_record(event.profile),
+            fingerprint=event.fingerprint,
+            instance_id=event.instance_id,
+            incarnation=event.incarnation,
+        )
+    )
+
+
+def _registered(record: records.AgentRegistered) -> events.AgentRegistered:
+    return events.AgentRegistered(
+        agent_id=record.agent_id,
+        profile=_profile(record.profile),
+        fingerprint=record.fingerprint,
+        instance_id=record.instance_id,
+        incarnation=record.incarnation,
+    )
+
+
+def _cordoned_record(event: events.AgentCordoned) -> records.Event:
+    return records.Event(
+        agent_cordoned=records.AgentCordoned(agent_id=event.agent_id, cordoned=event.cordoned, reason=event.reason)
+    )
+
+
+_ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
+    events.AgentRegistered: _registered_record,
+    events.AgentsConfirmed: lambda e: records.Event(agents_confirmed=records.AgentsConfirmed(agent_ids=e.agent_ids)),
+    events.AgentsDeclined: lambda e: records.Event(
+        agents_declined=records.AgentsDeclined(health=e.health, agent_ids=e.agent_ids)
+    ),
+    events.AgentsGone: lambda e: records.Event(agents_gone=records.AgentsGone(agent_ids=e.agent_ids, reason=e.reason)),
+    events.AgentsEvicted: lambda e: records.Event(agents_evicted=records.AgentsEvicted(agent_ids=e.agent_ids)),
+    events.AgentDeregistered: lambda e: records.Event(
+        agent_deregistered=records.AgentDeregistered(agent_id=e.agent_id, reason=e.reason)
+    ),
+    events.AgentCordoned: _cordoned_record,
+    events.AgentDrained: lambda e: records.Event(
+        agent_drained=records.AgentDrained(agent_id=e.agent_id, reason=e.reason)
+    ),
+}
+
+_ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {AGENTS: _agent_record, INCARNATIONS: _incarnation_record}
+
+_DECODERS: dict[str, Callable[[Any], events.Event]] = {
+    "agent_registered": _registered,
+    "agents_confirmed": lambda r: events.AgentsConfirmed(tuple(r.agent_ids)),
+    "agents_declined": lambda r: events.AgentsDeclined(Health(r.health), tuple(r.agent_ids)),
+    "agents_gone": lambda r: events.AgentsGone(tuple(r.agent_ids), r.reason),
+    "agents_evicted": lambda r: events.AgentsEvicted(tuple(r.agent_ids)),
+    "agent_deregistered": lambda r: events.AgentDeregistered(agent_id=r.agent_id, reason=r.reason),
+    "agent_cordoned": lambda r: events.AgentCordoned(agent_id=r.agent_id, cordoned=r.cordoned, reason=r.reason),
+    "agent_drained": lambda r: events.AgentDrained(agent_id=r.agent_id, reason=r.reason),
+}

@@ -1,0 +1,50 @@
+"""What can be asked of the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tercio_registry.state.agents import Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterAgent:
+    """Take an agent, or the next incarnation of one, into the fleet; the edge chose the id if the agent had none."""
+
+    agent_id: str
+    profile: Profile
+    fingerprint: str
+    instance_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeregisterAgent:
+    """End a membership; incarnation 0 means whichever is present."""
+
+    agent_id: str
+    incarnation: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CordonAgent:
+    """Stop new work for an agent, or allow it again."""
+
+    agent_id: str
+    cordoned: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainAgent:
+    """Ask an agent to finish its work and leave."""
+
+    agent_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmAgents:
+    """Record that these agents, shown as something else than healthy, were heard by this leader."""
+
+    agent_ids: tuple[str, ...]

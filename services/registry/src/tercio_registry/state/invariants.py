@@ -1,0 +1,33 @@
+"""What holds after every step; checked in tests after each one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tercio_common.epochs import Epoch
+from tercio_registry.state.agents import Health
+from tercio_registry.state.machine import RegistryMachine
+from tercio_registry.state.views import IdOrder
+
+
+def violations(machine: RegistryMachine, epoch: Epoch) -> Iterator[str]:
+    """Give one sentence for each thing that is wrong in the tables and in what is derived from them."""
+    rows = {row.agent_id: row for row in machine.agents.values()}
+    for row in rows.values():
+        name = f"agent {row.agent_id!r}"
+        if row.incarnation < 1:
+            yield f"{name} has incarnation {row.incarnation}"
+        if row.active and row.ended_now:
+            yield f"{name} is active and ended at {row.ended_now}"
+        if not row.active and (row.draining or row.health is not Health.HEALTHY):
+            yield f"{name} is {row.membership.name} but still drains or declines"
+        if (row.confirmed_generation, row.confirmed_revision) > epoch:
+            yield f"{name} was confirmed by a later leader than the present one"
+    if list(IdOrder.after(machine.order, "")) != sorted(rows):
+        yield "the order of ids is not that of the table"
+    if sum(machine.census.by_state(epoch).values()) != len(rows):
+        yield "the census counts other agents than the table holds"
+    if machine.census.size_bytes != sum(row.size_bytes for row in rows.values()):
+        yield "the size of the rows is counted wrong"
+    if machine.deadlines.agents() != rows.keys():
+        yield "an agent has no deadline, or one that does not exist has one"

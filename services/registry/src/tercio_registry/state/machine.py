@@ -1,0 +1,143 @@
+"""The registry's machine: passes each command and event to the noun that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
+from tercio_common.machine.table import Table, TableStore
+from tercio_registry.state import duty, health, registration
+from tercio_registry.state.agents import AgentRow, IncarnationFloor, Membership
+from tercio_registry.state.commands import ConfirmAgents, CordonAgent, DeregisterAgent, DrainAgent, RegisterAgent
+from tercio_registry.state.deadlines import Deadlines
+from tercio_registry.state.events import (
+    AgentCordoned,
+    AgentDeregistered,
+    AgentDrained,
+    AgentRegistered,
+    AgentsConfirmed,
+    AgentsDeclined,
+    AgentsEvicted,
+    AgentsGone,
+    Event,
+)
+from tercio_registry.state.rules import Rules
+from tercio_registry.state.session import Session
+from tercio_registry.state.views import AgentView, Census, IdOrder, view
+
+AGENTS = "agents"
+INCARNATIONS = "incarnations"
+_FLOOR = "floor"
+
+
+class RegistryMachine:
+    """Pure state. The reply of a command that concerns one agent is its `AgentView` afterwards."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.tables = TableStore()
+        self.agents: Table[AgentRow] = Table(AGENTS, lambda row: row.agent_id, store=self.tables)
+        self.incarnations: Table[IncarnationFloor] = Table(
+            INCARNATIONS, lambda _row: _FLOOR, store=self.tables, fed=False
+        )
+        self.deadlines = Deadlines(rules)
+        self.order = IdOrder()
+        self.census = Census()
+        for index in (self.deadlines, self.order, self.census):
+            self.agents.add_index(index)
+
+    def decide(self, command: Any, at: Moment, session: Session) -> Decision:
+        """See `StateMachine`."""
+        match command:
+            case Tick(limit=limit):
+                expired = health.expire(self.agents, self.deadlines, at, session=session, rules=self.rules, limit=limit)
+                return Decision(expired)
+            case ConfirmAgents(agent_ids=agent_ids):
+                return Decision(health.confirm(self.agents, agent_ids, at, session=session))
+            case ElectionWon():
+                return NOTHING
+            case _:
+                return self._decide_for_agent(command, at, session)
+
+    def apply(self, event: Event, at: Moment) -> None:
+        """See `StateMachine`."""
+        for row in self._rows_after(event, at):
+            self.agents.put(row)
+        if isinstance(event, AgentsEvicted):
+            self._evict(event.agent_ids)
+
+    def next_due(self) -> int | None:
+        """See `StateMachine`."""
+        return self.deadlines.next_due()
+
+    def set_aside_due(self) -> str:
+        """See `StateMachine`."""
+        due = self.deadlines.next_due()
+        agent_id = None if due is None else self.deadlines.pop(due)
+        return f"the deadline of agent {agent_id!r}"
+
+    def _decide_for_agent(self, command: Any, at: Moment, session: Session) -> Decision:
+        row = self.agents.get(command.agent_id)
+        event: Event | None
+        match command:
+            case RegisterAgent():
+                self._check_space(command, row)
+                event = registration.register(command, row, at, rules=self.rules, floor=self._floor())
+            case DeregisterAgent():
+                event = registration.deregister(command, row)
+            case CordonAgent():
+                event = duty.cordon(command, row)
+            case DrainAgent():
+                event = duty.drain(command, row)
+            case _:
+                raise TypeError(f"the registry knows no command {type(command).__name__}")
+        if event is not None:
+            return Decision([event], self._view_after(event, at, session))
+        # Nothing changes, so the row exists: an unknown agent was refused.
+        return Decision((), view(self.agents[command.agent_id], at, session))
+
+    def _view_after(self, event: Event, at: Moment, session: Session) -> AgentView:
+        return view(self._rows_after(event, at)[0], at, session)
+
+    def _rows_after(self, event: Event, at: Moment) -> Sequence[AgentRow]:
+        agents = self.agents
+        match event:
+            case AgentRegistered():
+                return [registration.registered(event, agents.get(event.agent_id), at)]
+            case AgentDeregistered():
+                return [registration.ended(agents[event.agent_id], Membership.DEREGISTERED, event.reason, at)]
+            case AgentCordoned():
+                return [duty.cordoned(event, agents[event.agent_id], at)]
+            case AgentDrained():
+                return [duty.drained(event, agents[event.agent_id], at)]
+            case AgentsConfirmed():
+                return [health.confirmed(agents[each], at) for each in event.agent_ids]
+            case AgentsDeclined():
+                return [health.declined(agents[each], event.health, at) for each in event.agent_ids]
+            case AgentsGone():
+                return [registration.ended(agents[each], Membership.GONE, event.reason, at) for each in event.agent_ids]
+            case AgentsEvicted():
+                return []
+
+    def _evict(self, agent_ids: Sequence[str]) -> None:
+        highest = max(self.agents[agent_id].incarnation for agent_id in agent_ids)
+        if highest > self._floor():
+            self.incarnations.put(IncarnationFloor(highest))
+        for agent_id in agent_ids:
+            self.agents.delete(agent_id)
+
+    def _floor(self) -> int:
+        row = self.incarnations.get(_FLOOR)
+        return row.value if row is not None else 0
+
+    def _check_space(self, command: RegisterAgent, row: AgentRow | None) -> None:
+        # Known agents may always come back, else a full registry would empty the fleet.
+        if row is None and self.census.size_bytes >= self.rules.max_live_bytes:
+            raise Refusal(
+                "QUEUE_FULL",
+                f"the registry holds {len(self.agents)} agents, as much as {self.rules.max_live_bytes} bytes allow; "
+                "raise its limit, or wait until agents that are gone are forgotten",
+                retry_after_ms=60_000,
+            )

@@ -1,0 +1,125 @@
+"""Joining and leaving: identity, incarnations, and who may take an id.
+
+An id belongs to the secret that registered it first. The same secret comes back as the same agent: as the same
+incarnation when it is the same process, else as the next one, which replaces the former. Another secret gets the id
+only after the former agent's membership ended and its retention passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import Moment
+from tercio_registry.state.agents import AgentRow, Health, Membership
+from tercio_registry.state.commands import DeregisterAgent, RegisterAgent
+from tercio_registry.state.events import AgentDeregistered, AgentRegistered
+from tercio_registry.state.rules import Rules
+
+
+def register(command: RegisterAgent, row: AgentRow | None, at: Moment, *, rules: Rules, floor: int) -> AgentRegistered:
+    """Decide a registration.
+
+    Raises:
+        Refusal: AGENT_IMPOSTOR.
+    """
+    if row is not None and row.fingerprint != command.fingerprint:
+        raise _impostor(row, at, rules)
+    return AgentRegistered(
+        agent_id=command.agent_id,
+        profile=command.profile,
+        fingerprint=command.fingerprint,
+        instance_id=command.instance_id,
+        incarnation=_incarnation(command, row, floor),
+    )
+
+
+def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> AgentRow:
+    """Return the row after a registration."""
+    same = row if row is not None and row.incarnation == event.incarnation else None
+    cordoned = row is not None and row.cordoned
+    return AgentRow(
+        agent_id=event.agent_id,
+        profile=event.profile,
+        fingerprint=event.fingerprint,
+        instance_id=event.instance_id,
+        incarnation=event.incarnation,
+        confirmed_generation=at.epoch.generation,
+        confirmed_revision=at.epoch.revision,
+        cordoned=cordoned,
+        draining=same is not None and same.draining,
+        reason=row.reason if row is not None and row.active and (cordoned or same is not None) else "",
+        registered_wall=same.registered_wall if same is not None else at.wall,
+        enrolled_now=at.now,
+        changed_seq=at.seq,
+    )
+
+
+def deregister(command: DeregisterAgent, row: AgentRow | None) -> AgentDeregistered | None:
+    """Decide a farewell; None when the membership has ended already.
+
+    Raises:
+        Refusal: AGENT_NOT_FOUND or AGENT_REPLACED.
+    """
+    row = present(command.agent_id, row)
+    if command.incarnation and command.incarnation != row.incarnation:
+        raise Refusal(
+            "AGENT_REPLACED" if command.incarnation < row.incarnation else "AGENT_NOT_FOUND",
+            f"incarnation {command.incarnation} of agent {row.agent_id!r} is not the present one, "
+            f"{row.incarnation} is; nothing was changed",
+            {"agentId": row.agent_id, "incarnation": str(row.incarnation)},
+        )
+    return AgentDeregistered(agent_id=row.agent_id, reason=command.reason) if row.active else None
+
+
+def ended(row: AgentRow, membership: Membership, reason: str, at: Moment) -> AgentRow:
+    """Return the row after its membership ended."""
+    return replace(
+        row,
+        membership=membership,
+        health=Health.HEALTHY,
+        draining=False,
+        reason=reason,
+        ended_now=at.now,
+        changed_seq=at.seq,
+    )
+
+
+def present(agent_id: str, row: AgentRow | None) -> AgentRow:
+    """Return the row, or raise AGENT_NOT_FOUND."""
+    if row is None:
+        message = f"no agent {agent_id!r} is registered; list agents to see which are"
+        raise Refusal("AGENT_NOT_FOUND", message, {"agentId": agent_id})
+    return row
+
+
+def active(agent_id: str, row: AgentRow | None) -> AgentRow:
+    """Return the row of an active agent, or raise AGENT_NOT_FOUND or AGENT_NOT_ACTIVE."""
+    row = present(agent_id, row)
+    if not row.active:
+        raise Refusal(
+            "AGENT_NOT_ACTIVE",
+            f"agent {agent_id!r} is {row.membership.name}; it can be changed again once it has registered",
+            {"agentId": agent_id, "state": row.membership.name},
+        )
+    return row
+
+
+def _incarnation(command: RegisterAgent, row: AgentRow | None, floor: int) -> int:
+    if row is None:
+        return floor + 1
+    if row.active and row.instance_id == command.instance_id:
+        return row.incarnation
+    return row.incarnation + 1
+
+
+def _impostor(row: AgentRow, at: Moment, rules: Rules) -> Refusal:
+    if row.active:
+        message = f"agent id {row.agent_id!r} is held by another living agent; choose another id or use its secret"
+        return Refusal("AGENT_IMPOSTOR", message, {"agentId": row.agent_id})
+    wait = max(0, row.ended_now + rules.retention - at.now)
+    message = (
+        f"agent id {row.agent_id!r} is kept for the agent that held it, for {wait} ms more; choose another id, "
+        "use its secret, or wait"
+    )
+    return Refusal("AGENT_IMPOSTOR", message, {"agentId": row.agent_id}, retry_after_ms=wait)

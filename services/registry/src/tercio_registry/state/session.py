@@ -1,0 +1,71 @@
+"""What one leader has heard: session state, lost with the leadership and rebuilt from the agents' next heartbeats.
+
+A renewal costs one entry in a dictionary. The session also knows whether the leader was listening at all: a process
+that was stopped, or whose event loop hung, must not charge agents with heartbeats that lie unread in its sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tercio_registry.state.agents import AgentRow, Health
+from tercio_registry.state.rules import Rules
+
+
+class Session:
+    """Last renewals, in ms of fleet time. The edge writes it; `decide` only reads."""
+
+    __slots__ = ("_began", "_heard", "_pending", "_renewals", "rules")
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._renewals: dict[str, int] = {}
+        self._pending: dict[str, None] = {}
+        self._began = -1
+        self._heard = -1
+
+    def pulse(self, now: int) -> None:
+        """Note that the leader is listening. After a gap it begins anew."""
+        self._began, self._heard = self.listening_since(now), now
+
+    def listening_since(self, now: int) -> int:
+        """Return since when the leader has listened without a gap of more than one interval; `now` if it has not."""
+        if self._heard < 0 or now - self._heard > self.rules.interval:
+            return now
+        return self._began
+
+    def renew(self, row: AgentRow, now: int, *, generation: int, revision: int) -> bool:
+        """Note a renewal of an active agent; return whether it brings a transition, which waits in `take_pending`."""
+        self._renewals[row.agent_id] = now
+        if row.health is Health.HEALTHY and row.confirmed_by(generation, revision):
+            return False
+        self._pending[row.agent_id] = None
+        return True
+
+    def last_renewal(self, agent_id: str) -> int | None:
+        """Return the last renewal that this leader has heard."""
+        return self._renewals.get(agent_id)
+
+    def lease_start(self, row: AgentRow, now: int) -> int:
+        """Return from when the agent's lease is counted: never from before this leader listened."""
+        return max(self.listening_since(now), row.enrolled_now, self._renewals.get(row.agent_id, 0))
+
+    @property
+    def has_pending(self) -> bool:
+        """True while renewals wait that bring a transition."""
+        return bool(self._pending)
+
+    def take_pending(self, limit: int) -> tuple[str, ...]:
+        """Remove and return up to `limit` agents whose renewal brings a transition, the oldest first."""
+        taken = tuple(agent_id for agent_id, _ in zip(self._pending, range(limit), strict=False))
+        for agent_id in taken:
+            del self._pending[agent_id]
+        return taken
+
+    def forget_others(self, agent_ids: Iterable[str]) -> None:
+        """Keep only these agents' renewals."""
+        renewals = self._renewals
+        self._renewals = {agent_id: renewals[agent_id] for agent_id in agent_ids if agent_id in renewals}
+
+    def __len__(self) -> int:
+        return len(self._renewals)

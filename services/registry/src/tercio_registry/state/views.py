@@ -1,0 +1,183 @@
+"""What readers see: the state derived from row, epoch and session; filters; the order of listings."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from tercio_common.epochs import Epoch
+from tercio_common.machine.protocol import Moment
+from tercio_common.machine.table import Table
+from tercio_registry.state.agents import AgentRow, Health, Membership
+from tercio_registry.state.session import Session
+
+
+class State(IntEnum):
+    """An agent's state as shown; the numbers are those of the contract."""
+
+    HEALTHY = 1
+    DEGRADED = 2
+    UNHEALTHY = 3
+    GONE = 4
+    UNCONFIRMED = 5
+    DEREGISTERED = 6
+
+
+PRESENT_STATES = frozenset({State.HEALTHY, State.DEGRADED, State.UNHEALTHY, State.UNCONFIRMED})
+
+_OF_HEALTH = {Health.HEALTHY: State.HEALTHY, Health.DEGRADED: State.DEGRADED, Health.UNHEALTHY: State.UNHEALTHY}
+_WHY = {
+    State.DEGRADED: "one heartbeat is missing",
+    State.UNHEALTHY: "two heartbeats are missing",
+    State.UNCONFIRMED: "the present leader has not heard the agent yet",
+}
+
+
+def state_of(row: AgentRow, epoch: Epoch) -> State:
+    """Return the state that the leader of `epoch` shows."""
+    if row.membership is Membership.ACTIVE:
+        confirmed = row.confirmed_by(epoch.generation, epoch.revision)
+        return _OF_HEALTH[row.health] if confirmed else State.UNCONFIRMED
+    return State.GONE if row.membership is Membership.GONE else State.DEREGISTERED
+
+
+class AgentView(NamedTuple):
+    """An agent as shown. `renewed_wall` is wall time in ms, None while nothing was heard; `why` is for people."""
+
+    row: AgentRow
+    state: State
+    renewed_wall: int | None
+    why: str
+
+
+def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
+    """Show a row at that moment."""
+    state = state_of(row, at.epoch)
+    renewed = None
+    if state is not State.UNCONFIRMED:
+        heard = session.last_renewal(row.agent_id)
+        if heard is None and row.confirmed_by(*at.epoch):
+            heard = row.enrolled_now
+        renewed = None if heard is None else at.wall - (at.now - max(heard, row.enrolled_now))
+    return AgentView(row, state, renewed, "; ".join(part for part in (_WHY.get(state, ""), _duty(row)) if part))
+
+
+def _duty(row: AgentRow) -> str:
+    if not row.active:
+        return row.reason
+    what = "draining" if row.draining else "cordoned" if row.cordoned else ""
+    return f"{what}: {row.reason}" if what and row.reason else what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFilter:
+    """Selects agents; each part that is not empty must match. Without states, those that are present match."""
+
+    states: frozenset[State] = frozenset()
+    capabilities: tuple[tuple[str, int], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    agent_type: str = ""
+
+    def matches(self, row: AgentRow, state: State) -> bool:
+        """Tell whether an agent in that state is selected."""
+        if state not in (self.states or PRESENT_STATES):
+            return False
+        profile = row.profile
+        if self.agent_type and profile.agent_type != self.agent_type:
+            return False
+        if self.labels and not set(self.labels) <= set(profile.labels):
+            return False
+        if not self.capabilities:
+            return True
+        levels = dict(profile.capabilities)
+        return all(levels.get(name, 0) >= level for name, level in self.capabilities)
+
+
+class IdOrder:
+    """Index of a table of agents: their ids in order, for paging."""
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+
+    def changed(self, key: str, old: AgentRow | None, new: AgentRow | None) -> None:
+        """See `Index`."""
+        if old is None and new is not None:
+            self._ids.insert(bisect_left(self._ids, key), key)
+        elif new is None:
+            del self._ids[bisect_left(self._ids, key)]
+
+    def after(self, agent_id: str) -> Iterator[str]:
+        """Give ids over `agent_id`; nothing may change meanwhile."""
+        for index in range(bisect_right(self._ids, agent_id), len(self._ids)):
+            yield self._ids[index]
+
+
+class Census:
+    """Index of a table of agents: how many there are of each kind, and about how large they are."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[Membership, Health, int, int]] = Counter()
+        self.size_bytes = 0
+
+    def changed(self, key: str, old: AgentRow | None, new: AgentRow | None) -> None:
+        """See `Index`."""
+        if old is not None:
+            self._counts[_kind(old)] -= 1
+            if not self._counts[_kind(old)]:
+                del self._counts[_kind(old)]
+            self.size_bytes -= old.size_bytes
+        if new is not None:
+            self._counts[_kind(new)] += 1
+            self.size_bytes += new.size_bytes
+
+    def by_state(self, epoch: Epoch) -> dict[State, int]:
+        """Count the agents in each state, as the leader of `epoch` shows them."""
+        counts = dict.fromkeys(State, 0)
+        for (membership, health, generation, revision), count in self._counts.items():
+            if membership is not Membership.ACTIVE:
+                counts[State.GONE if membership is Membership.GONE else State.DEREGISTERED] += count
+            else:
+                confirmed = (generation, revision) == (epoch.generation, epoch.revision)
+                counts[_OF_HEALTH[health] if confirmed else State.UNCONFIRMED] += count
+        return counts
+
+
+class Page(NamedTuple):
+    """Agents in the order of their ids; `after` continues, and is empty after the last."""
+
+    agents: list[AgentView]
+    after: str
+
+
+_LOOKS_PER_PAGE = 20_000
+"""A page may be short, or even empty, rather than hold the event loop for longer than some 20 ms."""
+
+
+def list_agents(
+    agents: Table[AgentRow],
+    order: IdOrder,
+    at: Moment,
+    *,
+    session: Session,
+    selected: AgentFilter,
+    after: str,
+    size: int,
+) -> Page:
+    """Return up to `size` selected agents with ids over `after`."""
+    found: list[AgentView] = []
+    last = after
+    for looks, agent_id in enumerate(order.after(after)):
+        if len(found) == size or looks == _LOOKS_PER_PAGE:
+            return Page(found, last)
+        row, last = agents[agent_id], agent_id
+        if selected.matches(row, state_of(row, at.epoch)):
+            found.append(view(row, at, session))
+    return Page(found, "")
+
+
+def _kind(row: AgentRow) -> tuple[Membership, Health, int, int]:
+    return row.membership, row.health, row.confirmed_generation, row.confirmed_revision
