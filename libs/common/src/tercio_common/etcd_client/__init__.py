@@ -1,0 +1,1 @@
+"""Part of tercio_common; see the modules."""
