@@ -1,0 +1,135 @@
+"""Drives the registry's machine as its host and its edge do, on fleet time that the test moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tercio_common.epochs import Epoch
+from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import ElectionWon, Moment, Tick
+from tercio_registry.codec import RegistryCodec
+from tercio_registry.state import heartbeats
+from tercio_registry.state.agents import AgentRow, Profile
+from tercio_registry.state.commands import ConfirmAgents, RegisterAgent
+from tercio_registry.state.invariants import violations
+from tercio_registry.state.machine import RegistryMachine
+from tercio_registry.state.rules import Rules
+from tercio_registry.state.session import Session
+from tercio_registry.state.views import AgentView, State, state_of, view
+
+WALL = 1_700_000_000_000
+
+
+class Driver:
+    """One registry over several leaderships. Each step checks every invariant."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules(interval=1_000, retention=60_000)
+        self.codec = RegistryCodec()
+        self.machine = RegistryMachine(self.rules)
+        self.now = 0
+        self.seq = 0
+        self.epoch = Epoch(1, 10)
+        self.journal: list[tuple[Moment, list[bytes]]] = []
+        self.session = Session(self.rules)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.session = Session(self.rules)
+        self.do(ElectionWon())
+        self.session.pulse(self.now)
+
+    def moment(self) -> Moment:
+        return Moment(self.seq + 1, self.now, WALL + self.now, self.epoch, "tester", self.seq)
+
+    def do(self, command: Any) -> Any:
+        """Decide and apply one command; return its reply."""
+        at = self.moment()
+        self.machine.tables.begin()
+        try:
+            decision = self.machine.decide(command, at, self.session)
+        except Refusal:
+            assert not self.machine.tables.undo
+            raise
+        for event in decision.events:
+            self.machine.apply(event, at)
+        if decision.events:
+            self.seq = at.seq
+            self.journal.append((at, [self.codec.encode_event(event) for event in decision.events]))
+        assert not list(violations(self.machine, self.epoch))
+        return decision.reply
+
+    def register(
+        self, agent_id: str = "a", *, secret: str = "s", instance: bytes = b"1" * 16, profile: Profile | None = None
+    ) -> AgentView:
+        command = RegisterAgent(
+            agent_id=agent_id, profile=profile or Profile(), fingerprint=secret, instance_id=instance
+        )
+        reply: AgentView = self.do(command)
+        return reply
+
+    def beat(self, agent_id: str = "a", incarnation: int = 1) -> str:
+        """Receive one heartbeat, record what it brings, and return the reason of its answer."""
+        self.session.pulse(self.now)
+        answer = heartbeats.receive(
+            self.machine.agents, agent_id, incarnation, session=self.session, now=self.now, epoch=self.epoch
+        )
+        while self.session.has_pending:
+            self.do(ConfirmAgents(self.session.take_pending(1000)))
+        return answer.reason
+
+    def tick(self, limit: int = 1000) -> None:
+        """Handle every timer that is due, as the host does."""
+        while (due := self.machine.next_due()) is not None and due <= self.now:
+            self.do(Tick(limit))
+
+    def listen(self, duration: int) -> None:
+        """Let fleet time pass while the leader runs."""
+        end = self.now + duration
+        while self.now < end:
+            self.now = min(end, self.now + max(1, self.rules.interval // 4))
+            self.session.pulse(self.now)
+            self.tick()
+
+    def sleep(self, duration: int) -> None:
+        """Let fleet time pass while the leader is stopped; it then wakes up with its timers first."""
+        self.now += duration
+        self.tick()
+        self.session.pulse(self.now)
+
+    def take_over(self) -> None:
+        """Begin another leader's term on a replay of the journal, at the same fleet time."""
+        self.machine = self.replayed()
+        self.epoch = Epoch(self.epoch.generation, self.epoch.revision + 1 + self.seq)
+        self._begin()
+
+    def replayed(self) -> RegistryMachine:
+        """Return what replaying the journal gives."""
+        machine = RegistryMachine(self.rules)
+        for at, events in self.journal:
+            machine.tables.begin()
+            for data in events:
+                machine.apply(self.codec.decode_event(data), at)
+        return machine
+
+    def reloaded(self) -> RegistryMachine:
+        """Return what a snapshot of the tables gives."""
+        machine = RegistryMachine(self.rules)
+        for name, table in self.machine.tables.tables.items():
+            for row in table.values():
+                machine.tables.tables[name].put(self.codec.decode_row(name, self.codec.encode_row(name, row)))
+        return machine
+
+    def row(self, agent_id: str = "a") -> AgentRow:
+        return self.machine.agents[agent_id]
+
+    def state(self, agent_id: str = "a") -> State:
+        return state_of(self.row(agent_id), self.epoch)
+
+    def view(self, agent_id: str = "a") -> AgentView:
+        return view(self.row(agent_id), self.moment(), self.session)
+
+
+def rows(machine: RegistryMachine) -> dict[str, list[Any]]:
+    """Return the rows of every table, in an order that can be compared."""
+    return {name: sorted(table.values(), key=repr) for name, table in machine.tables.tables.items()}

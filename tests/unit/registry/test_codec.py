@@ -1,0 +1,82 @@
+"""Records: what was written is read again, and bytes that nobody wrote are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from tercio_registry.codec import RegistryCodec, decode_event
+from tercio_registry.state import events
+from tercio_registry.state.agents import AgentRow, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.machine import AGENTS, INCARNATIONS
+
+PROFILE = Profile(
+    agent_type="worker",
+    version="1.2",
+    capabilities=(("python", 80), ("rust", 1)),
+    labels=(("gpu", ""), ("zone", "b")),
+    concurrency=7,
+)
+EVENTS = [
+    events.AgentRegistered(agent_id="a", profile=PROFILE, fingerprint="ab", instance_id=b"\0\xff", incarnation=3),
+    events.AgentsConfirmed(("a", "b")),
+    events.AgentsDeclined(Health.UNHEALTHY, ("a", "b")),
+    events.AgentsGone(("a",), "no heartbeat"),
+    events.AgentsEvicted(("a", "b")),
+    events.AgentDeregistered(agent_id="a", reason="bye"),
+    events.AgentCordoned(agent_id="a", cordoned=True, reason="disk"),
+    events.AgentDrained(agent_id="a", reason="disk"),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_is_read_as_it_was_written(event: events.Event) -> None:
+    codec = RegistryCodec()
+    assert codec.decode_event(codec.encode_event(event)) == event
+
+
+def test_every_event_is_tried() -> None:
+    assert {type(event) for event in EVENTS} == set(events.Event.__args__)
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        (
+            AGENTS,
+            AgentRow(
+                agent_id="a",
+                profile=PROFILE,
+                fingerprint="ab",
+                instance_id=b"\0\xff",
+                incarnation=3,
+                membership=Membership.GONE,
+                health=Health.DEGRADED,
+                confirmed_generation=2,
+                confirmed_revision=9,
+                cordoned=True,
+                draining=True,
+                reason="why",
+                registered_wall=4,
+                enrolled_now=5,
+                ended_now=6,
+                changed_seq=7,
+            ),
+        ),
+        (INCARNATIONS, IncarnationFloor(12)),
+    ],
+    ids=[AGENTS, INCARNATIONS],
+)
+def test_a_row_is_read_as_it_was_written(table: str, row: object) -> None:
+    codec = RegistryCodec()
+    assert codec.decode_row(table, codec.encode_row(table, row)) == row
+
+
+@pytest.mark.parametrize("data", [b"", b"\x9a\x06\x00"], ids=["nothing", "a field of tomorrow"])
+def test_an_unknown_event_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="newer version"):
+        decode_event(data)
+
+
+def test_an_unknown_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="no table"):
+        RegistryCodec().decode_row("another", b"")
