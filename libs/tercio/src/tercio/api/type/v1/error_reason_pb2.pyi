@@ -68,6 +68,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A request was forwarded twice; the replicas do not agree on the leader yet."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 22
     """The service holds as much live data as its limit allows."""
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 23
+    """The server handles as many calls at once as it may; nothing was tried, retry later."""
     ERROR_REASON_AGENT_NOT_FOUND: _ErrorReason.ValueType  # 100
     """No agent with this id is registered."""
     ERROR_REASON_AGENT_IMPOSTOR: _ErrorReason.ValueType  # 101
@@ -154,6 +156,8 @@ ERROR_REASON_FORWARDING_LOOP: ErrorReason.ValueType  # 21
 """A request was forwarded twice; the replicas do not agree on the leader yet."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 22
 """The service holds as much live data as its limit allows."""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 23
+"""The server handles as many calls at once as it may; nothing was tried, retry later."""
 ERROR_REASON_AGENT_NOT_FOUND: ErrorReason.ValueType  # 100
 """No agent with this id is registered."""
 ERROR_REASON_AGENT_IMPOSTOR: ErrorReason.ValueType  # 101

@@ -1,0 +1,80 @@
+"""The catalogue of reasons: which gRPC code each has, whether the same request may be sent again, and what it means.
+
+A reason is a value of `tercio.api.type.v1.ErrorReason` without its prefix. Codes follow AIP-193: INVALID_ARGUMENT is
+wrong whatever the state, FAILED_PRECONDITION is wrong in this state, UNAVAILABLE and RESOURCE_EXHAUSTED pass by
+themselves. A reason is never renamed, reused, or moved to another code.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from grpc import StatusCode
+
+DOMAIN = "tercio.dev"
+"""`google.rpc.ErrorInfo.domain` of every reason."""
+
+
+class Reason(NamedTuple):
+    """One row of the catalogue.
+
+    Attributes:
+        code: the gRPC status code.
+        retryable: the same request, sent again later, may succeed.
+        description: what happened and what the caller does about it.
+    """
+
+    code: StatusCode
+    retryable: bool
+    description: str
+
+
+_INVALID, _PRECONDITION = StatusCode.INVALID_ARGUMENT, StatusCode.FAILED_PRECONDITION
+_UNAVAILABLE, _EXHAUSTED = StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED
+
+REASONS: dict[str, Reason] = {
+    "INVALID_ARGUMENT": Reason(_INVALID, False, "Fields are wrong; BadRequest lists every one of them."),
+    "INTERNAL": Reason(StatusCode.INTERNAL, False, "The server has a defect; its log has the trace id."),
+    "UNAUTHENTICATED": Reason(StatusCode.UNAUTHENTICATED, False, "The caller proved no identity."),
+    "PERMISSION_DENIED": Reason(StatusCode.PERMISSION_DENIED, False, "The caller may not call this method."),
+    "NOT_LEADER": Reason(_UNAVAILABLE, True, "Another replica leads; metadata `leader` has its address. Call it."),
+    "NO_LEADER": Reason(_UNAVAILABLE, True, "Nobody leads at present; retry after a moment."),
+    "OUTCOME_UNKNOWN": Reason(
+        _UNAVAILABLE, True, "The leader was lost before the answer; retry with the same request id."
+    ),
+    "DRAINING": Reason(_UNAVAILABLE, True, "This replica is stopping; retry, and another one answers."),
+    "REQUEST_TOO_LARGE": Reason(_INVALID, False, "More than one commit can hold; split the request."),
+    "REQUEST_TOO_OLD": Reason(
+        _PRECONDITION, False, "Its request id may be forgotten; look whether it was done, then send it with a new id."
+    ),
+    "REQUEST_ID_REUSED": Reason(_PRECONDITION, False, "The id belongs to a request with other content; use a new id."),
+    "REQUEST_IDS_FULL": Reason(_EXHAUSTED, True, "No further request ids can be remembered now; retry later."),
+    "SESSION_EXPIRED": Reason(_PRECONDITION, False, "Open a new session and send again what was not acknowledged."),
+    "FRAME_OUT_OF_ORDER": Reason(_PRECONDITION, False, "Send the frame that metadata `expectedFrame` names."),
+    "CURSOR_COMPACTED": Reason(StatusCode.OUT_OF_RANGE, False, "The changes are gone; list again, watch from there."),
+    "CURSOR_INVALID": Reason(_INVALID, False, "Not a cursor or page token of this method; list again."),
+    "READER_TOO_SLOW": Reason(StatusCode.ABORTED, True, "The reader fell behind; resume from the last cursor."),
+    "STORE_NEARLY_FULL": Reason(_EXHAUSTED, True, "The store takes no new work until space is freed; retry later."),
+    "STALE_EPOCH": Reason(_PRECONDITION, False, "The caller's leadership is over; it steps down."),
+    "DEADLINE_TOO_SHORT": Reason(StatusCode.DEADLINE_EXCEEDED, False, "Nothing was tried; allow more time."),
+    "FORWARDING_LOOP": Reason(_UNAVAILABLE, True, "The replicas do not agree on the leader yet; retry."),
+    "QUEUE_FULL": Reason(_EXHAUSTED, True, "The service holds as much as it may; retry when work has finished."),
+    "OVERLOADED": Reason(_EXHAUSTED, True, "Too many calls at once; nothing was tried, retry later."),
+    "AGENT_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No agent with this id is registered."),
+    "AGENT_IMPOSTOR": Reason(StatusCode.PERMISSION_DENIED, False, "The id belongs to a living agent; use another."),
+    "AGENT_REPLACED": Reason(_PRECONDITION, False, "A newer process of this agent has registered; stop this one."),
+    "AGENT_GONE": Reason(_PRECONDITION, False, "The agent was declared gone; register again."),
+    "AGENT_NOT_ACTIVE": Reason(_PRECONDITION, False, "The agent's state does not allow it."),
+    "TASK_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No task with this id is kept."),
+    "TASK_ID_REUSED": Reason(StatusCode.ALREADY_EXISTS, False, "The id belongs to another task; use a new id."),
+    "TASK_STATE_CONFLICT": Reason(_PRECONDITION, False, "The task's state does not allow it."),
+    "INSUFFICIENT_AGENT_CAPABILITY": Reason(_PRECONDITION, False, "No connected agent can do it; metadata says why."),
+    "STALE_ATTEMPT": Reason(_PRECONDITION, False, "Another attempt is the task's present one; drop this result."),
+    "PAYLOAD_TOO_LARGE": Reason(_INVALID, False, "Over 64 kB; store it elsewhere and pass a reference."),
+    "DEPENDENCY_CYCLE": Reason(_INVALID, False, "Tasks depend on each other in a cycle; metadata `cycle` names it."),
+    "DEPENDENCY_UNKNOWN": Reason(_PRECONDITION, False, "A task that is depended on is not known; submit it first."),
+    "PLAN_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No plan with this id is kept."),
+    "PLAN_ID_REUSED": Reason(StatusCode.ALREADY_EXISTS, False, "The id belongs to another plan; use a new id."),
+    "STREAM_REPLACED": Reason(StatusCode.ABORTED, False, "A newer stream of the same agent took over."),
+    "DEADLINE_PASSED": Reason(_PRECONDITION, False, "The task's deadline is in the past; choose a later one."),
+}

@@ -1,0 +1,1 @@
+"""What is done around every call, one concern a file; `tercio_common.rpc.server` explains their order."""
