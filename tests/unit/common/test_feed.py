@@ -87,6 +87,6 @@ async def test_waiting_readers_wake_on_publication_and_on_the_end() -> None:
     assert [item.seq for item in await reading] == [1]
     reading = asyncio.ensure_future(anext(subscription))
     await asyncio.sleep(0)
-    feed.close(Refusal("NO_LEADER", "over"))
+    feed.close("over")
     with pytest.raises(Refusal, match="NO_LEADER"):
         await reading

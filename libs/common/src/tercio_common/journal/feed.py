@@ -40,7 +40,7 @@ class Feed:
         self._end = 0
         self._before = 0  # sequence number before the ring's first entry
         self._waiting: set[asyncio.Future[None]] = set()
-        self._closed: Refusal | None = None
+        self._closed: str = ""
         self.committed = 0
 
     def begin(self, seq: int) -> None:
@@ -59,9 +59,9 @@ class Feed:
                 self._dropped += 1
         self._wake()
 
-    def close(self, refusal: Refusal) -> None:
-        """End every subscription with `refusal`: the leadership ended."""
-        self._closed = refusal
+    def close(self, why: str) -> None:
+        """End every subscription with NO_LEADER."""
+        self._closed = why
         self._wake()
 
     def subscribe(self, after: int | None) -> Subscription:
@@ -75,6 +75,11 @@ class Feed:
         if not self._before <= after <= self.committed:
             raise _compacted()
         return Subscription(self, after)
+
+    def check_open(self) -> None:
+        """Raise NO_LEADER once the feed is closed."""
+        if self._closed:
+            raise Refusal("NO_LEADER", self._closed, retry_after_ms=200)
 
     def _wake(self) -> None:
         for waiter in self._waiting:
@@ -114,8 +119,7 @@ class Subscription:
 
     async def changed(self) -> None:
         """Wait until there may be something to read."""
-        if self._feed._closed is not None:
-            raise self._feed._closed
+        self._feed.check_open()
         waiter = asyncio.get_running_loop().create_future()
         self._feed._waiting.add(waiter)
         try:
@@ -126,8 +130,7 @@ class Subscription:
     def pending(self) -> list[FeedEntry]:
         """Return what can be read at once, perhaps nothing. Raises like iteration."""
         feed = self._feed
-        if feed._closed is not None:
-            raise feed._closed
+        feed.check_open()
         lag = self._lag()
         if self._next < feed._dropped or lag > self._allowed_lag:
             raise Refusal(

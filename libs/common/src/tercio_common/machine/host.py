@@ -128,6 +128,7 @@ class Host:
             Refusal: also only once what it depends on is durable.
         """
         term = self.term
+        term.check_open()
         try:
             proposal = term.propose(command, call=call, render=render)
         except Refusal:

@@ -78,7 +78,7 @@ class Term:
         self.timer_armed_for: int | None = None
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._unpublished: deque[tuple[FeedEntry, int]] = deque()
-        self._ended: Refusal | None = None
+        self._ended = False
         self.committer = Committer(
             journal=journal,
             epoch=epoch,
@@ -104,8 +104,7 @@ class Term:
         Raises:
             Refusal: the command changed nothing. What it says depends on the tip: `committed(tip.seq)` first.
         """
-        if self.draining:
-            raise Refusal("DRAINING", "this replica is stopping; send the request again", retry_after_ms=200)
+        self.check_open()
         known = self.requests.find(call)
         if known is not None:
             return Proposal(self.tip.seq, known.reply, duplicate=True)
@@ -159,11 +158,14 @@ class Term:
         self.tip = at
         self.committer.add(Encoded(at.seq, encode_record(at, call, reply=b"", events=())), lazy=False)
 
+    def check_open(self) -> None:
+        """Raise DRAINING once no new commands are taken; that depends on no tip."""
+        if self.draining:
+            raise Refusal("DRAINING", "this replica is stopping; send the request again", retry_after_ms=200)
+
     def check_may_release(self) -> None:
         """Raise OUTCOME_UNKNOWN unless this leader may still let something leave the process."""
-        if self._ended is not None:
-            raise self._ended
-        if not self.renewal.may_release():
+        if self._ended or not self.renewal.may_release():
             raise _outcome_unknown()
 
     async def committed(self, seq: int) -> None:
@@ -172,7 +174,7 @@ class Term:
         Raises:
             Refusal: OUTCOME_UNKNOWN when the leadership ended first.
         """
-        if seq > self.committer.committed and self._ended is None:
+        if seq > self.committer.committed and not self._ended:
             self.committer.flush()
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((seq, waiter))
@@ -181,12 +183,12 @@ class Term:
 
     def end(self) -> None:
         """Fail everybody who waits: the leadership ended."""
-        self._ended = _outcome_unknown()
+        self._ended = True
         for _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
-        self.feed.close(Refusal("NO_LEADER", "the leadership of this replica ended; resume", retry_after_ms=200))
+        self.feed.close("the leadership of this replica ended; resume from the last cursor")
 
     def _release(self, committed: int) -> None:
         while self._unpublished and self._unpublished[0][0].seq <= committed:

@@ -1,0 +1,262 @@
+"""The host, on the journal in memory: what is acknowledged is durable, and nothing leaves before it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from support.counter_machine import Add, CounterCodec, CounterMachine, Poison, Remove
+from tercio_common.clock import SystemClock
+from tercio_common.election.renewal import LeaseSettings
+from tercio_common.errors import Refusal
+from tercio_common.journal.memory import MemoryStore
+from tercio_common.machine.calls import Call
+from tercio_common.machine.host import Host
+from tercio_common.settings import HostSettings
+from tercio_common.testing.eventually import eventually
+from tercio_common.testing.faulty_journal import FaultyJournal
+
+LEASE = LeaseSettings(ttl_ms=2000, renew_interval_ms=200, rpc_timeout_ms=400, margin_ms=400)
+QUICK = HostSettings(lease=LEASE, snapshot_bytes=1 << 20)
+
+
+class Fleet:
+    """Replicas that share one store in memory."""
+
+    def __init__(self, settings: HostSettings = QUICK) -> None:
+        self.store, self.settings = MemoryStore(ttl_ms=LEASE.ttl_ms), settings
+        self.journals: list[FaultyJournal] = []
+        self._running: dict[Host, asyncio.Task[None]] = {}
+
+    async def start(self, address: str = "a") -> Host:
+        journal = FaultyJournal(self.store.journal("counters"))
+        self.journals.append(journal)
+        host = Host(
+            name="counters",
+            machine=CounterMachine,
+            session=lambda epoch: {"epoch": epoch},
+            codec=CounterCodec(),
+            journal=journal,
+            election=self.store.election("counters"),
+            clock=SystemClock(),
+            settings=self.settings,
+            address=address,
+        )
+        self._running[host] = asyncio.ensure_future(host.run())
+        return host
+
+    async def leader(self, address: str = "a") -> Host:
+        host = await self.start(address)
+        await eventually(lambda: host.leading)
+        return host
+
+    async def stop(self, host: Host) -> None:
+        task = self._running.pop(host)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def close(self) -> None:
+        for host in list(self._running):
+            await self.stop(host)
+
+
+@pytest.fixture
+async def fleet() -> AsyncIterator[Fleet]:
+    fleet = Fleet()
+    yield fleet
+    await fleet.close()
+
+
+def render(reply: Any) -> bytes:
+    return str(reply).encode()
+
+
+def call(request_id: str = "", digest: bytes = b"") -> Call:
+    return Call("ann", "/add", request_id=request_id, digest=digest)
+
+
+async def add(host: Host, name: str = "x", **fields: Any) -> bytes:
+    return await host.execute(Add(name, **fields), call=call(), render=render)
+
+
+def counters(host: Host) -> dict[str, int]:
+    return {row.name: row.value for row in host.machine.counters.values()}
+
+
+async def test_commands_of_one_batch_see_each_other_and_commit_together(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    before = host.term.committer.commits
+    replies = await asyncio.gather(*(add(host) for _ in range(100)))
+    assert replies == [str(n).encode() for n in range(1, 101)]
+    assert host.term.committer.commits - before <= 2
+
+
+async def test_nothing_leaves_before_its_commit(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    fleet.journals[0].hold()
+    reply = asyncio.ensure_future(add(host))
+    refusal = asyncio.ensure_future(host.execute(Remove("unknown"), call=call(), render=render))
+    read = asyncio.ensure_future(host.read(lambda machine, session, moment: len(machine.counters)))
+    changes = asyncio.ensure_future(anext(host.feed.subscribe(None)))
+    await eventually(lambda: fleet.journals[0].holding)
+    await asyncio.sleep(0.02)
+    assert not any(task.done() for task in (reply, refusal, read, changes))
+    fleet.journals[0].release()
+    assert await reply == b"1"
+    assert await read == 1
+    assert [change.key for entry in await changes for change in entry.changes] == ["x"]
+    with pytest.raises(Refusal, match="TASK_NOT_FOUND"):
+        await refusal
+
+
+@pytest.mark.parametrize("fault", ["not_proposed", "unknown_before", "unknown_after"])
+async def test_an_append_without_an_answer_is_repeated_until_it_is_recorded_once(fleet: Fleet, fault: str) -> None:
+    host = await fleet.leader()
+    getattr(fleet.journals[0], f"fail_{fault}")()
+    assert await add(host) == b"1"
+    assert await add(host) == b"2"
+
+
+async def test_a_poison_command_is_undone_and_the_leader_stays(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    await add(host)
+    epoch = host.epoch
+    with pytest.raises(Refusal, match="INTERNAL"):
+        await host.execute(Poison("y"), call=call(), render=render)
+    assert counters(host) == {"x": 1}
+    assert await add(host) == b"2"
+    assert host.epoch == epoch
+
+
+async def test_a_retry_has_no_second_effect_also_while_the_first_is_running(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    fleet.journals[0].hold()
+    calls = [asyncio.ensure_future(host.execute(Add("x"), call=call("r", b"1"), render=render)) for _ in range(32)]
+    await eventually(lambda: fleet.journals[0].holding)
+    fleet.journals[0].release()
+    assert set(await asyncio.gather(*calls)) == {b"1"}
+    assert counters(host) == {"x": 1}
+    with pytest.raises(Refusal, match="REQUEST_ID_REUSED"):
+        await host.execute(Add("x", 2), call=call("r", b"2"), render=render)
+
+
+async def test_the_next_leader_has_everything_that_was_acknowledged(fleet: Fleet) -> None:
+    first = await fleet.leader("a")
+    second = await fleet.start("b")
+    await host_execute(first, "r")
+    await eventually(lambda: second.leader is not None and second.leader.address == "a")
+    await fleet.stop(first)
+    await eventually(lambda: second.leading)
+    assert second.epoch > first.epoch
+    assert counters(second) == {"x": 1}
+    assert await host_execute(second, "r") == b"1", "the retry gets the reply that the former leader gave"
+    assert counters(second) == {"x": 1}
+
+
+async def host_execute(host: Host, request_id: str) -> bytes:
+    return await host.execute(Add("x"), call=call(request_id), render=render)
+
+
+async def test_frames_are_carried_out_once_and_in_order(fleet: Fleet) -> None:
+    host = await fleet.leader()
+
+    def frame(number: int) -> Call:
+        return Call("ann", "/frames", session_id="s", frame_number=number)
+
+    assert not host.propose(Add("x"), call=frame(1)).duplicate
+    assert host.propose(Add("x"), call=frame(1)).duplicate
+    with pytest.raises(Refusal, match="FRAME_OUT_OF_ORDER"):
+        host.propose(Add("x"), call=frame(3))
+    await host.committed(host.tip_seq)
+    assert counters(host) == {"x": 1}
+
+
+async def test_a_watcher_sees_every_change_once_over_a_take_over(fleet: Fleet) -> None:
+    first = await fleet.leader("a")
+    subscription = first.feed.subscribe(0)
+    for _ in range(5):
+        await add(first)
+    seen = [change.row.value for entry in await anext(subscription) for change in entry.changes]
+    second = await fleet.start("b")
+    await fleet.stop(first)
+    with pytest.raises(Refusal, match="NO_LEADER"):
+        await anext(subscription)
+    await eventually(lambda: second.leading)
+    resumed = second.feed.subscribe(subscription.position)
+    await add(second)
+    seen += [change.row.value for entry in await anext(resumed) for change in entry.changes]
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+async def test_timers_fire_and_a_failing_one_is_set_aside(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    await add(host, "fragile", lifetime=10)
+    await add(host, "brief", lifetime=20)
+    await eventually(lambda: counters(host) == {"fragile": 1})
+    assert await add(host, "fragile") == b"2"
+
+
+async def test_snapshot_and_truncation_bound_the_journal(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    journal = fleet.store.journal("counters")
+    for number in range(300):
+        await add(host, f"c{number % 7}", blob="b" * 5_000)
+    await eventually(lambda: _pointer_set(journal))
+    pointer = await journal.pointer()
+    assert pointer is not None
+    expected = counters(host)
+    await fleet.stop(host)
+    successor = await fleet.leader("b")
+    assert counters(successor) == expected
+    with pytest.raises(Refusal, match="CURSOR_COMPACTED"):
+        successor.feed.subscribe(0)
+
+
+async def _pointer_set(journal: Any) -> bool:
+    return await journal.pointer() is not None
+
+
+async def test_a_command_over_the_commit_size_is_refused_and_changes_nothing(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    with pytest.raises(Refusal, match="REQUEST_TOO_LARGE"):
+        await add(host, blob="b" * 600_000)
+    assert counters(host) == {}
+
+
+async def test_a_drained_leader_finishes_and_hands_over_at_once(fleet: Fleet) -> None:
+    first = await fleet.leader("a")
+    second = await fleet.start("b")
+    fleet.journals[0].hold()
+    reply = asyncio.ensure_future(add(first))
+    await eventually(lambda: fleet.journals[0].holding)
+    draining = asyncio.ensure_future(first.drain())
+    await asyncio.sleep(0)
+    with pytest.raises(Refusal, match="DRAINING"):
+        await add(first)
+    fleet.journals[0].release()
+    await draining
+    assert await reply == b"1"
+    await eventually(lambda: second.leading)
+    assert counters(second) == {"x": 1}
+
+
+async def test_work_is_refused_while_the_store_is_nearly_full_but_ends_are_not(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    await add(host)
+    host.space.nearly_full = True
+    with pytest.raises(Refusal, match="STORE_NEARLY_FULL"):
+        await add(host)
+    assert await host.execute(Remove("x"), call=call(), render=render) == b"0"
+
+
+async def test_a_lazy_record_waits_for_company_but_not_for_ever(fleet: Fleet) -> None:
+    host = await fleet.leader()
+    before = host.term.committer.commits
+    host.propose(Add("x"), call=call(), lazy=True)
+    assert host.term.committer.commits == before
+    await eventually(lambda: host.committed_seq == host.tip_seq)
