@@ -1,0 +1,44 @@
+"""The history checker: records a run and judges it in one pass.
+
+A recording holds every commit of one journal from the first on, and what clients observed meanwhile. The journal's
+order is a total order, so each promise is one pass over it. A recording with a gap gets no verdict.
+
+    async with recorded(journal, path) as recorder:
+        ...                                    # the run, with its faults
+        recorder.observe(Observation(ACKNOWLEDGED, task_id))
+    judge(path).demand()
+"""
+
+from __future__ import annotations
+
+from tercio_common.testing.history.recording import (
+    ACKNOWLEDGED,
+    LISTED,
+    RESOLVED,
+    WATCHED,
+    IncompleteRecordingError,
+    Observation,
+    Recorder,
+    Recording,
+    load,
+    recorded,
+)
+from tercio_common.testing.history.verdict import Verdict, Violation, judge, judge_recording, standard_checks
+
+__all__ = [
+    "ACKNOWLEDGED",
+    "LISTED",
+    "RESOLVED",
+    "WATCHED",
+    "IncompleteRecordingError",
+    "Observation",
+    "Recorder",
+    "Recording",
+    "Verdict",
+    "Violation",
+    "judge",
+    "judge_recording",
+    "load",
+    "recorded",
+    "standard_checks",
+]
