@@ -63,7 +63,10 @@ class StateMachine(Protocol):
     alone and is answered INTERNAL.
     """
 
-    tables: TableStore
+    @property
+    def tables(self) -> TableStore:
+        """The tables; a service may say more precisely what they are."""
+        ...
 
     def decide(self, command: Any, at: Moment, session: Any) -> Decision:
         """Return what the command does at this moment. Must not change tables."""
