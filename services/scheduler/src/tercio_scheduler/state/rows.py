@@ -203,7 +203,7 @@ class TaskRow(NamedTuple):
         spec: what was accepted.
         state: where it stands.
         why: reason and message of that; `NO_REASON` when there is nothing to say.
-        position: place in its queue while READY, order of ending when terminal; unique among both.
+        position: place in its queue, kept while an attempt lives; order of ending when terminal. Unique.
         ready: when it last became ready; `NEVER_READY` before.
         entered: when it entered its state.
         due: fleet ms at which BACKOFF, RUNNING or CANCELLING ends by itself; 0 means never.

@@ -8,7 +8,7 @@ An agent stays here after its stream closed, so that its lease runs on; `forget`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tercio_common.epochs import Epoch
@@ -183,15 +183,15 @@ class SchedulerSession:
         """Give every agent with an open stream."""
         return (link for link in self.agents.values() if link.connected)
 
-    def free(self, outstanding: Mapping[str, int]) -> list[tuple[AgentLink, int]]:
+    def free(self, outstanding: Mapping[str, Collection[str]]) -> list[tuple[AgentLink, int]]:
         """Return the agents that may be offered work, and how many attempts each has room for.
 
         Args:
-            outstanding: attempts held at present, by agent id; the machine's `outstanding()`.
+            outstanding: tasks whose attempt an agent holds, by agent id.
         """
         get = outstanding.get
         return [
             (link, room)
             for link in self.agents.values()
-            if (room := link.credit - get(link.agent_id, 0)) > 0 and link.takes_work
+            if (room := link.credit - len(get(link.agent_id, ()))) > 0 and link.takes_work
         ]

@@ -1,0 +1,197 @@
+"""What becomes due by itself: each source in turn gives the events of one `Tick`.
+
+A `Tick` serves one source only, so that no event of it is decided on rows that another one changes. Sources come in the
+order in which they must not wait for each other; the host asks again while anything is due.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from tercio_common.machine.protocol import Moment
+from tercio_scheduler.state import attempts, dependencies, events, plans
+from tercio_scheduler.state.rows import State
+from tercio_scheduler.state.session import SchedulerSession
+from tercio_scheduler.state.tables import SchedulerTables
+
+AT_ONCE: Final = 0
+"""A fleet time that is always in the past."""
+_LEASE_CHECK_MS: Final = 1_000
+"""Leases are looked at this often while attempts are out, and when the earliest one ends."""
+_FASTEST_WALL: Final = (10, 11)
+"""Wall time runs at most a tenth faster than fleet time, so a deadline is at least this share of the wait away."""
+
+
+class Source(Protocol):
+    """One kind of thing that becomes due."""
+
+    def next_due(self) -> int | None:
+        """Return the fleet time at which to look again; None when there is nothing to wait for."""
+        ...
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        """Return what is due, about `limit` tasks at most."""
+        ...
+
+    def set_aside(self) -> str:
+        """Take what was due first out of the way; return its name."""
+        ...
+
+    def take_back(self) -> None:
+        """Forget what was set aside."""
+        ...
+
+
+class Leases:
+    """Agents that were not heard from for longer than the attempt lease lose their attempts.
+
+    An agent's attempts are revoked in one event, whatever the limit: which of them count depends on all of them.
+    """
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+        self._check_at: int | None = None
+        self._lost: list[str] = []
+        self._aside: set[str] = set()
+
+    def next_due(self) -> int | None:
+        if not self._tables.index.by_agent:
+            self._check_at = None
+            return None
+        return AT_ONCE if self._check_at is None else self._check_at
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        lease_ms = self._tables.limits.attempt_lease_ms
+        self._lost = []
+        self._check_at = at.now + _LEASE_CHECK_MS
+        found: list[events.Event] = []
+        revoked = 0
+        for agent_id, held in self._tables.index.by_agent.items():
+            end = session.renewed_at(agent_id) + lease_ms
+            if end >= at.now:
+                self._check_at = min(self._check_at, end + 1)
+            elif agent_id not in self._aside:
+                self._lost.append(agent_id)
+                message = f"agent {agent_id} was not heard from for {lease_ms} ms"
+                found.append(attempts.revoke(agent_id, attempts.held_by(self._tables, agent_id), message=message))
+                revoked += len(held)
+                if revoked >= limit:
+                    self._check_at = AT_ONCE
+                    break
+        return found
+
+    def set_aside(self) -> str:
+        self._aside.update(self._lost)
+        return f"lease of agents {', '.join(self._lost)}"
+
+    def take_back(self) -> None:
+        self._aside.clear()
+
+
+class TaskTimers:
+    """Attempts that ran too long, cancellations without an answer, and failures that were waited for long enough."""
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+
+    def next_due(self) -> int | None:
+        return self._tables.index.timers.first()
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        rows = self._tables.index.timers.due(at.now, limit=limit)
+        waited = tuple([row.task_id for row in rows if row.state is State.BACKOFF])
+        late = tuple([row.task_id for row in rows if row.state is not State.BACKOFF])
+        found: list[events.Event] = []
+        if late:
+            found.append(events.AttemptsTimedOut(late))
+        if waited:
+            found.append(events.BackoffsEnded(waited))
+        return found
+
+    def set_aside(self) -> str:
+        return f"timer of task {self._tables.index.timers.set_aside()}"
+
+    def take_back(self) -> None:
+        self._tables.index.timers.take_back()
+
+
+class Deadlines:
+    """Absolute deadlines, which are wall time."""
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+        self._now = 0
+        self._wall = 0
+
+    def note(self, at: Moment) -> None:
+        """Remember how the two clocks stand to each other."""
+        self._now, self._wall = at.now, at.wall
+
+    def next_due(self) -> int | None:
+        first = self._tables.index.deadlines.first()
+        if first is None:
+            return None
+        wait = first - self._wall
+        if wait <= 0:
+            return self._now
+        share, whole = _FASTEST_WALL
+        return self._now + max(1, wait * share // whole)
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        rows = self._tables.index.deadlines.due(at.wall, limit=limit)
+        return [events.DeadlinesPassed(tuple([row.task_id for row in rows]))] if rows else []
+
+    def set_aside(self) -> str:
+        return f"deadline of task {self._tables.index.deadlines.set_aside()}"
+
+    def take_back(self) -> None:
+        self._tables.index.deadlines.take_back()
+
+
+class Descendants:
+    """Children of tasks that did not succeed."""
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+        self._aside: set[str] = set()
+
+    def next_due(self) -> int | None:
+        return AT_ONCE if any(parent not in self._aside for parent in self._tables.index.failing) else None
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        return dependencies.decide_failures(self._tables, limit=limit, aside=self._aside)
+
+    def set_aside(self) -> str:
+        parent = next(parent for parent in self._tables.index.failing if parent not in self._aside)
+        self._aside.add(parent)
+        return f"children of task {parent}"
+
+    def take_back(self) -> None:
+        self._aside.clear()
+
+
+class PlanCancellations:
+    """Plans whose cancellation is under way."""
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+        self._aside: set[str] = set()
+
+    def next_due(self) -> int | None:
+        return AT_ONCE if any(plan not in self._aside for plan in self._tables.plan_index.cancelling) else None
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        return plans.decide_step(self._tables, limit=limit, aside=self._aside)
+
+    def set_aside(self) -> str:
+        plan = next(plan for plan in self._tables.plan_index.cancelling if plan not in self._aside)
+        self._aside.add(plan)
+        return f"cancellation of plan {plan}"
+
+    def take_back(self) -> None:
+        self._aside.clear()

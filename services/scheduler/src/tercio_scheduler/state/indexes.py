@@ -1,0 +1,180 @@
+"""What is derived from the rows: queues, timers, attempts by agent, waiting children, order of listing, size.
+
+Nothing here is stored; all of it follows the tables' hooks, also when a command is undone, and is rebuilt on load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tercio_scheduler.state.limits import Limits
+from tercio_scheduler.state.lines import AcceptanceOrder, Line
+from tercio_scheduler.state.queues import ReadyQueues
+from tercio_scheduler.state.rows import PlanRow, State, TaskRow
+from tercio_scheduler.state.timers import TimerHeap
+
+_ROW_BYTES: Final = 256
+"""What a task costs in a snapshot beyond its variable parts, measured with short ids."""
+_UNSUCCESSFUL: Final = frozenset({State.FAILED, State.CANCELLED, State.DEAD_LETTER})
+_HAS_DEADLINE: Final = frozenset({State.BLOCKED, State.READY, State.BACKOFF, State.OFFERED, State.RUNNING})
+
+
+def row_bytes(row: TaskRow) -> int:
+    """Return about how many bytes the row takes in a snapshot."""
+    spec = row.spec
+    size = _ROW_BYTES + len(spec.payload) + len(row.result)
+    if spec.depends_on:
+        size += sum([len(parent) + 2 for parent in spec.depends_on]) * 2
+    if row.past.errors:
+        size += sum([len(error.message) + 64 for error in row.past.errors])
+    return size + len(row.past.checkpoint)
+
+
+def fleet_due(row: TaskRow) -> int:
+    """Return when the row's state ends by itself, in fleet time; 0 for never."""
+    return row.due
+
+
+def wall_due(row: TaskRow) -> int:
+    """Return the deadline that still counts for the row, in wall time; 0 for none."""
+    return row.spec.deadline if row.state in _HAS_DEADLINE else 0
+
+
+class TaskIndexes:
+    """Everything derived from the table of tasks."""
+
+    def __init__(self, *, limits: Limits, get: Callable[[str], TaskRow | None]) -> None:
+        """Start empty; `get` is the present row of a task."""
+        self._get = get
+        self.ready = ReadyQueues(ageing_step_ms=limits.ageing_step_ms)
+        self.finished = Line()
+        self.accepted = AcceptanceOrder()
+        self.timers = TimerHeap(fleet_due, get=get)
+        self.deadlines = TimerHeap(wall_due, get=get)
+        self.by_agent: dict[str, dict[str, None]] = {}
+        self.children: dict[str, dict[str, None]] = {}
+        self.failing: dict[str, None] = {}
+        self.kept_of_plan: dict[str, int] = {}
+        self.live_bytes = 0
+
+    def changed(self, key: str, old: TaskRow | None, new: TaskRow | None) -> None:
+        """Follow one change; see `tercio_common.machine.table.Index`."""
+        if old is None:
+            if new is not None:
+                self._appeared(new)
+        else:
+            self._left(key, old)
+            if new is None:
+                self._vanished(old)
+            elif old.result is not new.result or old.past is not new.past:
+                self.live_bytes += row_bytes(new) - row_bytes(old)
+        if new is not None:
+            self._entered(key, new)
+
+    def _appeared(self, row: TaskRow) -> None:
+        spec = row.spec
+        self.accepted.enter(spec.order, row.task_id)
+        self.live_bytes += row_bytes(row)
+        if spec.plan_id:
+            self.kept_of_plan[spec.plan_id] = self.kept_of_plan.get(spec.plan_id, 0) + 1
+
+    def _vanished(self, row: TaskRow) -> None:
+        spec = row.spec
+        self.accepted.leave(spec.order)
+        self.live_bytes -= row_bytes(row)
+        if spec.plan_id:
+            self.kept_of_plan[spec.plan_id] -= 1
+            if not self.kept_of_plan[spec.plan_id]:
+                del self.kept_of_plan[spec.plan_id]
+
+    def _left(self, key: str, row: TaskRow) -> None:
+        state = row.state
+        if state is State.READY:
+            self.ready.leave(row)
+        elif state is State.OFFERED or state is State.RUNNING or state is State.CANCELLING:
+            self._released(key, row)
+        elif state is State.BLOCKED:
+            self._unblocked(key, row)
+        elif state is not State.BACKOFF:
+            self.finished.leave(row)
+            self.failing.pop(key, None)
+        if row.due:
+            self.timers.leave()
+        if row.spec.deadline and state in _HAS_DEADLINE:
+            self.deadlines.leave()
+
+    def _entered(self, key: str, row: TaskRow) -> None:
+        state = row.state
+        if state is State.READY:
+            self.ready.enter(row)
+        elif state is State.OFFERED or state is State.RUNNING or state is State.CANCELLING:
+            self._held(key, row)
+        elif state is State.BLOCKED:
+            self._blocked(key, row)
+        elif state is not State.BACKOFF:
+            self.finished.enter(row)
+            if state is not State.SUCCEEDED and key in self.children:
+                self.failing[key] = None
+        if row.due:
+            self.timers.enter(row.due, key)
+        if row.spec.deadline and state in _HAS_DEADLINE:
+            self.deadlines.enter(row.spec.deadline, key)
+
+    def _held(self, key: str, row: TaskRow) -> None:
+        agent_id = row.offer.agent_id if row.offer is not None else ""
+        held = self.by_agent.get(agent_id)
+        if held is None:
+            held = self.by_agent[agent_id] = {}
+        held[key] = None
+
+    def _released(self, key: str, row: TaskRow) -> None:
+        agent_id = row.offer.agent_id if row.offer is not None else ""
+        held = self.by_agent[agent_id]
+        del held[key]
+        if not held:
+            del self.by_agent[agent_id]
+
+    def _blocked(self, key: str, row: TaskRow) -> None:
+        for parent_id in row.waiting:
+            self.children.setdefault(parent_id, {})[key] = None
+            parent = self._get(parent_id)
+            if parent is not None and parent.state in _UNSUCCESSFUL:
+                self.failing[parent_id] = None
+
+    def _unblocked(self, key: str, row: TaskRow) -> None:
+        for parent_id in row.waiting:
+            children = self.children[parent_id]
+            del children[key]
+            if not children:
+                del self.children[parent_id]
+                self.failing.pop(parent_id, None)
+
+
+class PlanIndexes:
+    """Everything derived from the table of plans."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.cancelling: dict[str, None] = {}
+        self._ids: dict[str, None] = {}
+        self._sorted: list[str] | None = []
+
+    def changed(self, key: str, old: PlanRow | None, new: PlanRow | None) -> None:
+        """Follow one change; see `tercio_common.machine.table.Index`."""
+        if old is None:
+            self._ids[key] = None
+            self._sorted = None
+        if new is None:
+            self._ids.pop(key, None)
+            self._sorted = None
+        if new is not None and new.cancel_next >= 0:
+            self.cancelling[key] = None
+        else:
+            self.cancelling.pop(key, None)
+
+    def in_order(self) -> list[str]:
+        """Return every plan's id, sorted."""
+        if self._sorted is None:
+            self._sorted = sorted(self._ids)
+        return self._sorted
