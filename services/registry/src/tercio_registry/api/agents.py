@@ -1,0 +1,102 @@
+"""RegistryService: thin. Streams are served by `link` and `watching`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from tercio.api.registry.v1 import registry_service_pb2 as pb
+from tercio.api.registry.v1 import registry_service_pb2_grpc as rpc
+from tercio_common.ids import IdSource
+from tercio_common.machine.host import Host
+from tercio_common.machine.protocol import Moment
+from tercio_common.rpc.calls import call_of
+from tercio_registry import translate
+from tercio_registry.api.link import Link
+from tercio_registry.api.watching import Watching
+from tercio_registry.cursors import Position, decode_page, encode_page, encode_position
+from tercio_registry.state.machine import RegistryMachine
+from tercio_registry.state.registration import present
+from tercio_registry.state.rules import Rules
+from tercio_registry.state.session import Session
+from tercio_registry.state.views import AgentView, list_agents, view
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RegistryServicer(rpc.RegistryServiceServicer):
+    """See the contract for what each method does. Replies of mutations are bytes that the host keeps for retries."""
+
+    def __init__(self, host: Host, *, rules: Rules, ids: IdSource, link: Link, watching: Watching) -> None:
+        self._host = host
+        self._rules = rules
+        self._ids = ids
+        self._link = link
+        self._watching = watching
+
+    async def RegisterAgent(self, request: pb.RegisterAgentRequest, context: Context) -> Any:
+        def render(shown: AgentView) -> bytes:
+            reply = translate.registered_message(shown, rules=self._rules)
+            return reply.SerializeToString()
+
+        command = translate.register_command(request, ids=self._ids)
+        return await self._host.execute(command, call=call_of(request, context), render=render)
+
+    async def DeregisterAgent(self, request: pb.DeregisterAgentRequest, context: Context) -> Any:
+        command = translate.deregister_command(request)
+        return await self._host.execute(command, call=call_of(request, context), render=_render_deregistered)
+
+    async def CordonAgent(self, request: pb.CordonAgentRequest, context: Context) -> Any:
+        command = translate.cordon_command(request)
+        return await self._host.execute(command, call=call_of(request, context), render=_render_cordoned)
+
+    async def DrainAgent(self, request: pb.DrainAgentRequest, context: Context) -> Any:
+        command = translate.drain_command(request)
+        return await self._host.execute(command, call=call_of(request, context), render=_render_drained)
+
+    async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
+        agent_id = translate.agent_id_of(request)
+
+        def look(machine: RegistryMachine, session: Session, at: Moment) -> AgentView:
+            return view(present(agent_id, machine.agents.get(agent_id)), at, session)
+
+        return pb.GetAgentResponse(agent=translate.agent_message(await self._host.read(look)))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
+        size, selected = translate.listing_of(request)
+        after = decode_page(request.page_token, selected)
+
+        def look(machine: RegistryMachine, session: Session, at: Moment) -> pb.ListAgentsResponse:
+            page = list_agents(
+                machine.agents, machine.order, at, session=session, selected=selected, after=after, size=size
+            )
+            return pb.ListAgentsResponse(
+                agents=map(translate.agent_message, page.agents),
+                next_page_token=encode_page(page.after, selected),
+                # The state that is read has every record before the next one.
+                cursor="" if request.page_token else encode_position(Position(at.seq - 1)),
+            )
+
+        return await self._host.read(look)
+
+    def WatchAgents(self, request: pb.WatchAgentsRequest, context: Context) -> AsyncIterator[pb.WatchAgentsResponse]:
+        return self._watching.serve(request)
+
+    def Heartbeat(
+        self, request_iterator: AsyncIterator[pb.HeartbeatRequest], context: Context
+    ) -> AsyncIterator[pb.HeartbeatResponse]:
+        return self._link.serve(request_iterator, self._host.term)
+
+
+def _render_deregistered(shown: AgentView) -> bytes:
+    return pb.DeregisterAgentResponse(agent=translate.agent_message(shown)).SerializeToString()
+
+
+def _render_cordoned(shown: AgentView) -> bytes:
+    return pb.CordonAgentResponse(agent=translate.agent_message(shown)).SerializeToString()
+
+
+def _render_drained(shown: AgentView) -> bytes:
+    return pb.DrainAgentResponse(agent=translate.agent_message(shown)).SerializeToString()

@@ -1,0 +1,135 @@
+"""Watches: changes of agents in order, without gaps, from a cursor on.
+
+A watch with a filter also gives the change with which an agent stops matching, so that no reader keeps a stale one: of
+agents that it may have seen, and of no others. That an agent was forgotten is not a change, because it was shown as
+gone or deregistered before.
+
+States are shown as the present leader sees them: what an earlier leader recorded as HEALTHY is UNCONFIRMED here until
+this leader has heard the agent. A take-over by itself changes no row and is not announced agent by agent; each agent's
+confirmation is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import cast
+
+from tercio.api.registry.v1 import registry_service_pb2 as pb
+from tercio_common.errors import Refusal
+from tercio_common.journal.feed import FeedEntry
+from tercio_common.machine.host import Host
+from tercio_common.machine.term import Term
+from tercio_registry import metrics, translate
+from tercio_registry.cursors import Position, decode_position, encode_position
+from tercio_registry.state.agents import AgentRow
+from tercio_registry.state.machine import AGENTS, RegistryMachine
+from tercio_registry.state.views import AgentFilter, state_of, view
+
+BOOKMARK_MS = 10_000
+"""A reader whose filter matches little still gets a cursor this often, so that it never falls out of the ring."""
+
+
+class Watching:
+    """Serves WatchAgents."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def serve(self, request: pb.WatchAgentsRequest) -> AsyncIterator[pb.WatchAgentsResponse]:
+        """Give every change after the request's cursor.
+
+        Raises:
+            Refusal: INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_COMPACTED, READER_TOO_SLOW, or the leadership ended.
+        """
+        selected = translate.watch_filter(request)
+        term = self._host.term
+        position = decode_position(request.cursor) if request.cursor else Position(term.feed.committed)
+        feed = term.feed.subscribe(position.seq)
+        reader = _Reader(term, selected, position)
+        clock = self._host.clock
+        metrics.WATCHES.inc()
+        reading = asyncio.ensure_future(anext(feed))
+        waking = asyncio.ensure_future(clock.sleep_ms(BOOKMARK_MS))
+        try:
+            # At once, so that the reader knows where it began and that the watch stands.
+            yield _bookmark(position)
+            while True:
+                await asyncio.wait({reading, waking}, return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    for message in reader.messages(reading.result()):
+                        term.check_may_release()
+                        yield message
+                    reading = asyncio.ensure_future(anext(feed))
+                if waking.done():
+                    term.check_may_release()
+                    if not reading.done():
+                        yield _bookmark(reader.bookmark(feed.position))
+                    waking = asyncio.ensure_future(clock.sleep_ms(BOOKMARK_MS))
+        except Refusal as refusal:
+            raise _resumable(refusal, reader.position) from None
+        finally:
+            reading.cancel()
+            waking.cancel()
+            metrics.WATCHES.dec()
+
+
+class _Reader:
+    """What one watch has shown so far."""
+
+    def __init__(self, term: Term, selected: AgentFilter, position: Position) -> None:
+        self._term, self._selected = term, selected
+        self.position = position
+        # Agents that the reader may believe to match: at the cursor they did, or they changed since and nobody knows.
+        self._inside = {
+            row.agent_id
+            for row in cast(RegistryMachine, term.machine).agents.values()
+            if row.changed_seq > position.seq or self._matches(row)
+        }
+        agents = cast(RegistryMachine, term.machine).agents
+        # Agents that the reader may believe to match: at the cursor they did, or they changed since and nobody knows.
+        self._inside = {row.agent_id for row in agents.values() if row.changed_seq > position.seq or self._matches(row)}
+
+    def messages(self, entries: list[FeedEntry]) -> Iterator[pb.WatchAgentsResponse]:
+        for entry in entries:
+            skip = self.position.offset if entry.seq == self.position.seq + 1 else 0
+            last = len(entry.changes) - 1
+            for index, change in enumerate(entry.changes):
+                if index < skip:
+                    continue
+                self.position = Position(entry.seq - 1, index + 1) if index < last else Position(entry.seq)
+                if change.table == AGENTS and self._is_to_be_shown(change.key, change.row):
+                    yield self._message(change.row)
+
+    def bookmark(self, seq: int) -> Position:
+        """Return where to resume when everything up to `seq` was read."""
+        self.position = max(self.position, Position(seq))
+        return self.position
+
+    def _is_to_be_shown(self, agent_id: str, row: AgentRow | None) -> bool:
+        if row is None:
+            self._inside.discard(agent_id)
+            return False
+        if self._matches(row):
+            self._inside.add(agent_id)
+            return True
+        was_inside = agent_id in self._inside
+        self._inside.discard(agent_id)
+        return was_inside
+
+    def _matches(self, row: AgentRow) -> bool:
+        return self._selected.matches(row, state_of(row, self._term.epoch))
+
+    def _message(self, row: AgentRow) -> pb.WatchAgentsResponse:
+        shown = view(row, self._term.moment(), self._term.session)
+        return pb.WatchAgentsResponse(cursor=encode_position(self.position), agent=translate.agent_message(shown))
+
+
+def _bookmark(position: Position) -> pb.WatchAgentsResponse:
+    return pb.WatchAgentsResponse(cursor=encode_position(position))
+
+
+def _resumable(refusal: Refusal, position: Position) -> Refusal:
+    """Add the cursor from which the reader can resume."""
+    metadata = {**refusal.metadata, "cursor": encode_position(position)}
+    return Refusal(refusal.reason, refusal.message, metadata, refusal.retry_after_ms, refusal.violations)

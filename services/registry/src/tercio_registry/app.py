@@ -1,0 +1,60 @@
+"""The registry's composition root."""
+
+from __future__ import annotations
+
+from tercio.api.registry.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
+from tercio_common.composition import Ports, Service
+from tercio_common.machine.host import Host
+from tercio_common.rpc.authorisation import Rule
+from tercio_registry.api.agents import RegistryServicer
+from tercio_registry.api.link import Link
+from tercio_registry.api.watching import Watching
+from tercio_registry.codec import RegistryCodec
+from tercio_registry.effects.confirm import confirm
+from tercio_registry.effects.listen import listen
+from tercio_registry.effects.push import push
+from tercio_registry.settings import RegistrySettings
+from tercio_registry.state.machine import RegistryMachine
+from tercio_registry.state.session import Session
+
+NAME = "registry"
+FULL_NAME = "tercio.api.registry.v1.RegistryService"
+RULES = {
+    f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
+    for method in (
+        "RegisterAgent",
+        "DeregisterAgent",
+        "Heartbeat",
+        "GetAgent",
+        "ListAgents",
+        "WatchAgents",
+        "CordonAgent",
+        "DrainAgent",
+    )
+}
+
+
+def build(ports: Ports) -> Service:
+    """Compose one replica of the registry; nothing runs yet."""
+    rules = (ports.settings or RegistrySettings()).rules()
+    link = Link(rules)
+    host = Host(
+        name=NAME,
+        machine=lambda: RegistryMachine(rules),
+        session=lambda _epoch: Session(rules),
+        codec=RegistryCodec(),
+        journal=ports.journal,
+        election=ports.election,
+        clock=ports.clock,
+        settings=ports.host_settings,
+        address=ports.address,
+        effects=(listen(rules), confirm(link), push(link)),
+    )
+    servicer = RegistryServicer(host, rules=rules, ids=ports.ids, link=link, watching=Watching(host))
+    return Service(
+        name=NAME,
+        host=host,
+        add_to_server=lambda server: add_RegistryServiceServicer_to_server(servicer, server),
+        full_names=(FULL_NAME,),
+        rules=RULES,
+    )

@@ -1,0 +1,27 @@
+"""Tells agents over their heartbeat streams what has changed for them, as soon as it is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.host import Host
+from tercio_registry.api.link import Link
+from tercio_registry.state.machine import AGENTS
+
+
+def push(link: Link) -> Callable[[Host], Awaitable[None]]:
+    """Return the effect; when it ends, so do the streams."""
+
+    async def run(host: Host) -> None:
+        try:
+            feed = host.feed.subscribe(None)
+            async for entries in feed:
+                for entry in entries:
+                    for change in entry.changes:
+                        if change.table == AGENTS:
+                            link.tell(change.key, change.row)
+        finally:
+            link.end(Refusal("NO_LEADER", "the leadership of this replica ended; reconnect", retry_after_ms=200))
+
+    return run
