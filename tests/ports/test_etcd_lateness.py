@@ -64,7 +64,8 @@ class Leader:
         return pointer
 
     async def send_everything_again(self) -> None:
-        for request in list(self.client.sent):
+        # The oldest last, so that what it would undo is there.
+        for request in reversed(self.client.sent):
             await EtcdClient.write(self.client, request)
 
 

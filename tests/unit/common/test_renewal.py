@@ -41,6 +41,9 @@ class ScriptedElection:
     async def hang(self) -> None:
         await asyncio.Event().wait()
 
+    async def extend_slowly(self) -> None:
+        await self._clock.sleep_ms(1000)
+
     async def extend_late(self) -> None:
         await self._clock.sleep_ms(USABLE_MS)
 
@@ -92,6 +95,8 @@ async def test_each_renewal_extends_it_from_before_it_was_sent(leading: Leading,
     assert await leading.advance(60_000) == 63_000 + USABLE_MS
     assert leading.renewal.may_release()
     assert leading.election.sent == [leading.start + 3000 * turn for turn in range(1, 22)]
+    leading.election.answer = leading.election.extend_slowly
+    assert await leading.advance(4000) == 66_000 + USABLE_MS
     await stopped(run)
 
 
