@@ -1,7 +1,7 @@
 """Offering ready tasks to agents with room.
 
 The first tasks of all lines that some free agent could run are merged by effective priority, then by place in the
-queue. The cost is that of the tasks offered plus that of the classes that wait; how long the backlog is does not matter.
+queue. The cost is that of the tasks offered plus that of the classes that wait; the backlog's length does not matter.
 """
 
 from __future__ import annotations
