@@ -25,4 +25,4 @@ def open_store(settings: StoreSettings, *, lease: LeaseSettings, clock: Clock) -
     if settings.ca_file is not None:
         tls = TlsFiles(ca=settings.ca_file, cert=settings.cert_file, key=settings.key_file)
     etcd = EtcdSettings(endpoints=settings.endpoints, tls=tls, rpc_timeout_ms=lease.rpc_timeout_ms)
-    return EtcdStore(etcd, clock=clock, ttl_ms=lease.ttl_ms)
+    return EtcdStore(etcd, clock=clock, ttl_ms=lease.ttl_ms, prefix=settings.prefix)
