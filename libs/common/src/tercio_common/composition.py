@@ -48,7 +48,7 @@ class Ports:
     registry_address: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Service:
     """One replica of a service, ready to be started.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from tercio_common.composition import Ports, Service
 from tercio_common.errors import SettingsError, StoreError
 from tercio_common.ids import RandomIds
 from tercio_common.journal.store import Store
+from tercio_common.machine.host import Host
 from tercio_common.rpc.server import RunningServer, start_server
 from tercio_common.settings import ProcessSettings, ServerSettings
 from tercio_common.stores import open_store
@@ -81,38 +82,38 @@ async def serving(
 ) -> AsyncIterator[RunningServer]:
     """Serve in this event loop for as long as the context is open, then drain."""
     server = await start_server(services, settings=settings, clock=clock, background=background)
-    hosts: dict[Service, asyncio.Task[None]] = {}
+    running: list[tuple[Host, asyncio.Task[None]]] = []
     try:
         for service in services:
             if not settings.port and not settings.advertise:
                 service.host.address = f"{settings.bind}:{server.port}"  # a free port is known only now
-            hosts[service] = background.start(f"host of {service.name}", service.host.run())
+            running.append((service.host, background.start(f"host of {service.name}", service.host.run())))
         yield server
     finally:
-        await _drain(server, hosts, settings=settings, background=background)
+        await _drain(server, running, settings=settings, background=background)
 
 
 async def _drain(
     server: RunningServer,
-    hosts: Mapping[Service, asyncio.Task[None]],
+    running: Sequence[tuple[Host, asyncio.Task[None]]],
     *,
     settings: ServerSettings,
     background: Background,
 ) -> None:
     await server.refuse_new()
-    for task in hosts.values():
+    for _, task in running:
         background.may_end(task)
     try:
         async with asyncio.timeout(settings.drain_ms / 1000):
-            for service in hosts:
-                await service.host.drain()
+            for host, _ in running:
+                await host.drain()
     except TimeoutError:
         _log.warning("drain_incomplete", consequence="callers get OUTCOME_UNKNOWN and retry")
     await server.close(grace_ms=settings.drain_ms)
-    resigning = [task for service, task in hosts.items() if service.host.leading]
+    resigning = [task for host, task in running if host.leading]
     if resigning:
         await asyncio.wait(resigning, timeout=_RESIGN_S)
-    await background.end(*hosts.values())
+    await background.end(*(task for _, task in running))
 
 
 def _build(application: Application, *, store: Store, settings: ProcessSettings, clock: Clock) -> Service:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -20,7 +20,7 @@ from tercio_common.errors import Refusal
 from tercio_common.rpc.incoming import Incoming, Method, enter, method_of
 from tercio_common.rpc.metadata import text_values
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Decoder = Callable[[bytes], Any]
 _Encoder = Callable[[Any], bytes]
 

@@ -8,6 +8,7 @@ measure.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -41,14 +42,15 @@ class MetricsEndpoint:
         self._thread.start()
 
     async def close(self) -> None:
-        """End the thread and free the port."""
+        """End the thread and free the port; both happen also when the wait for them is cancelled."""
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
         def stop() -> None:
             self._server.shutdown()
             self._thread.join()
-            loop.call_soon_threadsafe(stopped.set)
+            self._server.server_close()
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+                loop.call_soon_threadsafe(stopped.set)
 
-        threading.Thread(target=stop, daemon=True).start()
+        threading.Thread(target=stop, name="tercio-metrics-stop", daemon=True).start()
         await stopped.wait()
-        self._server.server_close()

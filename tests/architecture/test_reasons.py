@@ -1,0 +1,46 @@
+"""The reasons that the code gives are in the catalogue, and each is documented in the contract."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tercio_common.reasons import REASONS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = ROOT / "proto/tercio/api/type/v1/error_reason.proto"
+SOURCES = sorted(path for folder in ("libs", "services") for path in (ROOT / folder).glob("*/src/**/*.py"))
+
+
+def refusals(source: str) -> Iterator[tuple[int, str]]:
+    """Give line and reason of each `Refusal("REASON", …)`."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal"):
+            continue
+        given = [*node.args[:1], *(one.value for one in node.keywords if one.arg == "reason")]
+        for one in given:
+            if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                yield one.lineno, one.value
+
+
+def test_the_scan_finds_reasons() -> None:
+    assert list(refusals('Refusal("A", "m")\nRefusal(reason="B", message="m")\nOther("C")')) == [(1, "A"), (2, "B")]
+
+
+def test_every_refusal_gives_a_known_reason() -> None:
+    unknown = [
+        f"{path.relative_to(ROOT)}:{line}: {reason}"
+        for path in SOURCES
+        for line, reason in refusals(path.read_text())
+        if reason not in REASONS
+    ]
+    assert unknown == [], "docs/extend/add-a-reason.md says how to add a reason"
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_is_documented_in_the_contract(reason: str) -> None:
+    assert re.search(rf"^  // .+\n  ERROR_REASON_{reason} = \d+;$", CONTRACT.read_text(), re.MULTILINE)
