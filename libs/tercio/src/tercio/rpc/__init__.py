@@ -1,0 +1,1 @@
+"""Channels to Tercio's services: addresses, deadlines, retries, leader following, errors."""
