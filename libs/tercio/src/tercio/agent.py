@@ -1,0 +1,269 @@
+"""An agent: a process that takes tasks of the types that it has handlers for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import re
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Final
+
+from tercio.addresses import service_addresses
+from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
+from tercio.errors import SettingsError
+from tercio.handlers import Handlers, HandlerT
+from tercio.link import AgentIdentity, WorkLink
+from tercio.membership import Membership
+from tercio.rpc.channels import Channels, Route
+from tercio.rpc.remote import Remote
+
+_log = logging.getLogger(__name__)
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# How long a stopping agent tries to tell the scheduler what became of its attempts.
+_STOP_GRACE_S: Final = 5.0
+_SECRET_BYTES: Final = range(16, 129)
+
+
+class Agent:
+    """Runs handlers for tasks.
+
+    Example:
+        agent = Agent(capabilities={"python": 50}, concurrency=4)
+
+        @agent.task("resize")
+        async def resize(task: Context) -> bytes:
+            ...
+
+        agent.run_blocking()
+
+    A handler returns `bytes` as they are, `str` as UTF-8, `None` as nothing, anything else as JSON. An exception fails
+    the attempt, which is tried again as the task's retry policy says; `PermanentError` makes the task a dead letter.
+
+    SIGTERM and SIGINT drain the agent: it takes nothing new, returns what it has not started, finishes the rest and
+    leaves. A second signal stops it at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        capabilities: Mapping[str, int] | None = None,
+        concurrency: int = 1,
+        agent_id: str = "",
+        agent_type: str = "",
+        version: str = "",
+        labels: Mapping[str, str] | None = None,
+        address: str | None = None,
+        identity_secret: bytes | None = None,
+        register_when_replaced: bool = False,
+    ) -> None:
+        """Describe the agent; nothing is sent before it runs.
+
+        Args:
+            capabilities: level per capability, 1 to 100.
+            concurrency: attempts that run at once, 1 to 10000.
+            agent_id: 1 to 128 characters of [A-Za-z0-9._-]; by default `TERCIO_AGENT_ID`, else the host's
+                name and random digits.
+            agent_type: free name of the kind of agent.
+            version: version of the agent's software.
+            labels: for filters.
+            address: one for all services, or several replicas separated by commas; by default the environment says.
+            identity_secret: 16 to 128 bytes that tell a restart from an impostor; by default
+                `TERCIO_AGENT_SECRET`, else random, so that only this process can use the id while it lives.
+            register_when_replaced: take the id back when another process registers with it, instead of stopping.
+
+        Raises:
+            SettingsError: an argument or environment variable makes no sense.
+        """
+        self._identity = AgentIdentity(
+            agent_id=_checked_id(agent_id or os.environ.get("TERCIO_AGENT_ID") or _default_id()),
+            instance_id=secrets.token_bytes(16),
+            capabilities=_checked_levels(capabilities or {}),
+            concurrency=_checked_concurrency(concurrency),
+            agent_type=agent_type,
+            version=version,
+            labels=dict(labels or {}),
+        )
+        self._secret = _checked_secret(identity_secret or os.environ.get("TERCIO_AGENT_SECRET", "").encode())
+        self._scheduler = service_addresses("scheduler", address=address)
+        self._registry = service_addresses("registry", address=address)
+        self._register_when_replaced = register_when_replaced
+        self._handlers = Handlers()
+        self._link: WorkLink | None = None
+        self._membership: Membership | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._drain_wanted = False
+        self._connected = asyncio.Event()
+
+    @property
+    def agent_id(self) -> str:
+        """The agent's id."""
+        return self._identity.agent_id
+
+    def task(self, task_type: str) -> Callable[[HandlerT], HandlerT]:
+        """Register the decorated function for a task type; `*` is any type that has no handler of its own.
+
+        An `async` function is given a `Context`, a plain one a `BlockingContext` and a thread.
+
+        Raises:
+            SettingsError: the type is malformed or has a handler already.
+        """
+
+        def register(function: HandlerT) -> HandlerT:
+            self._handlers.add(task_type, function)
+            return function
+
+        return register
+
+    async def run(self) -> None:
+        """Serve until drained or stopped.
+
+        Raises:
+            AgentReplacedError: another process has registered with this id.
+            CallError: a service refuses the agent for good.
+            SettingsError: there is no handler, or the agent runs already.
+        """
+        if not tuple(self._handlers) and self._handlers.get("") is None:
+            raise SettingsError("the agent has no handler: decorate a function with @agent.task(...)")
+        if self._running is not None:
+            raise SettingsError("the agent runs already")
+        self._running = asyncio.create_task(self._serve(), name="tercio-agent")
+        try:
+            with self._signals():
+                # Awaited by way of `wait`, so that only `stop` and this coroutine's own end cancel it.
+                await asyncio.wait({self._running})
+            if not self._running.cancelled():
+                self._running.result()
+        finally:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+            self._running = None
+
+    def run_blocking(self) -> None:
+        """Serve in an event loop of its own, with uvloop where it is installed. See `run`."""
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self.run())
+
+    async def ready(self) -> None:
+        """Wait until the scheduler has answered the running agent."""
+        await self._connected.wait()
+
+    def drain(self) -> None:
+        """Finish what was started, return the rest, leave; `run` returns then. From the event loop's own thread."""
+        self._drain_wanted = True
+        if self._link is not None:
+            self._link.drain()
+
+    def stop(self) -> None:
+        """Cancel what was started, report it and leave, within seconds. From the event loop's own thread."""
+        self._drain_wanted = True
+        if self._link is not None and self._running is not None:
+            self._link.stop()
+            asyncio.get_running_loop().call_later(_STOP_GRACE_S, self._running.cancel)
+
+    async def _serve(self) -> None:
+        channels = Channels()
+        link = self._link = WorkLink(
+            Remote(Route(channels, self._scheduler), WorkServiceStub),
+            self._identity,
+            self._handlers,
+            connected=self._connected,
+        )
+        membership = self._membership = Membership(
+            Remote(Route(channels, self._registry), RegistryServiceStub),
+            self._identity,
+            identity_secret=self._secret,
+            on_drain=self.drain,
+            register_when_replaced=self._register_when_replaced,
+        )
+        if self._drain_wanted:
+            link.drain()
+        try:
+            await _first_of(link.run(), membership.run())
+        finally:
+            self._link = self._membership = None
+            await link.close()
+            await membership.leave("drained" if self._drain_wanted else "stopped")
+            await channels.close()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Drain on the first signal, stop on the second; only in the main thread, where signals arrive."""
+        loop = asyncio.get_running_loop()
+        installed = []
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with contextlib.suppress(NotImplementedError):
+                    loop.add_signal_handler(number, self._on_signal, number)
+                    installed.append(number)
+        try:
+            yield
+        finally:
+            for number in installed:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self, number: int) -> None:
+        if self._drain_wanted:
+            _log.warning("%s again: running attempts are cancelled", signal.Signals(number).name)
+            self.stop()
+        else:
+            _log.info("%s: finishing what runs, then leaving", signal.Signals(number).name)
+            self.drain()
+
+
+async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends or fails, then cancel the others."""
+    tasks = {asyncio.create_task(coroutine) for coroutine in coroutines}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
+    return factory
+
+
+def _default_id() -> str:
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100] or "agent"
+    return f"{host}-{secrets.token_hex(4)}"
+
+
+def _checked_id(agent_id: str) -> str:
+    if not _ID.fullmatch(agent_id):
+        raise SettingsError(f"agent id {agent_id!r} must be 1 to 128 characters of [A-Za-z0-9._-]")
+    return agent_id
+
+
+def _checked_levels(capabilities: Mapping[str, int]) -> dict[str, int]:
+    for name, level in capabilities.items():
+        if not 1 <= level <= 100:
+            raise SettingsError(f"capability {name!r} has level {level}; levels are 1 to 100")
+    return dict(capabilities)
+
+
+def _checked_concurrency(concurrency: int) -> int:
+    if not 1 <= concurrency <= 10_000:
+        raise SettingsError(f"concurrency is {concurrency}; it must be 1 to 10000")
+    return concurrency
+
+
+def _checked_secret(secret: bytes) -> bytes:
+    if secret and len(secret) not in _SECRET_BYTES:
+        raise SettingsError(f"the identity secret has {len(secret)} bytes; it must have 16 to 128")
+    return secret or secrets.token_bytes(32)

@@ -1,0 +1,180 @@
+"""What a running attempt sees of its task."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tercio.attempts import Attempt, FencingToken
+from tercio.payloads import MAX_BYTES, decode_json, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+
+class AttemptReports(Protocol):
+    """Where a running attempt's words go."""
+
+    def progress(self, attempt: Attempt, percent: int) -> None:
+        """Tell how far the attempt is; only the last word counts."""
+        ...
+
+    def checkpoint(self, attempt: Attempt, data: bytes) -> Awaitable[None]:
+        """Keep data for the next attempt; the awaitable is done when it is durable."""
+        ...
+
+
+class _Facts:
+    """What both kinds of context tell without waiting."""
+
+    __slots__ = ("_attempt", "_reports")
+
+    def __init__(self, attempt: Attempt, reports: AttemptReports) -> None:
+        self._attempt = attempt
+        self._reports = reports
+
+    @property
+    def task_id(self) -> str:
+        """The task."""
+        return self._attempt.task_id
+
+    @property
+    def task_type(self) -> str:
+        """The task's type."""
+        return self._attempt.task_type
+
+    @property
+    def payload(self) -> bytes:
+        """What the submitter gave, at most 64 kB."""
+        return self._attempt.payload
+
+    def json(self) -> Any:
+        """Return the payload read as JSON; None when it is empty. Raises ValueError when it is not JSON."""
+        return decode_json(self._attempt.payload)
+
+    def text(self) -> str:
+        """Return the payload read as UTF-8."""
+        return self._attempt.payload.decode()
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 1; it rises with each attempt of the task."""
+        return self._attempt.number
+
+    @property
+    def failures(self) -> int:
+        """How many attempts failed before this one."""
+        return self._attempt.failures
+
+    @property
+    def fencing_token(self) -> FencingToken:
+        """Give it to whatever the task writes to, so that what an older attempt still writes can be refused."""
+        epoch = self._attempt.epoch
+        return FencingToken(epoch.generation, epoch.revision, self._attempt.number)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the task fails if it is not finished; None means never."""
+        unix_ms = self._attempt.deadline_unix_ms
+        return datetime.fromtimestamp(unix_ms / 1000, tz=UTC) if unix_ms else None
+
+    @property
+    def last_checkpoint(self) -> bytes:
+        """What an earlier attempt, or this one, kept last; empty when there is none."""
+        return self._attempt.checkpoint
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True when the attempt was asked to stop: cancelled, timed out, or no longer this agent's."""
+        return self._attempt.stop is not None
+
+    def raise_if_cancelled(self) -> None:
+        """End the attempt here if it was asked to stop.
+
+        Raises:
+            asyncio.CancelledError: which the agent reports as a cancellation.
+        """
+        if self._attempt.stop is not None:
+            raise asyncio.CancelledError(self._attempt.stop.value)
+
+
+class Context(_Facts):
+    """What an `async` handler is given. The attempt is cancelled as asyncio tasks are: at its next `await`."""
+
+    __slots__ = ("_cancelled",)
+
+    def __init__(self, attempt: Attempt, reports: AttemptReports) -> None:
+        super().__init__(attempt, reports)
+        self._cancelled: asyncio.Event | None = None
+
+    @property
+    def cancelled(self) -> asyncio.Event:
+        """Set when the attempt is asked to stop."""
+        if self._cancelled is None:
+            self._cancelled = asyncio.Event()
+            self.note_stop()
+        return self._cancelled
+
+    async def progress(self, percent: int) -> None:
+        """Tell how far the attempt is, 0 to 100. It is shown, never stored."""
+        self._reports.progress(self._attempt, _checked_percent(percent))
+
+    async def checkpoint(self, value: Any) -> None:
+        """Keep a value, encoded as results are, for the next attempt; returns when it is durable.
+
+        Raises:
+            ValueError: it is over 64 kB.
+        """
+        await self._reports.checkpoint(self._attempt, _checked_size(encode(value)))
+
+    def note_stop(self) -> None:
+        """Set the event if the attempt was asked to stop. For the agent."""
+        if self._cancelled is not None and self.is_cancelled:
+            self._cancelled.set()
+
+
+class BlockingContext(_Facts):
+    """What a plain handler is given. Nobody can interrupt a thread, so the handler should look at `cancelled`."""
+
+    __slots__ = ("_loop", "cancelled")
+
+    def __init__(self, attempt: Attempt, reports: AttemptReports, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(attempt, reports)
+        self._loop = loop
+        self.cancelled = threading.Event()
+        """Set when the attempt is asked to stop."""
+
+    def progress(self, percent: int) -> None:
+        """Tell how far the attempt is, 0 to 100. It is shown, never stored."""
+        self._loop.call_soon_threadsafe(self._reports.progress, self._attempt, _checked_percent(percent))
+
+    def checkpoint(self, value: Any) -> None:
+        """Keep a value, encoded as results are, for the next attempt; returns when it is durable.
+
+        Raises:
+            ValueError: it is over 64 kB.
+        """
+        data = _checked_size(encode(value))
+        asyncio.run_coroutine_threadsafe(self._checkpoint(data), self._loop).result()
+
+    async def _checkpoint(self, data: bytes) -> None:
+        await self._reports.checkpoint(self._attempt, data)
+
+    def note_stop(self) -> None:
+        """Set the event if the attempt was asked to stop. For the agent."""
+        if self.is_cancelled:
+            self.cancelled.set()
+
+
+def _checked_percent(percent: int) -> int:
+    if not 0 <= percent <= 100:
+        raise ValueError(f"progress is a percentage from 0 to 100, not {percent}")
+    return percent
+
+
+def _checked_size(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"a checkpoint of {len(data)} bytes is over 64 kB: keep a reference to it instead")
+    return data

@@ -1,0 +1,299 @@
+"""The agent's link to the scheduler: the Work stream, kept open through changes of leader.
+
+It promises: an attempt that is held is listed in every `Hello`; a result is kept and sent again until the scheduler
+says that it is committed; a message of an epoch lower than the highest seen is not obeyed. It does not promise that a
+handler runs once: after a lost lease the scheduler gives the task to somebody else, and tells the two apart by the
+attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
+from tercio.api.scheduler.v1 import work_service_pb2_grpc as work_grpc
+from tercio.attempts import Attempt, AttemptKey, Epoch, Stage, Stop, columns_of, keys_of, offers_of
+from tercio.handlers import Handlers
+from tercio.prefetch import Credit
+from tercio.reports import FrameContent, Reports
+from tercio.rpc.backoff import Backoff
+from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
+from tercio.rpc.errors import CallError
+from tercio.rpc.remote import Remote
+from tercio.rpc.status import error_of
+from tercio.runners import Runners
+from tercio.sessions import FrameSession
+from tercio.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    WorkCall: TypeAlias = grpc.aio.StreamStreamCall[work_pb2.WorkRequest, work_pb2.WorkResponse]
+
+_log = logging.getLogger(__name__)
+
+_SESSION_LOST: Final = frozenset({"SESSION_EXPIRED", "FRAME_OUT_OF_ORDER"})
+_HOPELESS: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+
+# How long the scheduler may take to end the stream after the agent's last word.
+_GOOD_BYE_S: Final = 1.0
+
+# Assumed until the scheduler has said how long its leases are; the shortest that it gives.
+_DEFAULT_LEASE_MS: Final = 15_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentIdentity:
+    """Who the agent is, as it tells the registry and the scheduler.
+
+    Attributes:
+        agent_id: 1 to 128 characters of [A-Za-z0-9._-].
+        instance_id: distinguishes this process from its former selves; 16 random bytes.
+        capabilities: level per capability, 1 to 100.
+        concurrency: attempts that run at once.
+        agent_type: free name of the kind of agent.
+        version: version of the agent's software.
+        labels: for filters.
+    """
+
+    agent_id: str
+    instance_id: bytes
+    capabilities: Mapping[str, int] = field(default_factory=dict)
+    concurrency: int = 1
+    agent_type: str = ""
+    version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class WorkLink:
+    """Takes attempts, runs them, reports their ends."""
+
+    def __init__(
+        self,
+        remote: Remote[work_grpc.WorkServiceAsyncStub],
+        identity: AgentIdentity,
+        handlers: Handlers,
+        *,
+        connected: asyncio.Event,
+    ) -> None:
+        """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers."""
+        self._remote = remote
+        self._identity = identity
+        self._handlers = handlers
+        self._wakeup = Wakeup()
+        self._credit = Credit(concurrency=identity.concurrency)
+        self._reports = Reports(credit=self._credit, wake=self._wakeup.signal)
+        self._runners = Runners(handlers, self._reports, concurrency=identity.concurrency)
+        self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()
+        self._held: dict[AttemptKey, Attempt] = {}
+        self._epoch = Epoch(0, 0)
+        self._lease_ms = _DEFAULT_LEASE_MS
+        self._draining = False
+        self._drain_told = False
+        self._renewal_due = False
+        self._renewal: asyncio.TimerHandle | None = None
+        self._connected = connected
+        self._reconnect = Reconnect(remote.route, Backoff())
+
+    def drain(self) -> None:
+        """Take no new attempts, return those that were not started, and let `run` return when the rest is committed."""
+        if not self._draining:
+            self._draining = True
+            self._runners.give_all_back()
+            self._wakeup.signal()
+
+    def stop(self) -> None:
+        """Drain, and ask what runs to stop as well."""
+        self.drain()
+        self._runners.stop_all()
+
+    async def run(self) -> None:
+        """Serve until drained.
+
+        Raises:
+            CallError: the scheduler refuses this agent for good.
+        """
+        self._renew_later()
+        try:
+            while not self._is_drained():
+                tried = self._remote.route.address
+                error = await self._serve_one_stream()
+                if not self._is_drained():
+                    await self._reconnect.wait(error, tried=tried)
+        finally:
+            if self._renewal is not None:
+                self._renewal.cancel()
+
+    async def close(self) -> None:
+        """Stop every attempt; what is not committed by now is left to the attempts' leases."""
+        await self._runners.close()
+        for frame in self._session:
+            frame.content.abandon()
+        self._reports.abandon()
+
+    def _is_drained(self) -> bool:
+        return self._draining and self._runners.is_quiet and self._reports.is_empty and not len(self._session)
+
+    async def _serve_one_stream(self) -> CallError | None:
+        """Return how the stream ended: None when either side said good-bye."""
+        call = self._remote.stub().Work(metadata=FOLLOW_LEADER)
+        reading = asyncio.create_task(self._read(call), name="tercio-read")
+        writing = asyncio.create_task(self._write(call), name="tercio-write")
+        try:
+            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            if writing.done():
+                writing.result()
+            # The writer ends first when the agent is drained or the call is broken; the reader knows how it went.
+            await asyncio.wait({reading}, timeout=_GOOD_BYE_S)
+            if reading.done():
+                reading.result()
+        except grpc.RpcError as failure:
+            error = error_of(failure)
+            self._note_failure(error)
+            return error
+        finally:
+            self._connected.clear()
+            # Nothing of this stream may be read or written once a new one says hello.
+            call.cancel()
+            reading.cancel()
+            writing.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
+        return None
+
+    def _note_failure(self, error: CallError) -> None:
+        if error.reason in _SESSION_LOST:
+            self._session.restart()
+        elif error.code in _HOPELESS:
+            raise error
+        elif error.code is grpc.StatusCode.INVALID_ARGUMENT:
+            if not len(self._session):
+                raise error
+            # Nobody knows which frame was malformed, and sending it again would fail for ever.
+            _log.error("the scheduler refused a report as malformed, so the unacknowledged ones are dropped: %s", error)
+            self._release(self._session.acknowledge(1 << 63))
+            self._session.restart()
+        else:
+            _log.info("the link to the scheduler at %s ended, reconnecting: %s", self._remote.route.address, error)
+
+    def _hello(self) -> work_pb2.WorkRequest:
+        offered: list[Attempt] = []
+        started: list[Attempt] = []
+        for attempt in self._held.values():
+            # What has ended runs on in the scheduler's eyes until the frame that says so is committed.
+            was_started = attempt.stage is not Stage.QUEUED and attempt.outcome != work_pb2.OUTCOME_RETURNED
+            (started if was_started else offered).append(attempt)
+        self._drain_told = self._draining
+        return work_pb2.WorkRequest(
+            hello=work_pb2.Hello(
+                agent_id=self._identity.agent_id,
+                instance_id=self._identity.instance_id,
+                capabilities=self._identity.capabilities,
+                concurrency=self._identity.concurrency,
+                task_types=self._handlers,
+                offered=columns_of(offered),
+                started=columns_of(started),
+                session_id=self._session.session_id,
+                draining=self._draining,
+            ),
+            credit=self._credit.announce(),
+        )
+
+    async def _write(self, call: WorkCall) -> None:
+        # A write fails only with its call, and then the reader learns why.
+        with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
+            await call.write(self._hello())
+            for frame in self._session:
+                await call.write(frame.request)
+            while True:
+                while (request := self._next_request()) is not None:
+                    await call.write(request)
+                if self._is_drained():
+                    await call.done_writing()
+                    return
+                await self._wakeup.wait()
+
+    def _next_request(self) -> work_pb2.WorkRequest | None:
+        """Return all that there is to say, as far as it fits into one message; None when there is nothing."""
+        request = work_pb2.WorkRequest(credit=self._credit.change(), renew=self._renewal_due)
+        self._renewal_due = False
+        if self._draining and not self._drain_told:
+            self._drain_told = request.draining = True
+        if (progress := self._reports.take_progress()) is not None:
+            request.progress.CopyFrom(progress)
+        if (taken := self._reports.take_frame()) is not None:
+            frame, content = taken
+            request.frame.CopyFrom(frame)
+            self._session.add(request, content)
+        return request if request.ListFields() else None
+
+    async def _read(self, call: WorkCall) -> None:
+        while True:
+            response = await call.read()
+            if not isinstance(response, work_pb2.WorkResponse):
+                return  # the end of the stream
+            epoch = Epoch(response.epoch.generation, response.epoch.revision)
+            if epoch < self._epoch:
+                _log.warning("a scheduler of epoch %s answered after %s was seen; not obeyed", epoch, self._epoch)
+                return
+            if epoch > self._epoch:
+                self._epoch = epoch
+            self._reconnect.succeeded()
+            self._connected.set()
+            self._obey(response)
+            if self._is_drained():
+                self._wakeup.signal()
+            if response.going_away:
+                return
+
+    def _obey(self, response: work_pb2.WorkResponse) -> None:
+        if response.attempt_lease_ms and response.attempt_lease_ms != self._lease_ms:
+            self._lease_ms = response.attempt_lease_ms
+            self._renew_later()
+        if response.committed_frame_number:
+            self._release(self._session.acknowledge(response.committed_frame_number))
+        if response.HasField("recalled"):
+            for key in keys_of(response.recalled):
+                if (attempt := self._held.get(key)) is not None:
+                    self._runners.give_back(attempt)
+        if response.HasField("cancelled"):
+            for key in keys_of(response.cancelled):
+                if (attempt := self._held.get(key)) is not None:
+                    self._runners.stop(attempt, Stop.CANCELLED)
+        if response.HasField("assignments"):
+            self._accept(response.assignments)
+
+    def _accept(self, assignments: work_pb2.Assignments) -> None:
+        fresh = []
+        for attempt in offers_of(assignments, self._epoch):
+            key = attempt.key
+            if key not in self._held:
+                self._held[key] = attempt
+                fresh.append(attempt)
+        self._runners.offer(fresh)
+        if self._draining:
+            self._runners.give_all_back()
+
+    def _release(self, contents: list[FrameContent]) -> None:
+        for content in contents:
+            for attempt in content.ended:
+                self._held.pop(attempt.key, None)
+            content.settle()
+
+    def _renew_later(self) -> None:
+        """Renew three times a lease, if there is anything to renew; begins anew when the lease changes."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._renewal = asyncio.get_running_loop().call_later(self._lease_ms / 3000, self._renew)
+
+    def _renew(self) -> None:
+        if self._held:
+            self._renewal_due = True
+            self._wakeup.signal()
+        self._renew_later()
