@@ -1,1 +1,73 @@
-"""What agents and their callers use to take part in a Tercio fleet."""
+"""What agents and their callers use to take part in a Tercio fleet.
+
+Agents run handlers for task types; callers submit tasks and wait for results. Blocking callers find the same client in
+`tercio.sync`.
+"""
+
+from __future__ import annotations
+
+from tercio.agent import Agent
+from tercio.attempts import FencingToken
+from tercio.client import Client
+from tercio.context import BlockingContext, Context
+from tercio.errors import (
+    AccessError,
+    AgentReplacedError,
+    CallError,
+    ClosedError,
+    ConflictError,
+    DeadlineExceededError,
+    ExhaustedError,
+    FieldViolation,
+    HandlerError,
+    InvalidRequestError,
+    NotFoundError,
+    PermanentError,
+    ServerError,
+    SettingsError,
+    TaskCancelledError,
+    TaskDeadLetteredError,
+    TaskError,
+    TaskFailedError,
+    TercioError,
+    UnavailableError,
+)
+from tercio.handles import TaskHandle
+from tercio.plans import TaskSpec
+from tercio.states import TaskState
+from tercio.templates import RetryPolicy, TaskOptions
+from tercio.watching import Watch
+
+__all__ = [
+    "AccessError",
+    "Agent",
+    "AgentReplacedError",
+    "BlockingContext",
+    "CallError",
+    "Client",
+    "ClosedError",
+    "ConflictError",
+    "Context",
+    "DeadlineExceededError",
+    "ExhaustedError",
+    "FencingToken",
+    "FieldViolation",
+    "HandlerError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PermanentError",
+    "RetryPolicy",
+    "ServerError",
+    "SettingsError",
+    "TaskCancelledError",
+    "TaskDeadLetteredError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskHandle",
+    "TaskOptions",
+    "TaskSpec",
+    "TaskState",
+    "TercioError",
+    "UnavailableError",
+    "Watch",
+]
