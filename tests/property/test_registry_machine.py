@@ -1,13 +1,14 @@
 """The registry's rules hold for any order of registrations, heartbeats, silences, stops and take-overs.
 
-The model knows what really happened: when each process sent a heartbeat that was heard, and since when a leader has been
-listening without a gap. After each step the tables also equal their own replay and their own snapshot.
+The model knows what really happened: when each process sent a heartbeat that was heard, and since when a leader has
+been listening without a gap. After each step the tables also equal their own replay and their own snapshot.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -50,14 +51,11 @@ class Registry(RuleBasedStateMachine):
     @rule(agent_id=agent_ids, secret=secrets, instance=instances)
     def register(self, agent_id: str, secret: str, instance: bytes) -> None:
         before = self.driver.machine.agents.get(agent_id)
-        try:
-            row = self.driver.register(agent_id, secret=secret, instance=instance).row
-        except Refusal as refusal:
-            assert refusal.reason == "AGENT_IMPOSTOR"
-            assert before is not None
-            assert before.fingerprint != secret
+        if before is not None and before.fingerprint != secret:
+            with pytest.raises(Refusal, match="AGENT_IMPOSTOR"):
+                self.driver.register(agent_id, secret=secret, instance=instance)
             return
-        assert before is None or before.fingerprint == secret
+        row = self.driver.register(agent_id, secret=secret, instance=instance).row
         same = before is not None and before.active and before.instance_id == instance
         highest = self.highest.get(agent_id, 0)
         assert row.incarnation == highest if same else row.incarnation > highest
@@ -115,23 +113,24 @@ class Registry(RuleBasedStateMachine):
     @precondition(lambda self: self.truth)
     def deregister(self, agent_id: str, stale: bool) -> None:
         row = self.driver.machine.agents.get(agent_id)
-        incarnation = (row.incarnation - 1 if stale else row.incarnation) if row else 1
-        try:
-            shown = self.driver.do(DeregisterAgent(agent_id=agent_id, incarnation=incarnation))
-        except Refusal as refusal:
-            assert refusal.reason == ("AGENT_REPLACED" if row else "AGENT_NOT_FOUND")
+        stale = stale and row is not None and row.incarnation > 1
+        incarnation = (row.incarnation - stale) if row else 1
+        command = DeregisterAgent(agent_id=agent_id, incarnation=incarnation)
+        if row is None or stale:
+            with pytest.raises(Refusal, match="AGENT_REPLACED" if row else "AGENT_NOT_FOUND"):
+                self.driver.do(command)
             return
-        assert row is not None
+        shown = self.driver.do(command)
         assert shown.state in {State.DEREGISTERED, State.GONE}
         self.truth[agent_id].left = True
 
     def _on_active(self, agent_id: str, command: object) -> None:
         row = self.driver.machine.agents.get(agent_id)
-        try:
+        if row is not None and row.active:
             self.driver.do(command)
-        except Refusal as refusal:
-            assert refusal.reason == ("AGENT_NOT_ACTIVE" if row else "AGENT_NOT_FOUND")
-            assert row is None or not row.active
+            return
+        with pytest.raises(Refusal, match="AGENT_NOT_ACTIVE" if row else "AGENT_NOT_FOUND"):
+            self.driver.do(command)
 
     @invariant()
     def nobody_is_gone_too_early(self) -> None:

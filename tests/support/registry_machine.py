@@ -17,6 +17,7 @@ from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, State, state_of, view
 
+MINE = "mine"
 WALL = 1_700_000_000_000
 
 
@@ -60,7 +61,12 @@ class Driver:
         return decision.reply
 
     def register(
-        self, agent_id: str = "a", *, secret: str = "s", instance: bytes = b"1" * 16, profile: Profile | None = None
+        self,
+        agent_id: str = "a",
+        *,
+        secret: str = MINE,
+        instance: bytes = b"1" * 16,
+        profile: Profile | None = None,
     ) -> AgentView:
         command = RegisterAgent(
             agent_id=agent_id, profile=profile or Profile(), fingerprint=secret, instance_id=instance

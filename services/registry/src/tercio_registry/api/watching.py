@@ -80,12 +80,6 @@ class _Reader:
     def __init__(self, term: Term, selected: AgentFilter, position: Position) -> None:
         self._term, self._selected = term, selected
         self.position = position
-        # Agents that the reader may believe to match: at the cursor they did, or they changed since and nobody knows.
-        self._inside = {
-            row.agent_id
-            for row in cast(RegistryMachine, term.machine).agents.values()
-            if row.changed_seq > position.seq or self._matches(row)
-        }
         agents = cast(RegistryMachine, term.machine).agents
         # Agents that the reader may believe to match: at the cursor they did, or they changed since and nobody knows.
         self._inside = {row.agent_id for row in agents.values() if row.changed_seq > position.seq or self._matches(row)}
