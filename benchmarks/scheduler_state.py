@@ -1,4 +1,4 @@
-"""What the scheduler's pure state costs per task: submit, offer and complete in frames, with everything that is encoded.
+"""What the scheduler's pure state costs a task: submit, offer and complete in frames, with everything that is encoded.
 
 No gRPC, no journal, no event loop: the part of a task's cost that belongs to the decisions themselves.
 
@@ -66,9 +66,7 @@ class Run:
 
     def submit(self, frame: bytes) -> None:
         """Take a frame of tasks as bytes."""
-        columns = self.timed(
-            "submit decode", lambda: submit_columns(task_service_pb2.SubmitFrame.FromString(frame))
-        )
+        columns = self.timed("submit decode", lambda: submit_columns(task_service_pb2.SubmitFrame.FromString(frame)))
         self.propose("submit", Submit(columns=columns, frame=frame, whole=False))
 
     def dispatch_and_complete(self) -> int:
@@ -98,6 +96,7 @@ class Run:
         """Rebuild a machine from the journal."""
         machine = SchedulerMachine()
         for at, data in self.journal:
+            machine.tables.begin()
             machine.apply(decode_event(data), at)
 
 
@@ -128,8 +127,10 @@ def main() -> None:
     run.spent_ns.clear()
     run.journal.clear()
     completed = 0
-    for frame in submissions:
-        run.submit(frame)
+    # As many frames a round as there are agents, so that frames to and from agents are as full as submissions.
+    for first in range(0, len(submissions), AGENTS):
+        for frame in submissions[first : first + AGENTS]:
+            run.submit(frame)
         completed += run.dispatch_and_complete()
     total = 0.0
     for phase, spent in run.spent_ns.items():

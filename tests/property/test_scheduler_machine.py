@@ -7,8 +7,8 @@ from contextlib import suppress
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from support.scheduler_drive import Drive, contents
 
+from support.scheduler_drive import Drive, contents
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Tick
 from tercio_scheduler.state.columns import Failure

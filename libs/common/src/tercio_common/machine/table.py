@@ -72,11 +72,18 @@ class Table(Generic[Row]):
 
     def get(self, key: Any) -> Row | None:
         """Return the row with this key."""
-        return self._partition(key).rows.get(key)
+        # As in `_partition`, written out: rows are read several times a command.
+        number = hash(key) & self._mask
+        if number < self._split:
+            number = hash(key) & (self._mask * 2 + 1)
+        return self._partitions[number].rows.get(key)
 
     def __getitem__(self, key: Any) -> Row:
         """Return the row with this key; raises KeyError."""
-        row: Row = self._partition(key).rows[key]
+        number = hash(key) & self._mask
+        if number < self._split:
+            number = hash(key) & (self._mask * 2 + 1)
+        row: Row = self._partitions[number].rows[key]
         return row
 
     def values(self) -> Iterator[Row]:
@@ -87,12 +94,16 @@ class Table(Generic[Row]):
     def put(self, row: Row) -> None:
         """Insert or replace the row with this row's key."""
         key = self.key(row)
-        partition = self._partition(key)
+        number = hash(key) & self._mask
+        if number < self._split:
+            number = hash(key) & (self._mask * 2 + 1)
+        partition = self._partitions[number]
         if partition.shared:
             partition.rows = partition.rows.copy()
             partition.shared = False
-        old = partition.rows.get(key)
-        partition.rows[key] = row
+        rows = partition.rows
+        old = rows.get(key)
+        rows[key] = row
         self._undo.append((self, key, old))
         for index in self._indexes:
             index.changed(key, old, row)

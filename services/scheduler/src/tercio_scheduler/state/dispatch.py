@@ -38,7 +38,7 @@ def decide(
 ) -> Decision:
     """Choose tasks and agents."""
     index = tables.index
-    if not len(index.ready):
+    if not index.ready:
         return Decision((), Dispatched())
     by_agent = index.by_agent
     seats = [Seat(link, held=len(by_agent.get(link.agent_id, ())), room=room) for link, room in session.free(by_agent)]
@@ -74,23 +74,26 @@ def _offers(seat: Seat) -> AgentOffers:
 
 def _heads(tables: SchedulerTables, seats: list[Seat], at: Moment, strategy: Strategy) -> list[_Head]:
     heads = []
-    for requirement, lines in tables.index.ready.classes():
-        pool = [
-            (strategy.rank(seat, requirement), seat.link.agent_id, seat)
-            for seat in seats
-            if seat.link.fits(requirement)
-        ]
-        if not pool:
-            continue
-        heapify(pool)
-        for line in lines:
-            rest = _committed(line, at.committed)
-            row = next(rest, None)
-            if row is not None:
-                priority = -tables.index.ready.effective_priority(row, at.now)
-                heads.append(_Head(priority, row.position, row, rest, requirement, pool))
+    pools: dict[Requirement, _Pool] = {}
+    for (requirement, _), line in tables.index.ready.lines():
+        pool = pools.get(requirement)
+        if pool is None:
+            pool = pools[requirement] = _pool(seats, requirement, strategy)
+        rest = _committed(line, at.committed)
+        row = next(rest, None) if pool else None
+        if row is not None:
+            priority = -tables.index.ready.effective_priority(row, at.now)
+            heads.append(_Head(priority, row.position, row, rest, requirement, pool))
     heapify(heads)
     return heads
+
+
+def _pool(seats: list[Seat], requirement: Requirement, strategy: Strategy) -> _Pool:
+    pool = [
+        (strategy.rank(seat, requirement), seat.link.agent_id, seat) for seat in seats if seat.link.fits(requirement)
+    ]
+    heapify(pool)
+    return pool
 
 
 def _committed(line: Line, committed: int) -> Iterator[TaskRow]:

@@ -11,24 +11,32 @@ from typing import Final
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.lines import AcceptanceOrder, Line
 from tercio_scheduler.state.queues import ReadyQueues
-from tercio_scheduler.state.rows import PlanRow, State, TaskRow
+from tercio_scheduler.state.rows import NO_PAST, PlanRow, State, TaskRow
 from tercio_scheduler.state.timers import TimerHeap
 
 _ROW_BYTES: Final = 256
 """What a task costs in a snapshot beyond its variable parts, measured with short ids."""
 _UNSUCCESSFUL: Final = frozenset({State.FAILED, State.CANCELLED, State.DEAD_LETTER})
+# Members of an enumeration cost three times a global name to reach, and every write reaches for several.
+_READY: Final = State.READY
+_OFFERED: Final = State.OFFERED
+_RUNNING: Final = State.RUNNING
+_CANCELLING: Final = State.CANCELLING
+_BLOCKED: Final = State.BLOCKED
+_BACKOFF: Final = State.BACKOFF
+_SUCCEEDED: Final = State.SUCCEEDED
 _HAS_DEADLINE: Final = frozenset({State.BLOCKED, State.READY, State.BACKOFF, State.OFFERED, State.RUNNING})
 
 
 def row_bytes(row: TaskRow) -> int:
     """Return about how many bytes the row takes in a snapshot."""
-    spec = row.spec
+    spec, past = row.spec, row.past
     size = _ROW_BYTES + len(spec.payload) + len(row.result)
     if spec.depends_on:
         size += sum([len(parent) + 2 for parent in spec.depends_on]) * 2
-    if row.past.errors:
-        size += sum([len(error.message) + 64 for error in row.past.errors])
-    return size + len(row.past.checkpoint)
+    if past is NO_PAST:
+        return size
+    return size + len(past.checkpoint) + sum([len(error.message) + 64 for error in past.errors])
 
 
 def fleet_due(row: TaskRow) -> int:
@@ -67,8 +75,10 @@ class TaskIndexes:
             self._left(key, old)
             if new is None:
                 self._vanished(old)
-            elif old.result is not new.result or old.past is not new.past:
+            elif old.past is not new.past:
                 self.live_bytes += row_bytes(new) - row_bytes(old)
+            else:
+                self.live_bytes += len(new.result) - len(old.result)
         if new is not None:
             self._entered(key, new)
 
@@ -89,14 +99,17 @@ class TaskIndexes:
                 del self.kept_of_plan[spec.plan_id]
 
     def _left(self, key: str, row: TaskRow) -> None:
-        state = row.state
-        if state is State.READY:
+        state, offer = row.state, row.offer
+        if state is _READY:
             self.ready.leave(row)
-        elif state is State.OFFERED or state is State.RUNNING or state is State.CANCELLING:
-            self._released(key, row)
-        elif state is State.BLOCKED:
+        elif offer is not None and (state is _OFFERED or state is _RUNNING or state is _CANCELLING):
+            held = self.by_agent[offer.agent_id]
+            del held[key]
+            if not held:
+                del self.by_agent[offer.agent_id]
+        elif state is _BLOCKED:
             self._unblocked(key, row)
-        elif state is not State.BACKOFF:
+        elif state is not _BACKOFF:
             self.finished.leave(row)
             self.failing.pop(key, None)
         if row.due:
@@ -105,35 +118,24 @@ class TaskIndexes:
             self.deadlines.leave()
 
     def _entered(self, key: str, row: TaskRow) -> None:
-        state = row.state
-        if state is State.READY:
+        state, offer = row.state, row.offer
+        if state is _READY:
             self.ready.enter(row)
-        elif state is State.OFFERED or state is State.RUNNING or state is State.CANCELLING:
-            self._held(key, row)
-        elif state is State.BLOCKED:
+        elif offer is not None and (state is _OFFERED or state is _RUNNING or state is _CANCELLING):
+            held = self.by_agent.get(offer.agent_id)
+            if held is None:
+                held = self.by_agent[offer.agent_id] = {}
+            held[key] = None
+        elif state is _BLOCKED:
             self._blocked(key, row)
-        elif state is not State.BACKOFF:
+        elif state is not _BACKOFF:
             self.finished.enter(row)
-            if state is not State.SUCCEEDED and key in self.children:
+            if state is not _SUCCEEDED and key in self.children:
                 self.failing[key] = None
         if row.due:
             self.timers.enter(row.due, key)
         if row.spec.deadline and state in _HAS_DEADLINE:
             self.deadlines.enter(row.spec.deadline, key)
-
-    def _held(self, key: str, row: TaskRow) -> None:
-        agent_id = row.offer.agent_id if row.offer is not None else ""
-        held = self.by_agent.get(agent_id)
-        if held is None:
-            held = self.by_agent[agent_id] = {}
-        held[key] = None
-
-    def _released(self, key: str, row: TaskRow) -> None:
-        agent_id = row.offer.agent_id if row.offer is not None else ""
-        held = self.by_agent[agent_id]
-        del held[key]
-        if not held:
-            del self.by_agent[agent_id]
 
     def _blocked(self, key: str, row: TaskRow) -> None:
         for parent_id in row.waiting:

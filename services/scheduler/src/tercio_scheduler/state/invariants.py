@@ -55,16 +55,15 @@ def _row(tables: SchedulerTables, row: TaskRow) -> Iterator[str]:
 
 def _queues(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:
     queued: list[TaskRow] = []
-    for requirement, lines in tables.index.ready.classes():
-        for line in lines:
-            members = list(line)
-            queued += members
-            if not members:
-                yield f"an empty line is kept for {requirement}"
-            if [row.position for row in members] != sorted(row.position for row in members):
-                yield f"a line of {requirement} is out of order"
-            if {row.spec.template.requirement for row in members} - {requirement}:
-                yield f"a line of {requirement} holds tasks that require something else"
+    for lane, line in tables.index.ready.lines():
+        members = list(line)
+        queued += members
+        if not members:
+            yield f"an empty line is kept for {lane}"
+        if [row.position for row in members] != sorted(row.position for row in members):
+            yield f"the line of {lane} is out of order"
+        if {row.spec.template.lane for row in members} - {lane}:
+            yield f"the line of {lane} holds tasks of another"
     yield from _same("ready queues", queued, [row for row in rows if row.state is State.READY])
     if len(tables.index.ready) != len(queued):
         yield f"ready queues count {len(tables.index.ready)} and hold {len(queued)}"

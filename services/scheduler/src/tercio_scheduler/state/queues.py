@@ -1,17 +1,17 @@
 """Ready tasks, grouped so that dispatch never looks at a task that no free agent can run.
 
-Tasks with equal requirements form a class, and each class has a line a priority. Waiting raises a task's effective
-priority by one a step, up to 9. Inside a line all wait with the same priority, so the first has waited longest: only
-the first of each line needs comparing, and ageing moves nothing.
+Tasks with equal requirements and priority form a line. Waiting raises a task's effective priority by one a step, up to
+9. Inside a line all wait with the same priority, so the first has waited longest: only the first of each line needs
+comparing, and ageing moves nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import ItemsView
 from typing import Final
 
 from tercio_scheduler.state.lines import Line
-from tercio_scheduler.state.rows import Requirement, TaskRow
+from tercio_scheduler.state.rows import Lane, TaskRow
 
 HIGHEST_PRIORITY: Final = 9
 
@@ -22,41 +22,35 @@ class ReadyQueues:
     def __init__(self, *, ageing_step_ms: int) -> None:
         """Start empty."""
         self._ageing_step_ms = ageing_step_ms
-        self._classes: dict[Requirement, dict[int, Line]] = {}
-        self._count = 0
+        self._lines: dict[Lane, Line] = {}
 
     def __len__(self) -> int:
         """Return how many tasks are ready."""
-        return self._count
+        return sum(map(len, self._lines.values()))
+
+    def __bool__(self) -> bool:
+        """Tell whether any task is ready."""
+        return bool(self._lines)
 
     def enter(self, row: TaskRow) -> None:
         """Take a task that became ready."""
-        template = row.spec.template
-        lines = self._classes.get(template.requirement)
-        if lines is None:
-            lines = self._classes[template.requirement] = {}
-        line = lines.get(template.priority)
+        lane = row.spec.template.lane
+        line = self._lines.get(lane)
         if line is None:
-            line = lines[template.priority] = Line()
+            line = self._lines[lane] = Line()
         line.enter(row)
-        self._count += 1
 
     def leave(self, row: TaskRow) -> None:
         """Let a task go that is no longer ready."""
-        template = row.spec.template
-        lines = self._classes[template.requirement]
-        line = lines[template.priority]
+        lane = row.spec.template.lane
+        line = self._lines[lane]
         line.leave(row)
-        self._count -= 1
         if not line.rows:
-            del lines[template.priority]
-            if not lines:
-                del self._classes[template.requirement]
+            del self._lines[lane]
 
-    def classes(self) -> Iterator[tuple[Requirement, list[Line]]]:
-        """Give each requirement with its lines, none of them empty."""
-        for requirement, lines in self._classes.items():
-            yield requirement, list(lines.values())
+    def lines(self) -> ItemsView[Lane, Line]:
+        """Return every line, none of them empty."""
+        return self._lines.items()
 
     def effective_priority(self, row: TaskRow, now: int) -> int:
         """Return the task's priority with what it gained by waiting, 0 to 9."""
@@ -64,10 +58,10 @@ class ReadyQueues:
         return min(HIGHEST_PRIORITY, aged)
 
     def ahead_of(self, row: TaskRow, now: int) -> int:
-        """Count the ready tasks of all classes that come before this ready one."""
+        """Count the ready tasks of all lines that come before this ready one."""
         own = (-self.effective_priority(row, now), row.position)
 
         def comes_first(other: TaskRow) -> bool:
             return (-self.effective_priority(other, now), other.position) < own
 
-        return sum(line.count_while(comes_first) for _, lines in self.classes() for line in lines)
+        return sum(line.count_while(comes_first) for line in self._lines.values())

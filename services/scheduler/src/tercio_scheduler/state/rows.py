@@ -6,8 +6,10 @@ moment at which a frame made its tasks ready, the offer that brought a frame of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 from tercio_common.epochs import Epoch
@@ -58,6 +60,13 @@ class Requirement(NamedTuple):
     task_type: str
 
 
+class Lane(NamedTuple):
+    """What tasks that wait in one line have in common."""
+
+    requirement: Requirement
+    priority: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """What many tasks of one submission share; every default of the contract is filled in.
@@ -77,6 +86,7 @@ class Template:
         require_capable_agent: refuse the task when no connected agent could run it.
         labels: (key, value), sorted by key.
         requirement: derived.
+        lane: derived; tasks with equal lanes wait in one line.
     """
 
     task_type: str
@@ -93,10 +103,12 @@ class Template:
     require_capable_agent: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     requirement: Requirement = field(init=False, compare=False, repr=False)
+    lane: Lane = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         requirement = Requirement(self.required_capabilities, self.target_agent_id, self.task_type)
         object.__setattr__(self, "requirement", requirement)
+        object.__setattr__(self, "lane", Lane(requirement, self.priority))
 
 
 class Instant(NamedTuple):
@@ -258,6 +270,37 @@ class PlanRow(NamedTuple):
     cancel_next: int
     cancel_reason: str
 
+
+task_spec: Final[Callable[[tuple[Template, bytes, tuple[str, ...], str, str, Instant, int, int]], TaskSpec]] = partial(
+    tuple.__new__, TaskSpec
+)
+"""Builds a specification from all its fields in order, in half the time; for the hot path only."""
+
+task_row: Final[
+    Callable[
+        [
+            tuple[
+                str,
+                TaskSpec,
+                State,
+                Why,
+                int,
+                Readiness,
+                Instant,
+                int,
+                Offer | None,
+                int,
+                Past,
+                tuple[str, ...],
+                bytes,
+                int,
+                State | None,
+            ]
+        ],
+        TaskRow,
+    ]
+] = partial(tuple.__new__, TaskRow)
+"""Builds a row from all its fields in order, in half the time of `TaskRow(...)`; for the hot path only."""
 
 NO_REASON: Final = Why("", "")
 NO_PAST: Final = Past(0, (), b"")

@@ -18,9 +18,10 @@ from tercio_scheduler.state.rows import (
     Instant,
     Readiness,
     State,
-    TaskRow,
     TaskSpec,
     Template,
+    task_row,
+    task_spec,
 )
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import SchedulerTables
@@ -71,25 +72,27 @@ def apply(tables: SchedulerTables, event: events.TasksSubmitted, at: Moment) -> 
             parents = dependencies.get(index, ())
             waiting = unfinished_parents(tables, parents)
         payload = payloads[index] if payloads else b""
-        spec = TaskSpec(templates[which], payload, parents, plan_id, submitter, instant, order, deadlines[which])
+        spec = task_spec((templates[which], payload, parents, plan_id, submitter, instant, order, deadlines[which]))
         blocked = bool(waiting)
         put(
-            TaskRow(
-                task_id,
-                spec,
-                State.BLOCKED if blocked else State.READY,
-                NO_REASON,
-                0 if blocked else order,
-                NEVER_READY if blocked else readiness,
-                instant,
-                0,
-                None,
-                0,
-                NO_PAST,
-                waiting,
-                b"",
-                0,
-                None,
+            task_row(
+                (
+                    task_id,
+                    spec,
+                    State.BLOCKED if blocked else State.READY,
+                    NO_REASON,
+                    0 if blocked else order,
+                    NEVER_READY if blocked else readiness,
+                    instant,
+                    0,
+                    None,
+                    0,
+                    NO_PAST,
+                    waiting,
+                    b"",
+                    0,
+                    None,
+                )
             )
         )
     if plan_id:

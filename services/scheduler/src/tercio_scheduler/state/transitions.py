@@ -22,6 +22,7 @@ from tercio_scheduler.state.rows import (
     State,
     TaskRow,
     Why,
+    task_row,
 )
 
 _FINISHED_BY_DEADLINE: Final = Why("DEADLINE_PASSED", "the task was not finished by its deadline")
@@ -61,22 +62,24 @@ def put_back(row: TaskRow, at: Moment) -> TaskRow:
 
 def offered(row: TaskRow, offer: Offer, *, entered: Instant, number: int) -> TaskRow:
     """Offer the next attempt. On the hot path, so the row is built in one step."""
-    return TaskRow(
-        row.task_id,
-        row.spec,
-        State.OFFERED,
-        NO_REASON,
-        row.position,
-        row.ready,
-        entered,
-        0,
-        offer,
-        number,
-        row.past,
-        (),
-        b"",
-        0,
-        None,
+    return task_row(
+        (
+            row.task_id,
+            row.spec,
+            State.OFFERED,
+            NO_REASON,
+            row.position,
+            row.ready,
+            entered,
+            0,
+            offer,
+            number,
+            row.past,
+            (),
+            b"",
+            0,
+            None,
+        )
     )
 
 
@@ -94,22 +97,24 @@ def checkpointed(row: TaskRow, checkpoint: bytes) -> TaskRow:
 def succeeded(row: TaskRow, *, entered: Instant, position: int, result: bytes, run_micros: int) -> TaskRow:
     """Record the result. On the hot path, so the row is built in one step."""
     past = row.past
-    return TaskRow(
-        row.task_id,
-        row.spec,
-        State.SUCCEEDED,
-        NO_REASON,
-        position,
-        row.ready,
-        entered,
-        0,
-        row.offer,
-        row.number,
-        past if past is NO_PAST else Past(past.failures, past.errors, b""),
-        (),
-        result,
-        run_micros,
-        None,
+    return task_row(
+        (
+            row.task_id,
+            row.spec,
+            State.SUCCEEDED,
+            NO_REASON,
+            position,
+            row.ready,
+            entered,
+            0,
+            row.offer,
+            row.number,
+            past if past is NO_PAST else Past(past.failures, past.errors, b""),
+            (),
+            result,
+            run_micros,
+            None,
+        )
     )
 
 
