@@ -15,13 +15,22 @@ def push(link: Link) -> Callable[[Host], Awaitable[None]]:
 
     async def run(host: Host) -> None:
         try:
-            feed = host.feed.subscribe(None)
-            async for entries in feed:
-                for entry in entries:
-                    for change in entry.changes:
-                        if change.table == AGENTS:
-                            link.tell(change.key, change.row)
+            while True:
+                try:
+                    await _tell_all(host, link)
+                except Refusal as refusal:
+                    if refusal.reason != "READER_TOO_SLOW":
+                        raise
+                    # What was passed over is in the answer to each agent's next heartbeat.
         finally:
             link.end(Refusal("NO_LEADER", "the leadership of this replica ended; reconnect", retry_after_ms=200))
 
     return run
+
+
+async def _tell_all(host: Host, link: Link) -> None:
+    async for entries in host.feed.subscribe(None):
+        for entry in entries:
+            for change in entry.changes:
+                if change.table == AGENTS:
+                    link.tell(change.key, change.row)
