@@ -93,6 +93,8 @@ class StoreSettings(Section):
     """`memory` forgets at the end, `sqlite` is one file and one process, `etcd` is for replicas."""
     endpoints: tuple[str, ...] = ("localhost:2379",)
     """etcd's members, `host:port` each."""
+    prefix: str = Field(default="tercio", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """First part of every etcd key, 1 to 64 characters of [A-Za-z0-9._-], so that fleets can share an etcd."""
     path: Path = Path("tercio.db")
     """The SQLite file."""
     ca_file: Path | None = None
