@@ -10,8 +10,9 @@ It does not repeat calls: only the client knows whether that is harmless.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -104,11 +105,16 @@ class Forwarding(grpc.aio.ServerInterceptor):
     def _forwarding_handler(self, method: incoming.Method, replica: Replica) -> Handler:
         async def forward(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
             address = self._find_leader(replica, method)
-            await context.send_initial_metadata(((metadata.LEADER, address),))
+            accepted = asyncio.Event()
             reply: bytes | None = None
             with _statuses_passed_on(address):
-                call = self._start(address, method, request)
+                call = self._start(
+                    address, method, _held_back(request, accepted) if method.streams_requests else request
+                )
                 try:
+                    if method.streams_requests and metadata.ACCEPTED in dict(await call.initial_metadata()):
+                        accepted.set()
+                    await context.send_initial_metadata(_about(address, accepted=accepted.is_set()))
                     if method.streams_replies:
                         async for message in call:
                             await context.write(message)
@@ -178,6 +184,17 @@ def _statuses_passed_on(address: str) -> Iterator[None]:
             ) from error
         incoming.current().trailing.extend(trailing)
         raise AnsweredError(error.code(), error.details() or "", reason=_reason(rich)) from None
+
+
+async def _held_back(requests: AsyncIterator[bytes], accepted: asyncio.Event) -> AsyncIterator[bytes]:
+    """Give the requests once the leader has accepted the stream, so that the status of a refusal is not lost."""
+    await accepted.wait()
+    async for request in requests:
+        yield request
+
+
+def _about(address: str, *, accepted: bool) -> tuple[tuple[str, str], ...]:
+    return ((metadata.LEADER, address), (metadata.ACCEPTED, "1")) if accepted else ((metadata.LEADER, address),)
 
 
 def _passed_back(trailing: metadata.Pairs | None) -> tuple[tuple[str, str | bytes], ...]:

@@ -9,6 +9,11 @@ from collections.abc import Iterable, Mapping
 
 LEADER = "tercio-leader"
 """In a reply's initial metadata: `host:port` of the leader that answered a forwarded call."""
+ACCEPTED = "tercio-accepted"
+"""In the initial metadata of a stream of requests: the call passed the edge, and messages are read from now on.
+
+Python's client loses the status of a call that ends while it writes; one that waits for this learns every refusal.
+"""
 FOLLOW = "tercio-follow"
 """`1`: the client finds the leader by itself; a follower answers its streams with NOT_LEADER."""
 HOP = "tercio-hop"

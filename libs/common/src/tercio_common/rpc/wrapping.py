@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from tercio_common.errors import Refusal
 from tercio_common.rpc.incoming import Incoming, Method, enter, method_of
-from tercio_common.rpc.metadata import text_values
+from tercio_common.rpc.metadata import ACCEPTED, text_values
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Decoder = Callable[[bytes], Any]
@@ -98,6 +98,7 @@ def _wrap(handler: Any, path: str, concerns: tuple[Concern, ...]) -> Handler:
     method = method_of(path, handler)
     inner = behaviour_of(handler)
     encode = _encoder(handler.response_serializer)
+    passes_bytes = handler.request_deserializer is None  # to the leader, which accepts for itself
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         call = Incoming(method, context, text_values(context.invocation_metadata()))
@@ -108,6 +109,8 @@ def _wrap(handler: Any, path: str, concerns: tuple[Concern, ...]) -> Handler:
                     stack.enter_context(concern.around(call))
                 if request is _MALFORMED:
                     _refuse_malformed()
+                if method.streams_requests and not passes_bytes:
+                    await context.send_initial_metadata(((ACCEPTED, "1"),))
                 reply = inner(request, context)
                 if not method.streams_replies:
                     reply = encode(await reply)
