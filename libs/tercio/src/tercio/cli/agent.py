@@ -1,0 +1,95 @@
+"""`tercio agent`: takes part in the fleet, without writing code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tercio.agent import Agent
+from tercio.cli import texts
+from tercio.cli.connect import Address
+from tercio.cli.exec_handler import ExecHandler, log_json, log_text
+from tercio.cli.plan_files import COMMAND_TYPE
+from tercio.cli.usage import checked
+
+app = typer.Typer(help="Take part in the fleet as an agent.", no_args_is_help=True)
+
+
+@app.callback()
+def options() -> None:
+    """Keep the group a group while it has one verb."""
+
+
+@app.command("exec", epilog="Example: tercio agent exec --capability python=50 --concurrency 4 -- ./handler.sh")
+def exec_(
+    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="the handler")] = None,
+    capability: Annotated[list[str] | None, typer.Option("--capability", help="NAME or NAME=LEVEL, repeated")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="attempts at once")] = 1,
+    task_type: Annotated[list[str] | None, typer.Option("--task-type", help="only these types, repeated")] = None,
+    directory: Annotated[
+        list[Path] | None,
+        typer.Option("--directory", exists=True, file_okay=False, help="one for each slot, repeated; else this one"),
+    ] = None,
+    allow_commands: Annotated[
+        bool, typer.Option("--allow-commands", help="run what the payload says; only where you trust every submitter")
+    ] = False,
+    kill_grace: Annotated[str, typer.Option("--kill-grace", help="from SIGTERM to SIGKILL when cancelled")] = "4s",
+    agent_id: Annotated[str, typer.Option("--agent-id", help="else TERCIO_AGENT_ID, else made up")] = "",
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
+    json_log: Annotated[bool, typer.Option("--json-log", help="starts and ends as JSON, one a line")] = False,
+    address: Address = None,
+) -> None:
+    """Turn a command into an agent.
+
+    Each attempt runs the command once: the payload is its stdin, its stdout (at most 64 kB) the result. Exit code 0 is
+    success; any other fails the attempt, with the last of stderr as the message. TERCIO_TASK_ID, TERCIO_ATTEMPT,
+    TERCIO_FENCING_TOKEN and TERCIO_SLOT say which attempt it is. Cancelling sends SIGTERM to its process group, and
+    SIGKILL after a grace. When the agent dies, so does the command. SIGTERM and Ctrl-C let what runs finish.
+    """
+    with checked():
+        _check(command, allow_commands, directory, concurrency)
+        handler = ExecHandler(
+            argv=command or None,
+            concurrency=concurrency,
+            directories=[path.resolve() for path in directory or []],
+            kill_grace_s=texts.parse_duration(kill_grace).total_seconds(),
+            log=log_json if json_log else log_text,
+        )
+        agent = Agent(
+            agent_id=agent_id,
+            agent_type="exec",
+            capabilities=texts.parse_capabilities(capability or []),
+            labels=texts.parse_pairs(label or [], what="label"),
+            concurrency=concurrency,
+            address=address,
+        )
+    for name in task_type or ["*" if command else COMMAND_TYPE]:
+        agent.task(name)(handler)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    # Not on uvloop, which forks this process with its gRPC threads for every command; asyncio uses vfork.
+    asyncio.run(_run(agent, handler))
+
+
+async def _run(agent: Agent, handler: ExecHandler) -> None:
+    serving = asyncio.ensure_future(agent.run())
+    ready = asyncio.ensure_future(agent.ready())
+    try:
+        await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            handler.log("connected", agent_id=agent.agent_id, slots=handler.concurrency)
+        await serving
+    finally:
+        ready.cancel()
+
+
+def _check(command: list[str] | None, allow_commands: bool, directory: list[Path] | None, concurrency: int) -> None:
+    if not command and not allow_commands:
+        raise ValueError("give the handler after --, or --allow-commands to run what payloads say")
+    if command and allow_commands:
+        raise ValueError("give either a handler or --allow-commands, not both")
+    if directory and len(directory) != concurrency:
+        raise ValueError(f"{concurrency} slots need {concurrency} directories, one each; {len(directory)} are given")

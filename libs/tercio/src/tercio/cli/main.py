@@ -1,0 +1,65 @@
+"""The command `tercio`: puts the verb groups together, ours and those that services add."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tercio.cli import agent, agents, dev, doctor, plans, store, submit, tasks
+from tercio.cli.failures import reported
+
+_EPILOG = (
+    "Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 refused, 5 unavailable, 6 a task failed, 130 interrupted. "
+    "Environment: TERCIO_ADDRESS, TERCIO_<SERVICE>_ADDRESS, NO_COLOR."
+)
+
+
+class _Reporting(TyperGroup):
+    """Reports every error in one line and gives it its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with reported():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=_Reporting,
+    help="The control plane for a fleet of agents.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tercio {version('tercio')} (Python {platform.python_version()}, grpcio {version('grpcio')})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and leave")
+    ] = False,
+) -> None:
+    """Take the options that come before the verb."""
+
+
+app.command("dev", epilog=dev.EPILOG)(dev.dev)
+app.command("submit", epilog=submit.EPILOG)(submit.submit)
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(plans.app, name="plans")
+app.add_typer(agents.app, name="agents")
+app.add_typer(agent.app, name="agent")
+app.add_typer(store.app, name="store")
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+
+for _entry_point in sorted(entry_points(group="tercio.cli"), key=lambda found: found.name):
+    app.add_typer(_entry_point.load(), name=_entry_point.name)
