@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from support.etcd_server import EtcdServer
 from tercio_common.clock import SystemClock
@@ -165,8 +165,6 @@ async def test_without_any_member_each_call_says_so(open_store: Callable[..., Et
 @pytest.fixture
 def tls_etcd(tmp_path: Path) -> Iterator[tuple[str, TlsFiles]]:
     """Yield an endpoint that demands certificates, and ours."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificates and is not installed")
     files = make_certificates(tmp_path)
     with socket.socket() as free, socket.socket() as free_too:
         for each in (free, free_too):
@@ -200,16 +198,13 @@ def tls_etcd(tmp_path: Path) -> Iterator[tuple[str, TlsFiles]]:
 
 
 def make_certificates(folder: Path) -> TlsFiles:
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=20)
-
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout"]
-    openssl("req", "-x509", *new_key, "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-days", "2")
-    openssl("req", *new_key, "own.key", "-out", "own.csr", "-subj", "/CN=test")
-    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\n")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "extensions"]
-    openssl("x509", "-req", "-in", "own.csr", "-out", "own.pem", *signing)
-    return TlsFiles(ca=folder / "ca.pem", cert=folder / "own.pem", key=folder / "own.key")
+    authority = trustme.CA()
+    own = authority.issue_cert("127.0.0.1")
+    files = TlsFiles(ca=folder / "ca.pem", cert=folder / "own.pem", key=folder / "own.key")
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    own.cert_chain_pems[0].write_to_path(str(folder / "own.pem"))
+    own.private_key_pem.write_to_path(str(folder / "own.key"))
+    return files
 
 
 async def test_etcd_is_reached_over_mutual_tls(
