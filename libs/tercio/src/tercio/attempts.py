@@ -89,7 +89,7 @@ class Attempt:
     )
 
     def __init__(
-        self, task_id: str, number: int, epoch: Epoch, task_type: str, payload: bytes, timeout_ms: int
+        self, task_id: str, number: int, epoch: Epoch, *, task_type: str = "", payload: bytes = b"", timeout_ms: int = 0
     ) -> None:
         """Hold what an offer says; `timeout_ms` 0 means that the agent enforces none."""
         self.task_id = task_id

@@ -1,0 +1,34 @@
+"""What the package promises to keep."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import tercio
+from tercio.api.scheduler.v1 import task_pb2
+from tercio.states import TaskState
+
+SURFACE = """
+AccessError Agent AgentReplacedError BlockingContext CallError Client ClosedError ConflictError Context
+DeadlineExceededError ExhaustedError FencingToken FieldViolation HandlerError InvalidRequestError NotFoundError
+PermanentError RetryPolicy ServerError SettingsError TaskCancelledError TaskDeadLetteredError TaskError
+TaskFailedError TaskHandle TaskOptions TaskSpec TaskState TercioError UnavailableError Watch
+"""
+
+
+def test_the_public_names_are_these() -> None:
+    assert tercio.__all__ == SURFACE.split()
+    assert all(hasattr(tercio, name) for name in tercio.__all__)
+
+
+def test_states_are_the_contract_s() -> None:
+    contract = {name.removeprefix("STATE_"): number for name, number in task_pb2.Task.State.items()}
+    assert {state.name: state.value for state in TaskState} == contract
+
+
+def test_only_declared_dependencies_are_imported() -> None:
+    code = "import sys, tercio, tercio.sync; print(' '.join({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    foreign = {"tercio_common", "pydantic", "structlog", "typer", "rich", "uvloop"}
+    assert not foreign & set(loaded)
