@@ -1,0 +1,1 @@
+"""Thin servicers: check, translate, ask the host, reply."""

@@ -1,0 +1,92 @@
+"""The scheduler's composition root."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+
+from tercio.api.scheduler.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
+from tercio.api.scheduler.v1.task_service_pb2_grpc import add_TaskServiceServicer_to_server
+from tercio.api.scheduler.v1.work_service_pb2_grpc import add_WorkServiceServicer_to_server
+from tercio_common.composition import Ports, Service
+from tercio_common.machine.host import Host
+from tercio_common.rpc.authorisation import Rule
+from tercio_scheduler import metrics
+from tercio_scheduler.api.agent_streams import AgentStreams
+from tercio_scheduler.api.plans import PlanServicer
+from tercio_scheduler.api.streams import OpenStreams
+from tercio_scheduler.api.submission import Submissions
+from tercio_scheduler.api.tasks import TaskServicer
+from tercio_scheduler.api.watching import Watching
+from tercio_scheduler.api.work import WorkServicer
+from tercio_scheduler.codec import SchedulerCodec
+from tercio_scheduler.effects.dispatch import Dispatcher
+from tercio_scheduler.effects.follow_attempts import AttemptFollower
+from tercio_scheduler.effects.measure import measure
+from tercio_scheduler.effects.watch_registry import RegistryWatch
+from tercio_scheduler.settings import SchedulerSettings
+from tercio_scheduler.state.machine import SchedulerMachine
+from tercio_scheduler.state.session import SchedulerSession
+
+NAME: Final = "scheduler"
+_PACKAGE: Final = "tercio.api.scheduler.v1"
+_METHODS: Final = {
+    f"{_PACKAGE}.TaskService": (
+        "SubmitTasks",
+        "SubmitStream",
+        "GetTask",
+        "ListTasks",
+        "WatchTasks",
+        "CancelTask",
+        "RetryTask",
+        "ExplainTask",
+    ),
+    f"{_PACKAGE}.PlanService": ("CreatePlan", "GetPlan", "ListPlans", "CancelPlan"),
+    f"{_PACKAGE}.WorkService": ("Work",),
+}
+RULES: Final = {
+    f"/{service}/{method}": Rule.ANY_PRINCIPAL for service, methods in _METHODS.items() for method in methods
+}
+
+
+def build(ports: Ports) -> Service:
+    """Compose one replica of the scheduler; nothing runs yet."""
+    settings: SchedulerSettings = ports.settings or SchedulerSettings()
+    limits = settings.limits()
+    streams, agents = OpenStreams(), AgentStreams()
+    dispatcher = Dispatcher(agents)
+    host = Host(
+        name=NAME,
+        machine=lambda: SchedulerMachine(limits),
+        session=SchedulerSession,
+        codec=SchedulerCodec(),
+        journal=ports.journal,
+        election=ports.election,
+        clock=ports.clock,
+        settings=ports.host_settings,
+        address=ports.address,
+        effects=(
+            streams.end_with_leadership,
+            AttemptFollower(agents).run,
+            dispatcher.run,
+            RegistryWatch(ports.registry_address, changed=dispatcher.poke).run,
+            measure,
+        ),
+    )
+    for listener in (streams.committed, dispatcher.committed, metrics.count_commit):
+        host.on_commit(listener)
+    task_servicer = TaskServicer(
+        host, ids=ports.ids, submissions=Submissions(host, streams=streams), watching=Watching(host)
+    )
+    plan_servicer = PlanServicer(host, ids=ports.ids)
+    work_servicer = WorkServicer(
+        host, streams=streams, agents=agents, dispatcher=dispatcher, lease_ms=settings.attempt_lease_ms
+    )
+
+    def add_to_server(server: grpc.aio.Server) -> None:
+        add_TaskServiceServicer_to_server(task_servicer, server)
+        add_PlanServiceServicer_to_server(plan_servicer, server)
+        add_WorkServiceServicer_to_server(work_servicer, server)
+
+    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=tuple(_METHODS), rules=RULES)

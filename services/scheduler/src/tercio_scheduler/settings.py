@@ -1,0 +1,59 @@
+"""The scheduler's settings: section `scheduler`.
+
+Defaults of a task (priority, timeout, retries) are no settings: the contract states them, and a journal must mean the
+same whoever replays it.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from tercio_common.settings import ProcessSettings, Section
+from tercio_scheduler.state.limits import Limits
+
+
+class SchedulerSettings(Section):
+    """Leases, priorities and retention."""
+
+    attempt_lease_ms: int = Field(default=15_000, ge=100, le=600_000)
+    """How long an agent keeps its attempts without a word, in ms of fleet time, 100 ms to 10 min. Agents renew three
+    times as often; 15 s outlast a change of the scheduler's leader, and a dead agent's work moves on after that."""
+    ageing_step_ms: int = Field(default=30_000, ge=10, le=86_400_000)
+    """Waiting that raises a ready task's priority by one, in ms of fleet time, 10 ms to a day: at 30 s a task of the
+    lowest priority comes before new ones of the highest after 4.5 min, so nothing waits for ever."""
+    retention_ms: int = Field(default=3_600_000, ge=1_000, le=30 * 86_400_000)
+    """How long finished tasks are kept, in ms of fleet time, 1 s to 30 days. For as long a second submission of the
+    same task is harmless, and its result can be read."""
+    retention_count: int = Field(default=200_000, ge=1, le=10_000_000)
+    """How many finished tasks are kept, 1 to 10 million, whatever their age: each takes about 1 kB of memory."""
+    live_bytes: int = Field(default=512 << 20, ge=1 << 20, le=4 << 30)
+    """What all tasks may take in a snapshot, in bytes, 1 MiB to 4 GiB. Beyond it submissions get QUEUE_FULL. The store
+    needs about six times as much."""
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Self:
+        if self.retention_ms < self.attempt_lease_ms:
+            raise ValueError(
+                f"retention_ms ({self.retention_ms}) must be at least attempt_lease_ms ({self.attempt_lease_ms}), "
+                "or a task could be forgotten before the agent that ran it has heard that its result is kept"
+            )
+        return self
+
+    def limits(self) -> Limits:
+        """Return what the state needs of them."""
+        return Limits(
+            attempt_lease_ms=self.attempt_lease_ms,
+            ageing_step_ms=self.ageing_step_ms,
+            retention_ms=self.retention_ms,
+            retention_count=self.retention_count,
+            live_bytes=self.live_bytes,
+        )
+
+
+class SchedulerProcessSettings(ProcessSettings):
+    """A process that runs the scheduler alone."""
+
+    scheduler: SchedulerSettings = SchedulerSettings()
+    """The scheduler itself."""

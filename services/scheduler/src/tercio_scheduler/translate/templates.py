@@ -1,0 +1,52 @@
+"""Bounds of task templates."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tercio.api.scheduler.v1 import task_pb2
+from tercio_scheduler.translate.bounds import YEARS_MS, Bounds
+
+MAX_REQUIRED_CAPABILITIES: Final = 32
+MAX_LABELS: Final = 16
+_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
+_MAX_ATTEMPT_TIMEOUT_MS: Final = 30 * _DAY_MS
+
+
+def check_template(found: Bounds, field: str, template: task_pb2.TaskTemplate) -> None:
+    """Check every field of a template."""
+    found.check_id(f"{field}.task_type", template.task_type)
+    if template.HasField("priority"):
+        found.check_range(f"{field}.priority", template.priority, least=0, most=9)
+    found.check_levels(f"{field}.required_capabilities", template.required_capabilities, most=MAX_REQUIRED_CAPABILITIES)
+    found.check_id(f"{field}.target_agent_id", template.target_agent_id, optional=True)
+    if template.HasField("attempt_timeout"):
+        found.check_duration(
+            f"{field}.attempt_timeout", template.attempt_timeout, least_ms=1, most_ms=_MAX_ATTEMPT_TIMEOUT_MS
+        )
+    _check_deadline(found, field, template)
+    _check_retry(found, f"{field}.retry", template.retry)
+    found.check_few_labels(f"{field}.labels", template.labels, most=MAX_LABELS)
+
+
+def _check_deadline(found: Bounds, field: str, template: task_pb2.TaskTemplate) -> None:
+    if template.HasField("deadline"):
+        found.check_timestamp(f"{field}.deadline", template.deadline)
+    if template.HasField("deadline_in"):
+        found.check_duration(f"{field}.deadline_in", template.deadline_in, least_ms=1, most_ms=YEARS_MS)
+        found.check(f"{field}.deadline_in", not template.HasField("deadline"), "excludes `deadline`: set one of them")
+
+
+def _check_retry(found: Bounds, field: str, retry: task_pb2.RetryPolicy) -> None:
+    found.check_range(f"{field}.max_attempts", retry.max_attempts, least=0, most=100)
+    if retry.HasField("initial_backoff"):
+        found.check_duration(f"{field}.initial_backoff", retry.initial_backoff, least_ms=0, most_ms=_HOUR_MS)
+    multiplier = retry.multiplier_permille
+    found.check(
+        f"{field}.multiplier_permille",
+        multiplier == 0 or 1000 <= multiplier <= 10_000,
+        f"must be 0 or 1000 to 10000, is {multiplier}",
+    )
+    if retry.HasField("max_backoff"):
+        found.check_duration(f"{field}.max_backoff", retry.max_backoff, least_ms=0, most_ms=_DAY_MS)
