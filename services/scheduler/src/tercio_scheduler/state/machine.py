@@ -49,6 +49,8 @@ class SchedulerMachine:
             PlanCancellations(self.tables),
             retention.Retention(self.tables),
         )
+        # What the last Tick served: that is at fault when it fails.
+        self._served: Source = self._sources[0]
         self._decide: dict[type, Callable[[Any, Moment, SchedulerSession], Decision]] = {
             commands.Submit: self._submit,
             commands.Dispatch: self._dispatch,
@@ -89,15 +91,7 @@ class SchedulerMachine:
         return min((due for source in self._sources if (due := source.next_due()) is not None), default=None)
 
     def set_aside_due(self) -> str:
-        due, _, source = min(
-            (
-                (due, place, source)
-                for place, source in enumerate(self._sources)
-                if (due := source.next_due()) is not None
-            ),
-            key=lambda entry: entry[:2],
-        )
-        return source.set_aside()
+        return self._served.set_aside()
 
     def _on_tables(
         self, decide: Callable[[SchedulerTables, Any, Moment], Decision]
@@ -117,6 +111,7 @@ class SchedulerMachine:
         for source in self._sources:
             due = source.next_due()
             if due is not None and due <= at.now:
+                self._served = source
                 found = source.decide(at, session, limit=command.limit)
                 if found:
                     return Decision(tuple(found))

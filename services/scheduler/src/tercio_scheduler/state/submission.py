@@ -48,7 +48,7 @@ def decide(tables: SchedulerTables, command: Submit, at: Moment, session: Schedu
             _judge_dependencies(tables, frame)
         capacity.judge(tables, columns, known=frame.known, refused=frame.refused)
     if frame.refused and (command.whole or columns.plan_id):
-        raise frame.refused[min(frame.refused)]
+        raise next(iter(frame.refused.values()))  # the first found: causes come before what follows from them
     return _accept(command, frame, at)
 
 

@@ -1,0 +1,128 @@
+from itertools import pairwise
+
+import pytest
+
+from support.scheduler_drive import Drive
+from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import Tick
+from tercio_scheduler.state.commands import CancelTask, RetryTask
+from tercio_scheduler.state.rows import Outcome, State, Template
+
+
+def test_a_task_waits_until_every_parent_succeeded():
+    drive = Drive()
+    drive.submit("a", "b", "c", after={"c": ["a", "b"]})
+    drive.attach()
+    assert drive.dispatch() == {"agent": ["a", "b"]}
+    drive.end("a")
+    assert drive.row("c").waiting == ("b",)
+    assert drive.dispatch() == {}
+    drive.end("b")
+    assert drive.dispatch() == {"agent": ["c"]}
+
+
+def test_a_parent_may_be_known_already_and_even_finished():
+    drive = Drive()
+    drive.attach()
+    drive.submit("a")
+    drive.dispatch()
+    drive.end("a")
+    drive.submit("b", after={"b": ["a"]})
+    assert drive.state("b") is State.READY
+
+
+def test_children_become_ready_in_the_order_of_their_acceptance():
+    drive = Drive()
+    drive.submit("parent")
+    drive.submit("z", "a", "m", after={"z": ["parent"], "a": ["parent"], "m": ["parent"]})
+    drive.attach()
+    drive.dispatch()
+    drive.end("parent")
+    assert drive.dispatch() == {"agent": ["z", "a", "m"]}
+
+
+def test_a_cycle_is_refused_by_its_name():
+    drive = Drive()
+    with pytest.raises(Refusal) as refused:
+        drive.submit("x", "a", "b", "c", after={"x": ["a"], "a": ["b"], "b": ["c"], "c": ["a"]})
+    assert refused.value.reason == "DEPENDENCY_CYCLE"
+    assert refused.value.metadata["cycle"] == "a → b → c → a"
+    assert "a → b → c → a" in refused.value.message
+
+
+def test_on_a_stream_a_cycle_and_its_descendants_are_refused_and_the_rest_is_accepted():
+    drive = Drive()
+    reply = drive.submit("x", "a", "b", "ok", after={"x": ["a"], "a": ["b"], "b": ["a"]}, whole=False)
+    assert {task.task_id: task.reason for task in reply.refused} == {
+        "x": "DEPENDENCY_UNKNOWN",
+        "a": "DEPENDENCY_CYCLE",
+        "b": "DEPENDENCY_CYCLE",
+    }
+    assert set(drive.states()) == {"ok"}
+
+
+def test_a_thousand_tasks_in_a_row_are_no_cycle():
+    drive = Drive()
+    names = [f"t{number}" for number in range(1000)]
+    drive.submit(*names, after={child: [parent] for parent, child in pairwise(names)})
+    assert list(drive.states().values()).count(State.BLOCKED) == 999
+
+
+def test_descendants_of_a_task_that_did_not_succeed_fail_with_it():
+    drive = Drive()
+    drive.submit("a", "b", "c", after={"b": ["a"], "c": ["b"]})
+    drive.propose(CancelTask(task_id="a"))
+    drive.settle()
+    assert drive.states() == {"a": State.CANCELLED, "b": State.FAILED, "c": State.FAILED}
+    assert drive.row("b").why.reason == "DEPENDENCY_FAILED"
+    assert drive.row("c").why.message == "b did not succeed"
+
+
+def test_many_descendants_fail_in_steps():
+    drive = Drive()
+    names = [f"t{number}" for number in range(9)]
+    drive.submit("root", *names, after={name: ["root"] for name in names})
+    drive.propose(CancelTask(task_id="root"))
+    failed = []
+    while drive.machine.next_due() is not None and len(failed) < 9:
+        drive.propose(Tick(limit=4))
+        failed.append(sum(state is State.FAILED for state in drive.states().values()))
+        if failed[-1] == 9:
+            break
+    assert failed == [4, 8, 9]
+
+
+def test_a_child_of_a_dead_letter_fails_although_it_came_later():
+    drive = Drive()
+    drive.attach()
+    drive.submit("a", template=Template(task_type="work", max_attempts=1))
+    drive.dispatch()
+    drive.end("a", outcome=Outcome.FAILED)
+    drive.submit("b", after={"b": ["a"]})
+    drive.settle()
+    assert drive.state("b") is State.FAILED
+
+
+def test_a_failed_child_is_retried_after_its_parent():
+    drive = Drive()
+    drive.attach()
+    drive.submit("a", "b", after={"b": ["a"]})
+    drive.propose(CancelTask(task_id="a"))
+    drive.settle()
+    with pytest.raises(Refusal, match="retry that one first"):
+        drive.propose(RetryTask(task_id="b"))
+    drive.propose(RetryTask(task_id="a"))
+    drive.propose(RetryTask(task_id="b"))
+    assert drive.states() == {"a": State.READY, "b": State.BLOCKED}
+    drive.dispatch()
+    drive.end("a")
+    assert drive.state("b") is State.READY
+
+
+def test_a_parent_that_is_retried_in_time_keeps_its_children():
+    drive = Drive()
+    drive.submit("a", "b", after={"b": ["a"]})
+    drive.propose(CancelTask(task_id="a"))
+    drive.propose(RetryTask(task_id="a"))
+    drive.settle()
+    assert drive.state("b") is State.BLOCKED
