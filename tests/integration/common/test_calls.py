@@ -22,7 +22,7 @@ from tercio_common.rpc.interceptors.deadlines import remaining_ms
 from tercio_common.telemetry.traces import current_trace_id
 
 ROUNDING_MS = 10
-"""gRPC counts a deadline on another clock than we do."""
+"""gRPC rounds a deadline up on the wire, by this much from one second on."""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
