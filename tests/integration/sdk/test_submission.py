@@ -174,26 +174,29 @@ async def test_an_unanswered_submission_times_out(client: Client) -> None:
         await client.submit("a", timeout_s=0.05)
 
 
-async def test_a_malformed_frame_fails_alone(scheduler: ScriptedScheduler, client: Client) -> None:
-    bad = client.enqueue("a", task_id="bad")
-    malformed = status(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+async def test_a_malformed_task_fails_alone(scheduler: ScriptedScheduler, client: Client) -> None:
+    malformed = status(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "priority")
+    names = [str(number) for number in range(8)]
+    handles = {name: client.enqueue("a", task_id=name) for name in names}
     stream = await scheduler.submissions.next()
     await stream.request()
-    good = client.enqueue("a", task_id="good")
+    handles["later"] = client.enqueue("a", task_id="later")
     await stream.request()
     stream.end(malformed)
-
-    careful = await scheduler.submissions.next()
-    assert list((await careful.request()).frame.task_ids) == ["bad"]
-    careful.end(malformed)
-    with pytest.raises(InvalidRequestError):
-        await bad.accepted()
-
-    last = await scheduler.submissions.next()
-    request = await last.request()
-    assert (request.frame_number, list(request.frame.task_ids)) == (1, ["good"])
-    await last.send(committed(1))
-    await good.accepted()
+    while not handles["5"].is_done or not handles["later"].is_accepted:
+        stream = await scheduler.submissions.next()
+        while not handles["later"].is_accepted:
+            request = await stream.request(lambda request: request.frame_number > 0)
+            if "5" in request.frame.task_ids:
+                stream.end(malformed)
+                break
+            await stream.send(committed(request.frame_number))
+            if "later" in request.frame.task_ids:
+                await handles["later"].accepted()
+    with pytest.raises(InvalidRequestError, match="priority"):
+        await handles["5"].accepted()
+    for name in [*names[:5], *names[6:], "later"]:
+        await handles[name].accepted()
 
 
 async def test_a_caller_without_access_is_told_at_once(scheduler: ScriptedScheduler, client: Client) -> None:

@@ -71,7 +71,7 @@ def test_calls_that_fail_together_move_the_route_once() -> None:
 
 def test_the_replica_that_ended_a_session_is_asked_again() -> None:
     here = route("a:1", "b:1")
-    assert here.advance(unavailable("SESSION_EXPIRED"), tried="a:1")
+    assert not here.advance(unavailable("SESSION_EXPIRED"), tried="a:1")
     assert here.address == "a:1"
 
 

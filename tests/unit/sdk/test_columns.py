@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercio.api.scheduler.v1.work_service_pb2 import Assignments
-from tercio.attempts import Attempt, Epoch, FencingToken, columns_of, keys_of, offers_of
+from tercio.attempts import Attempt, Epoch, FencingToken, columns_of, failure_of, keys_of, offers_of
 
 EPOCHS = st.builds(Epoch, st.integers(1, 3), st.integers(1, 3))
 ATTEMPTS = st.builds(Attempt, st.text("abc", min_size=1), st.integers(1, 5), EPOCHS)
@@ -49,3 +49,10 @@ def test_offers_of_several_types_and_timeouts_are_told_apart() -> None:
 
 def test_fencing_tokens_are_ordered_by_epoch_before_number() -> None:
     assert FencingToken(1, 9, 7) < FencingToken(1, 10, 1) < FencingToken(2, 1, 1)
+
+
+def test_a_failure_is_brought_into_the_contract_s_bounds() -> None:
+    assert failure_of("BAD_PICTURE", "why") == ("BAD_PICTURE", "why", False)
+    assert failure_of("bad picture", "why", permanent=True) == ("HANDLER_ERROR", "bad picture: why", True)
+    assert failure_of("X", "caf\udce9").message == "caf?"
+    assert len(failure_of("X", "y" * 9_000).message) == 4_096

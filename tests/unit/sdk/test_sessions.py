@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tercio.api.scheduler.v1.work_service_pb2 import WorkRequest
-from tercio.sessions import FrameSession
+from tercio.sessions import FrameSession, SentFrame
 
 
 def session_with(*contents: str) -> FrameSession[WorkRequest, str]:
@@ -37,6 +37,14 @@ def test_a_new_session_counts_what_is_kept_from_one_again() -> None:
 
 def test_a_frame_that_is_given_up_leaves_no_gap_in_the_next_session() -> None:
     session = session_with("a", "b")
-    assert session.drop_first() == "a"
+    assert session.replace_first() == "a"
     session.restart()
     assert numbers(session) == [1]
+
+
+def test_the_parts_of_a_frame_take_its_place_in_the_next_session() -> None:
+    session = session_with("ab", "c")
+    session.replace_first(SentFrame(WorkRequest(), "a"), SentFrame(WorkRequest(), "b"))
+    session.restart()
+    assert numbers(session) == [1, 2, 3]
+    assert session.acknowledge(3) == ["a", "b", "c"]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.api.type.v1 import epoch_pb2
 
 if TYPE_CHECKING:
     from tercio.context import BlockingContext, Context
+
+
+_REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+_MOST_MESSAGE: Final = 4096
 
 
 class Epoch(NamedTuple):
@@ -54,11 +59,26 @@ class Stop(enum.Enum):
 
 
 class Failure(NamedTuple):
-    """Why an attempt failed, as it is reported."""
+    """Why an attempt failed, as it is reported.
+
+    Attributes:
+        reason: UPPER_SNAKE, at most 128 characters.
+        message: at most 4096 characters.
+        permanent: trying again is of no use.
+    """
 
     reason: str
     message: str
     permanent: bool = False
+
+
+def failure_of(reason: str, message: str, *, permanent: bool = False) -> Failure:
+    """Return a failure that the scheduler will take, whatever a handler put into it."""
+    if not _REASON.fullmatch(reason):
+        reason, message = "HANDLER_ERROR", f"{reason}: {message}"
+    # Names of files that are not UTF-8 become lone surrogates, which no message can carry.
+    message = message[:_MOST_MESSAGE].encode(errors="replace").decode()
+    return Failure(reason, message, permanent)
 
 
 class Attempt:

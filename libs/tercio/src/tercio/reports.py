@@ -16,8 +16,7 @@ _MOST_RECORDS: Final = 500
 # The contract's bound is 256 kB; the rest is for ids, numbers and messages.
 _MOST_BYTES: Final = 192 * 1024
 _ID_BYTES: Final = 40
-_MOST_REASON: Final = 128
-_MOST_MESSAGE: Final = 4096
+_MOST_PERCENTS: Final = 2_000
 
 
 class FrameContent(NamedTuple):
@@ -103,7 +102,8 @@ class Reports:
         """Return the latest progress of every attempt that told any."""
         if not self._percents:
             return None
-        percents, self._percents = self._percents, {}
+        told = list(self._percents)[:_MOST_PERCENTS]
+        percents = {attempt: self._percents.pop(attempt) for attempt in told}
         return work_pb2.ProgressFrame(attempts=columns_of(list(percents)), percents=percents.values())
 
     def abandon(self) -> None:
@@ -155,7 +155,7 @@ def _write_ended(frame: work_pb2.WorkFrame, ended: list[Attempt]) -> None:
         if attempt.failure is not None:
             frame.failures.add(
                 index=index,
-                reason=attempt.failure.reason[:_MOST_REASON],
-                message=attempt.failure.message[:_MOST_MESSAGE],
+                reason=attempt.failure.reason,
+                message=attempt.failure.message,
                 permanent=attempt.failure.permanent,
             )

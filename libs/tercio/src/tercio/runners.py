@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
-from tercio.attempts import Attempt, Failure, Stage, Stop
+from tercio.attempts import Attempt, Failure, Stage, Stop, failure_of
 from tercio.context import AttemptReports, BlockingContext, Context
 from tercio.errors import HandlerError, PermanentError
 from tercio.handlers import Handler, Handlers
@@ -111,14 +111,16 @@ class Runners:
         for waiter in self._idle:
             if not waiter.done():
                 waiter.set_result(None)
+        stubborn: set[asyncio.Task[None]] = set()
         if self._runners:
             _, stubborn = await asyncio.wait(self._runners, timeout=_CLOSE_GRACE_S)
-            for task in stubborn:
-                task.cancel()
+        for task in stubborn:
+            task.cancel()
         if self._sweep is not None:
             self._sweep.cancel()
         if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            # Without a stubborn handler every thread is idle and ends at once.
+            self._threads.shutdown(wait=not stubborn, cancel_futures=True)
 
     def _wake_one(self) -> None:
         if self._is_waking or self._closing:
@@ -204,7 +206,7 @@ class Runners:
     def _end_with_result(self, attempt: Attempt, result: bytes) -> None:
         if len(result) > MAX_BYTES:
             message = f"the result of {len(result)} bytes is over 64 kB: return a reference to it instead"
-            attempt.failure = Failure("PAYLOAD_TOO_LARGE", message, permanent=True)
+            attempt.failure = failure_of("PAYLOAD_TOO_LARGE", message, permanent=True)
             self._end(attempt, work_pb2.OUTCOME_FAILED)
         else:
             attempt.result = result
@@ -217,9 +219,9 @@ class Runners:
         if attempt.stop is not None:
             attempt.failure = _stopped(attempt, attempt.stop)
         elif isinstance(error, HandlerError):
-            attempt.failure = Failure(error.reason, str(error), permanent=isinstance(error, PermanentError))
+            attempt.failure = failure_of(error.reason, str(error), permanent=isinstance(error, PermanentError))
         else:
-            attempt.failure = Failure("HANDLER_ERROR", f"{type(error).__name__}: {error}")
+            attempt.failure = failure_of("HANDLER_ERROR", f"{type(error).__name__}: {error}")
         self._end(attempt, work_pb2.OUTCOME_FAILED)
 
     def _end_without_thread(self, attempt: Attempt, why: Stop) -> None:
@@ -264,5 +266,5 @@ def _own_cancellations(attempt: Attempt) -> int:
 
 def _stopped(attempt: Attempt, why: Stop) -> Failure:
     if why is Stop.TIMED_OUT:
-        return Failure(why.value, f"the attempt ran longer than {attempt.timeout_ms} ms")
-    return Failure(why.value, "the agent stopped before the attempt ended")
+        return failure_of(why.value, f"the attempt ran longer than {attempt.timeout_ms} ms")
+    return failure_of(why.value, "the agent stopped before the attempt ended")

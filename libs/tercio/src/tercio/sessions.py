@@ -65,9 +65,11 @@ class FrameSession(Generic[RequestT, ContentT]):
             frame.request.frame_number = number
         self._last = len(self._unacknowledged)
 
-    def drop_first(self) -> ContentT:
-        """Give the oldest frame up and return its content; `restart` must follow, for its number will be missing."""
-        return self._unacknowledged.popleft().content
+    def replace_first(self, *frames: SentFrame[RequestT, ContentT]) -> ContentT:
+        """Put these in the place of the oldest frame and return its content; `restart` must follow, to number them."""
+        first = self._unacknowledged.popleft()
+        self._unacknowledged.extendleft(reversed(frames))
+        return first.content
 
 
 def _new_session_id() -> str:

@@ -27,7 +27,7 @@ from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
 from tercio.rpc.errors import CallError, refusal_error
 from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
-from tercio.sessions import FrameSession
+from tercio.sessions import FrameSession, SentFrame
 from tercio.states import TaskState
 from tercio.wakeup import Wakeup
 
@@ -68,7 +68,7 @@ class Submission:
         """Submit to the scheduler at `remote`, with at most `window` tasks sent and not yet committed."""
         self._remote = remote
         self._window = window
-        self._session: FrameSession[task_service_pb2.SubmitStreamRequest, list[TaskHandle]] = FrameSession()
+        self._session: FrameSession[task_service_pb2.SubmitStreamRequest, list[Submitted]] = FrameSession()
         self._waiting: deque[Submitted] = deque()
         self._unanswered = 0
         self._outstanding: dict[str, TaskHandle] = {}
@@ -164,14 +164,31 @@ class Submission:
         if error.reason in _SESSION_LOST:
             self._restart()
         elif error.code is grpc.StatusCode.INVALID_ARGUMENT:
+            if self._one_at_a_time:
+                self._narrow_down(error)
             # One of the frames is malformed. Sent one at a time, the next error tells which.
-            if self._one_at_a_time and len(self._session):
-                self._refuse(self._session.drop_first(), error)
             self._one_at_a_time = True
             self._restart()
         else:
             _log.info("the submission stream to %s ended, reconnecting: %s", self._remote.route.address, error)
         return True
+
+    def _narrow_down(self, error: CallError) -> None:
+        """Halve the malformed frame until the task that spoils it is alone, so that its fellows do not suffer."""
+        first = next(iter(self._session), None)
+        if first is None:
+            return
+        tasks = first.content
+        if len(tasks) == 1:
+            self._session.replace_first()
+            self._unanswered -= 1
+            self._refuse_one(tasks[0].handle.task_id, error)
+            self._room.set()
+        else:
+            middle = len(tasks) // 2
+            self._session.replace_first(
+                *[SentFrame(_request_of(half), half) for half in (tasks[:middle], tasks[middle:])]
+            )
 
     def _restart(self) -> None:
         self._session.restart()
@@ -193,7 +210,7 @@ class Submission:
         waiting = {task.handle.task_id for task in self._waiting}
         frames = tuple(self._session)
         # A frame that was committed before is not recorded again, and perhaps not followed on this stream either.
-        self._resent = {handle.task_id for frame in frames for handle in frame.content}
+        self._resent = {task.handle.task_id for frame in frames for task in frame.content}
         in_frames = waiting | self._resent
         for frame in frames:
             while self._one_at_a_time and frame is not next(iter(self._session), frame):
@@ -211,8 +228,9 @@ class Submission:
         if not self._waiting or self._unanswered >= self._window or (self._one_at_a_time and len(self._session)):
             return None
         tasks = _taken(self._waiting, at_most=min(_MOST_TASKS, self._window - self._unanswered))
-        request = task_service_pb2.SubmitStreamRequest(session_id=self._session.session_id, frame=frame_of(tasks))
-        self._session.add(request, [task.handle for task in tasks])
+        request = _request_of(tasks)
+        request.session_id = self._session.session_id
+        self._session.add(request, tasks)
         self._unanswered += len(tasks)
         return request
 
@@ -231,9 +249,10 @@ class Submission:
                 self._acknowledge(response.committed_frame_number)
 
     def _acknowledge(self, committed_frame_number: int) -> None:
-        for handles in self._session.acknowledge(committed_frame_number):
-            self._unanswered -= len(handles)
-            for handle in handles:
+        for tasks in self._session.acknowledge(committed_frame_number):
+            self._unanswered -= len(tasks)
+            for task in tasks:
+                handle = task.handle
                 if handle.error is None:
                     handle.note_accepted()
                     if handle.task_id in self._resent and not handle.is_done:
@@ -273,12 +292,6 @@ class Submission:
         if handle is not None:
             handle.note_error(error)
 
-    def _refuse(self, handles: Iterable[TaskHandle], error: CallError) -> None:
-        for handle in handles:
-            self._unanswered -= 1
-            self._refuse_one(handle.task_id, error)
-        self._room.set()
-
     def _fail_all(self, error: TercioError) -> None:
         """Give up everything that waits; what the scheduler has of it goes its way."""
         self._waiting.clear()
@@ -304,6 +317,10 @@ def _taken(waiting: deque[Submitted], *, at_most: int) -> list[Submitted]:
             break
         tasks.append(waiting.popleft())
     return tasks
+
+
+def _request_of(tasks: list[Submitted]) -> task_service_pb2.SubmitStreamRequest:
+    return task_service_pb2.SubmitStreamRequest(frame=frame_of(tasks))
 
 
 def frame_of(tasks: Sequence[Submitted]) -> task_service_pb2.SubmitFrame:

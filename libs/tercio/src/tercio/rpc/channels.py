@@ -12,16 +12,11 @@ from typing import Final
 
 import grpc
 
-from tercio.rpc.backoff import Backoff
+from tercio.rpc.backoff import Backoff, is_retryable
 from tercio.rpc.errors import CallError
 
 FOLLOW_LEADER: Final = (("tercio-follow", "1"),)
 """Metadata of streams: a replica that does not lead names the leader instead of passing the stream on."""
-
-# After these the same replica is the right one to ask again.
-_SAID_BY_THE_LEADER: Final = frozenset(
-    {"SESSION_EXPIRED", "FRAME_OUT_OF_ORDER", "STREAM_REPLACED", "CURSOR_COMPACTED", "READER_TOO_SLOW"}
-)
 
 _OPTIONS: Final = (
     # A peer that vanished without a word is noticed after 15 s.
@@ -84,8 +79,8 @@ class Route:
         """Choose another address after a failure at `tried`; return whether there is a better one to try at once."""
         if tried != self.address:
             return True  # another call on this route has failed first and moved on already
-        if error is not None and error.reason in _SAID_BY_THE_LEADER:
-            return True
+        if error is not None and error.reason and not is_retryable(error):
+            return False  # judged by the leader itself, so it is the right one to ask again
         leader = error.metadata.get("leader", "") if error is not None and error.reason == "NOT_LEADER" else ""
         if leader and leader != tried:
             self._leader = leader
