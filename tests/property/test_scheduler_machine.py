@@ -45,6 +45,8 @@ class SchedulerSequences(RuleBasedStateMachine):
         self.recorded: dict[tuple[str, int], AttemptKey] = {}
         self.instances = dict.fromkeys(AGENTS, b"0")
         self.issued: list[tuple[str, bytes, AttemptKey]] = []
+        self.replica = self.drive.from_snapshot()
+        self.replica_at = 0
 
     @initialize()
     def two_agents_come(self) -> None:
@@ -77,6 +79,19 @@ class SchedulerSequences(RuleBasedStateMachine):
             refused = {entry.task_id for entry in reply.refused}
             if not reply.plan:
                 assert all(task_id in self.drive.machine.tables.tasks for task_id in task_ids if task_id not in refused)
+
+    @rule(place=st.integers(0, 13), size=st.integers(2, 4), deep=st.booleans())
+    def submit_a_family(self, place, size, deep):
+        """A parent with children, each waiting for the first or for the one before."""
+        family = [TASKS[(place + number) % len(TASKS)] for number in range(size)]
+        parents = {child: [family[number] if deep else family[0]] for number, child in enumerate(family[1:])}
+        with suppress(Refusal):
+            self.drive.submit(*family, after=parents)
+
+    @rule()
+    def a_replica_loads_a_snapshot(self):
+        self.replica = self.drive.from_snapshot()
+        self.replica_at = len(self.drive.journal)
 
     @rule(agent_id=agents, listed=st.booleans(), omit=picks)
     def hello(self, agent_id, listed=True, omit=()):
@@ -244,6 +259,14 @@ class SchedulerSequences(RuleBasedStateMachine):
                 assert self.recorded.setdefault((row.task_id, row.spec.order), attempt) == attempt
 
     @invariant()
+    def a_snapshot_and_what_came_later_give_the_same_state(self):
+        for at, data in self.drive.journal[self.replica_at :]:
+            self.replica.apply(self.drive.codec.decode_event(data), at)
+        self.replica_at = len(self.drive.journal)
+        assert contents(self.replica) == contents(self.drive.machine)
+        assert check(self.replica) == []
+
+    @invariant()
     def journal_and_snapshot_give_the_same_state(self):
         present = contents(self.drive.machine)
         replayed, loaded = self.drive.replayed(), self.drive.from_snapshot()
@@ -281,5 +304,5 @@ class SchedulerSequences(RuleBasedStateMachine):
 
 TestSchedulerSequences = SchedulerSequences.TestCase
 TestSchedulerSequences.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -229,7 +229,8 @@ class Drive:
         """Return a machine that only saw a snapshot of the present rows."""
         machine, codec = SchedulerMachine(self.limits), SchedulerCodec()
         for name, table in self.machine.tables.tables.items():
-            for row in list(table.values()):
+            # Backwards, because a snapshot promises no order.
+            for row in reversed(list(table.values())):
                 machine.tables.tables[name].put(codec.decode_row(name, codec.encode_row(name, row)))
         return machine
 
