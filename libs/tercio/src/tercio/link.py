@@ -98,6 +98,7 @@ class WorkLink:
         self._draining = False
         self._drain_told = False
         self._renewal_due = False
+        self._is_outage_told = False
         self._renewal: asyncio.TimerHandle | None = None
         self._connected = connected
         self._reconnect = Reconnect(remote.route, Backoff())
@@ -124,7 +125,7 @@ class WorkLink:
         try:
             while not self._is_drained():
                 tried = self._remote.route.address
-                error = await self._serve_one_stream()
+                error = await self._serve_one_stream(tried)
                 if not self._is_drained():
                     await self._reconnect.wait(error, tried=tried)
         finally:
@@ -141,7 +142,7 @@ class WorkLink:
     def _is_drained(self) -> bool:
         return self._draining and self._runners.is_quiet and self._reports.is_empty and not len(self._session)
 
-    async def _serve_one_stream(self) -> CallError | None:
+    async def _serve_one_stream(self, tried: str) -> CallError | None:
         """Return how the stream ended: None when either side said good-bye."""
         call = self._remote.stub().Work(metadata=FOLLOW_LEADER)
         reading = asyncio.create_task(self._read(call), name="tercio-read")
@@ -156,7 +157,7 @@ class WorkLink:
                 reading.result()
         except grpc.RpcError as failure:
             error = error_of(failure)
-            self._note_failure(error)
+            self._note_failure(error, tried=tried)
             return error
         finally:
             self._connected.clear()
@@ -167,7 +168,7 @@ class WorkLink:
             await asyncio.gather(reading, writing, return_exceptions=True)
         return None
 
-    def _note_failure(self, error: CallError) -> None:
+    def _note_failure(self, error: CallError, *, tried: str) -> None:
         if error.reason in _SESSION_LOST:
             self._session.restart()
         elif error.code in _HOPELESS:
@@ -180,7 +181,10 @@ class WorkLink:
             self._release(self._session.acknowledge(1 << 63))
             self._session.restart()
         else:
-            _log.info("the link to the scheduler at %s ended, reconnecting: %s", self._remote.route.address, error)
+            # Told once an outage: agents of a fleet that is down must not fill the disk.
+            level = logging.DEBUG if self._is_outage_told else logging.WARNING
+            self._is_outage_told = True
+            _log.log(level, "no scheduler at %s, so nothing new is run; trying again: %s", tried, error)
 
     def _hello(self) -> work_pb2.WorkRequest:
         offered: list[Attempt] = []
@@ -245,12 +249,18 @@ class WorkLink:
             if epoch > self._epoch:
                 self._epoch = epoch
             self._reconnect.succeeded()
-            self._connected.set()
+            self._note_connected()
             self._obey(response)
             if self._is_drained():
                 self._wakeup.signal()
             if response.going_away:
                 return
+
+    def _note_connected(self) -> None:
+        if not self._connected.is_set():
+            self._connected.set()
+            self._is_outage_told = False
+            _log.info("connected to the scheduler at %s", self._remote.route.address)
 
     def _obey(self, response: work_pb2.WorkResponse) -> None:
         if response.attempt_lease_ms and response.attempt_lease_ms != self._lease_ms:

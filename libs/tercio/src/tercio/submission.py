@@ -79,6 +79,7 @@ class Submission:
         self._reconnect = Reconnect(remote.route, Backoff())
         self._streaming: asyncio.Task[None] | None = None
         self._one_at_a_time = False
+        self._is_outage_told = False
         self.last_error: CallError | None = None
         """Why the stream is down, while it is."""
 
@@ -128,7 +129,7 @@ class Submission:
             while True:
                 tried = self._remote.route.address
                 self.last_error = await self._serve_one_stream()
-                if self.last_error is not None and not self._note_failure(self.last_error):
+                if self.last_error is not None and not self._note_failure(self.last_error, tried=tried):
                     return
                 await self._reconnect.wait(self.last_error, tried=tried)
                 if not self._outstanding:
@@ -156,7 +157,7 @@ class Submission:
             await asyncio.gather(reading, writing, return_exceptions=True)
         return None
 
-    def _note_failure(self, error: CallError) -> bool:
+    def _note_failure(self, error: CallError, *, tried: str) -> bool:
         """Prepare the next stream; return False when there is no use in one."""
         if error.code in _HOPELESS:
             self._fail_all(error)
@@ -170,7 +171,10 @@ class Submission:
             self._one_at_a_time = True
             self._restart()
         else:
-            _log.info("the submission stream to %s ended, reconnecting: %s", self._remote.route.address, error)
+            # Told once an outage, as in the agent's link.
+            level = logging.DEBUG if self._is_outage_told else logging.WARNING
+            self._is_outage_told = True
+            _log.log(level, "no scheduler at %s, so tasks wait in this process; trying again: %s", tried, error)
         return True
 
     def _narrow_down(self, error: CallError) -> None:
@@ -241,6 +245,7 @@ class Submission:
                 return  # the end of the stream
             self._reconnect.succeeded()
             self.last_error = None
+            self._is_outage_told = False
             for refusal in response.refusals:
                 self._refuse_one(refusal.task_id, refusal_error(refusal.reason, refusal.message))
             if response.HasField("results"):
