@@ -43,7 +43,7 @@ from tercio_common.rpc.reflection import add_reflection
 from tercio_common.rpc.wrapping import WrappingInterceptor
 from tercio_common.settings import ServerSettings
 from tercio_common.telemetry.metrics import MetricsEndpoint
-from tercio_common.telemetry.traces import open_traces
+from tercio_common.telemetry.traces import Traces
 
 _log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ async def start_server(
     replicas = {name: service.host for service in services for name in service.full_names}
     authorisation = Authorisation(service.rules for service in services)
     async with contextlib.AsyncExitStack() as closing:
-        traces = open_traces("+".join(service.name for service in services), endpoint=settings.otlp_endpoint)
+        traces = Traces("+".join(service.name for service in services), endpoint=settings.otlp_endpoint)
         if settings.otlp_endpoint:
             closing.push_async_callback(asyncio.to_thread, traces.shutdown)  # it waits for the last export
         draining = Draining()

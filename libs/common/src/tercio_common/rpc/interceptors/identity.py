@@ -9,6 +9,7 @@ proof, for one-machine fleets.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
 import ipaddress
 import urllib.parse
@@ -65,6 +66,7 @@ class Identity:
         raise Refusal("UNAUTHENTICATED", "the replica token is not this fleet's; all its processes need the same one")
 
 
+@functools.lru_cache(maxsize=4096)  # a peer is a connection, and has many calls
 def is_local(peer: str) -> bool:
     """Tell whether gRPC's name of a peer is loopback or a Unix socket."""
     scheme, _, rest = urllib.parse.unquote(peer).partition(":")

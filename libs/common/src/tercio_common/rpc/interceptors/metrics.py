@@ -22,22 +22,43 @@ DURATION = Histogram("tercio_rpc_duration_seconds", "Time in the server of unary
 PRESENT = Gauge("tercio_rpc_present_calls", "Calls that are being handled, streams included.", _LABELS)
 
 
+class _Series:
+    """The series of one method, looked up once."""
+
+    def __init__(self, labels: tuple[str, str]) -> None:
+        self._labels = labels
+        self.present = PRESENT.labels(*labels)
+        self.duration = DURATION.labels(*labels)
+        self._ended: dict[tuple[str, str], Counter] = {}
+
+    def ended(self, code: str, reason: str) -> Counter:
+        found = self._ended.get((code, reason))
+        if found is None:
+            found = self._ended[code, reason] = CALLS.labels(*self._labels, code, reason)
+        return found
+
+
 class Metrics:
     """See the module. Outermost, so that its time is the whole time."""
+
+    def __init__(self) -> None:
+        """Start without methods."""
+        self._series: dict[str, _Series] = {}
 
     @contextlib.contextmanager
     def around(self, call: Incoming) -> Iterator[None]:
         """Measure the call."""
         started = time.perf_counter()
-        service, method = call.method.service, call.method.name
-        present = PRESENT.labels(service, method)
-        present.inc()
+        series = self._series.get(call.method.path)
+        if series is None:
+            series = self._series[call.method.path] = _Series((call.method.service, call.method.name))
+        series.present.inc()
         try:
             yield
         finally:
-            present.dec()
-            CALLS.labels(service, method, call.code, call.reason).inc()
+            series.present.dec()
+            series.ended(call.code, call.reason).inc()
             if call.method.unary:
                 duration_s = time.perf_counter() - started
-                DURATION.labels(service, method).observe(duration_s)
+                series.duration.observe(duration_s)
                 call.trailing.append((metadata.DURATION, f"{duration_s * 1000:.3f}"))

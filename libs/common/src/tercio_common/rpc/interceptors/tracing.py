@@ -13,12 +13,12 @@ from collections.abc import Iterator
 import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, format_trace_id
+from opentelemetry.trace import Status, StatusCode, format_trace_id
 
 from tercio_common.ids import IdSource
 from tercio_common.rpc import metadata
 from tercio_common.rpc.incoming import Incoming
-from tercio_common.telemetry.traces import PROPAGATOR
+from tercio_common.telemetry.traces import Traces
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _CALLERS_FAULT = frozenset(
@@ -31,21 +31,20 @@ _CALLERS_FAULT = frozenset(
 class Tracing:
     """See the module."""
 
-    def __init__(self, provider: TracerProvider, *, ids: IdSource) -> None:
-        """Make spans with `provider` and request ids with `ids`."""
-        self._tracer = provider.get_tracer("tercio")
+    def __init__(self, traces: Traces, *, ids: IdSource) -> None:
+        """Make spans with `traces` and request ids with `ids`."""
+        self._traces = traces
         self._ids = ids
 
     @contextlib.contextmanager
     def around(self, call: Incoming) -> Iterator[None]:
         """Make the call's span the current one."""
         given = call.metadata.get(metadata.REQUEST_ID, "")
-        call.request_id = given if _REQUEST_ID.fullmatch(given) else self._ids.new()
+        call.request_id = given if given and _REQUEST_ID.fullmatch(given) else self._ids.new()
         call.trailing.append((metadata.REQUEST_ID, call.request_id))
-        span = self._tracer.start_span(
+        span = self._traces.start_span(
             f"{call.method.service}/{call.method.name}",
-            context=PROPAGATOR.extract(call.metadata),
-            kind=SpanKind.SERVER,
+            carrier=call.metadata,
             attributes={"rpc.system": "grpc", "rpc.service": call.method.service, "rpc.method": call.method.name},
         )
         structlog.contextvars.bind_contextvars(
