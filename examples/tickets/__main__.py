@@ -1,0 +1,157 @@
+"""Runs the demo: a fleet on this machine solves 42 tickets about this repository, and loses an agent on the way.
+
+The last line is `42 of 42 tickets succeeded`, and the exit code 0, only if that is so, if the killed agent's ticket was
+solved by another, and if every worktree is as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from examples.tickets.board import Board
+from examples.tickets.crew import CREW
+from examples.tickets.fleet import Fleet, FleetError, now_ms, running
+from examples.tickets.ledger import Ledger, presences
+from examples.tickets.measures import summarise
+from examples.tickets.strike import Recovery, strike
+from examples.tickets.worktrees import changed, worktrees
+from tercio import Client
+from tercio.api.scheduler.v1 import task_pb2
+from tercio.cli.plan_files import parse_plan
+from tercio.states import TaskState
+
+_PLAN = Path(__file__).with_name("plan.yaml")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_PATIENCE_S = 175.0
+"""The tickets' own deadlines are a little shorter."""
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    total = len(parse_plan(_PLAN.read_text(encoding="utf-8")).tasks)
+    board = Board(total=total)
+    slots = sum(member.slots for member in CREW)
+    # What started the demo may stop it by SIGTERM; the worktrees are removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tercio-tickets-") as name:
+            folder = Path(name)
+            board.say(f"making {slots} worktrees of {_REPOSITORY} at HEAD")
+            with worktrees(_REPOSITORY, folder, count=slots) as directories:
+                ledger, recovered = asyncio.run(_demo(board, folder, directories, total=total))
+                dirty = [path for path in directories if changed(path)]
+    except KeyboardInterrupt:
+        return 130
+    except FleetError as error:
+        print(error)
+        return 1
+    for path in dirty:
+        print(f"a ticket changed {path.name}")
+    solved = len(ledger.succeeded)
+    if not recovered:
+        print("no agent was struck in the middle of a ticket that another then solved")
+    print(f"{solved} of {total} tickets succeeded", flush=True)
+    return 0 if solved == total and recovered and not dirty else 1
+
+
+async def _demo(board: Board, folder: Path, directories: list[Path], *, total: int) -> tuple[Ledger, bool]:
+    async with running(CREW, folder=folder, directories=iter(directories), say=board.say) as fleet:
+        names = ", ".join(fleet.workers)
+        board.say(f"{len(fleet.workers)} agents are connected, {len(directories)} slots: {names}")
+        ledger = Ledger()
+        recovery: Recovery | None = None
+        with board.shown(fleet):
+            striking = asyncio.create_task(strike(fleet, ledger, say=board.say))
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await _solve(fleet, ledger, board, total=total)
+                    recovery = await asyncio.wait_for(striking, timeout=1)
+            except TimeoutError:
+                board.say("not everything ended in time")
+            finally:
+                striking.cancel()
+                await asyncio.gather(striking, return_exceptions=True)
+        _report(board, fleet, ledger, recovery)
+    return ledger, recovery is not None
+
+
+async def _solve(fleet: Fleet, ledger: Ledger, board: Board, *, total: int) -> None:
+    """Submit the plan and follow it until every ticket has ended."""
+    plan = parse_plan(_PLAN.read_text(encoding="utf-8"))
+    async with (
+        Client(address=fleet.address) as client,
+        contextlib.aclosing(client.watch(plan_id=plan.plan_id, existing=True)) as changes,
+    ):
+        applying = asyncio.create_task(_apply(fleet))
+        done = 0
+        async for task in changes:
+            if not ledger.note(task):
+                continue
+            done += 1
+            board.count(task.attempt.agent_id)
+            board.say(f"[{done:2}/{total}] {_line(task)}")
+            if done == total:
+                break
+        await applying
+
+
+async def _apply(fleet: Fleet) -> None:
+    """Submit the plan as anybody would: on the command line."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tercio.cli", "plans", "apply", "-f", str(_PLAN), "--address", fleet.address),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    if process.returncode:
+        raise FleetError(f"the plan was not accepted: {said.decode()}")
+
+
+def _line(task: task_pb2.Task) -> str:
+    if task.state != task_pb2.Task.STATE_SUCCEEDED:
+        errors = task.errors[-1].message if task.errors else task.state_reason
+        return f"{task.task_id} {TaskState(task.state).name}: {errors}"
+    again = f", attempt {task.attempt.number}" if task.attempt.number > 1 else ""
+    seconds = task.run_duration.ToMilliseconds() / 1000
+    return f"{task.task_id} succeeded on {task.attempt.agent_id} in {seconds:.1f} s{again}"
+
+
+def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | None) -> None:
+    if not ledger.records:
+        return
+    submitted = min(task.submit_time.ToMilliseconds() for task in ledger.records.values())
+    measures = summarise(ledger.runs(fleet), presences(fleet, until=now_ms()), submitted=submitted)
+    failed = [task for task in ledger.records.values() if TaskState(task.state).is_terminal]
+    rows = [
+        ("succeeded", str(len(ledger.succeeded))),
+        ("failed", str(len(failed) - len(ledger.succeeded))),
+        ("retried", ", ".join(task.task_id for task in ledger.retried) or "none"),
+        (
+            "throughput",
+            f"{measures.throughput_per_minute:.0f} tickets a minute, {measures.span_ms / 1000:.1f} s in all",
+        ),
+        ("ready → assigned", f"mean {measures.assigned_mean_ms:.0f} ms, p99 {measures.assigned_p99_ms:.0f} ms"),
+        (
+            "  with an agent free",
+            f"mean {measures.prompt_mean_ms:.1f} ms, p99 {measures.prompt_p99_ms:.0f} ms",
+        ),
+        ("exit → recorded", f"mean {measures.recorded_mean_ms:.1f} ms"),
+        ("agent utilisation", f"{measures.utilisation:.0%} while tickets waited that the agent could run"),
+        ("coordination overhead", f"{measures.overhead:.1%} of {measures.run_ms / 1000:.0f} s of work"),
+    ]
+    if recovery is not None:
+        lost = (
+            f"{recovery.agent} was killed at {recovery.ticket}; ready again after {recovery.ready_after_ms / 1000:.1f} s, "
+            f"begun anew by {recovery.elsewhere} after {recovery.started_after_ms / 1000:.1f} s"
+        )
+        rows.insert(3, ("recovered", lost))
+    board.table(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The demo's plan is what it says: 42 tickets that the demo's agents can solve, in some order."""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from examples.tickets.crew import CREW
+from tercio.cli.plan_files import parse_plan
+
+ROOT = Path(__file__).resolve().parents[3]
+TASKS = {task.task_id: task for task in parse_plan((ROOT / "examples/tickets/plan.yaml").read_text()).tasks}
+
+
+def test_there_are_42_tickets() -> None:
+    assert len(TASKS) == 42
+
+
+def test_their_dependencies_exist_and_form_no_cycle() -> None:
+    graph = {name: list(task.depends_on) for name, task in TASKS.items()}
+    assert {parent for parents in graph.values() for parent in parents} <= set(TASKS)
+    assert len(list(TopologicalSorter(graph).static_order())) == len(TASKS)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_at_least_two_agents_can_solve_a_ticket_so_that_one_may_die(name: str) -> None:
+    able = [member.name for member in CREW if member.can_run(TASKS[name].template.required_capabilities)]
+    assert len(able) >= 2
+
+
+def test_priorities_span_the_range_and_every_ticket_has_a_deadline() -> None:
+    assert {TASKS[name].template.priority for name in ("compile-common", "release-notes")} == {9, 1}
+    assert all(task.template.HasField("deadline_in") for task in TASKS.values())
+
+
+def test_the_crew_is_a_dozen_with_different_capabilities() -> None:
+    assert len({member.name for member in CREW}) == 12
+    assert len({tuple(sorted(member.capabilities)) for member in CREW}) >= 6
