@@ -84,7 +84,19 @@ async def _serve(
             for number in range(agents):
                 children.enter_context(_agent(f"dev-{number + 1}", address=f"localhost:{bound}", secret=secret))
 
-        await serve(port=port, path=path, log_level=log_level, until=stop, on_ready=announce)
+        alone = asyncio.Event()
+        leaving = asyncio.create_task(_end_agents(children, stop, alone))
+        try:
+            await serve(port=port, path=path, log_level=log_level, until=alone, on_ready=announce)
+        finally:
+            leaving.cancel()
+
+
+async def _end_agents(children: contextlib.ExitStack, stop: asyncio.Event, ended: asyncio.Event) -> None:
+    """End the agents while the services are still there to be told."""
+    await stop.wait()
+    await asyncio.to_thread(children.close)
+    ended.set()
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ def _plain(error: CallError) -> str:
 
 def _hint(error: CallError) -> str:
     if isinstance(error, UnavailableError) and not error.reason:
-        address = os.environ.get("TERCIO_ADDRESS", DEFAULT_ADDRESS)
+        address = os.environ.get("TERCIO_ADDRESS") or DEFAULT_ADDRESS
         return f"is a fleet running at {address}? `tercio dev` starts one, `tercio doctor` looks closer"
     return _HINTS.get(error.reason, "")
 
