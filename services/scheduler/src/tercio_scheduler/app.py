@@ -68,7 +68,7 @@ def build(ports: Ports) -> Service:
         address=ports.address,
         effects=(
             streams.end_with_leadership,
-            AttemptFollower(agents).run,
+            AttemptFollower(agents, lease_ms=settings.attempt_lease_ms).run,
             dispatcher.run,
             RegistryWatch(ports.registry_address, changed=dispatcher.poke).run,
             measure,

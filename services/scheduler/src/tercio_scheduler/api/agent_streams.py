@@ -134,6 +134,12 @@ class AgentStreams:
             if stream is not None and stream.instance_id == instance_id:
                 stream.offer(rows, numbers)
 
+    def cut(self, agent_id: str) -> None:
+        """End the stream of an agent that was silent for a whole lease; if it lives, it says hello again."""
+        stream = self._by_agent.get(agent_id)
+        if stream is not None:
+            stream.finish(Refusal("AGENT_GONE", f"agent {agent_id} was silent for a whole lease; say hello again"))
+
     def cancel(self, agent_id: str, instance_id: bytes, key: AttemptKey) -> None:
         """Ask an agent to stop an attempt; one without a stream is told when it says hello."""
         stream = self._by_agent.get(agent_id)

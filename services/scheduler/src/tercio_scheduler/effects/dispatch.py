@@ -17,6 +17,7 @@ from tercio_common.machine.host import Host
 from tercio_scheduler import metrics
 from tercio_scheduler.api.agent_streams import AgentStreams
 from tercio_scheduler.state.commands import Dispatch, Dispatched
+from tercio_scheduler.state.session import SchedulerSession
 
 _PAUSE_MS = 100
 """After a dispatch that failed: the next one may meet the same task."""
@@ -56,9 +57,14 @@ class Dispatcher:
             _log.warning("dispatch_refused", reason=refusal.reason, consequence="ready tasks wait")
             await host.clock.sleep_ms(_PAUSE_MS)
             return
-        self._agents.deliver(dispatched.offers)
+        session: SchedulerSession = host.session
+        by_agent = host.machine.tables.index.by_agent
         for offer in dispatched.offers:
+            if len(by_agent[offer.agent_id]) == len(offer.rows):
+                # An agent that held nothing had nothing to renew: its lease begins with this offer.
+                session.renew(offer.agent_id, now=now)
             metrics.observe_waits(offer.rows, now=now)
+        self._agents.deliver(dispatched.offers)
         if dispatched.more:
             self._wanted.set()
             await asyncio.sleep(0)

@@ -1,7 +1,8 @@
 """Tells agents what to stop: attempts that are being cancelled, that ran too long, or that were taken from them.
 
 It reads committed changes, so nothing is stopped for a decision that could still be lost. An agent that is not
-connected is told when it says hello.
+connected is told when it says hello. The stream of an agent that lost its lease is cut: a stopped process would
+otherwise be offered the same tasks again and again, and cost each of them an attempt.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from tercio_scheduler.state.commands import AttemptKey
 from tercio_scheduler.state.rows import LIVE_ATTEMPT, State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 
-_TAKEN: Final = frozenset({"ATTEMPT_TIMEOUT", "AGENT_LOST"})
+_LOST: Final = "AGENT_LOST"
+_TAKEN: Final = frozenset({"ATTEMPT_TIMEOUT", _LOST})
 
 
 class AttemptFollower:
     """The effect."""
 
-    def __init__(self, agents: AgentStreams) -> None:
+    def __init__(self, agents: AgentStreams, *, lease_ms: int) -> None:
         """Tell the agents of these streams."""
         self._agents = agents
+        self._lease_ms = lease_ms
 
     async def run(self, host: Host) -> None:
         """Follow the feed for as long as the leadership lasts."""
@@ -32,23 +35,28 @@ class AttemptFollower:
             for entry in entries:
                 for table, key, row in entry.changes:
                     if table == "tasks":
-                        self._follow(key, row, session)
+                        self._follow(key, row, session, now=entry.now)
 
-    def _follow(self, task_id: str, row: TaskRow | None, session: SchedulerSession) -> None:
+    def _follow(self, task_id: str, row: TaskRow | None, session: SchedulerSession, *, now: int) -> None:
         if row is None or row.state not in LIVE_ATTEMPT:
             if session.progress:
                 session.drop_progress(task_id)
             if row is not None and row.past.errors:
-                self._follow_failure(row)
+                self._follow_failure(row, session, now=now)
         elif row.state is State.CANCELLING:
             self._cancel(row)
 
-    def _follow_failure(self, row: TaskRow) -> None:
+    def _follow_failure(self, row: TaskRow, session: SchedulerSession, *, now: int) -> None:
         """Stop an attempt that this change took from its agent; later changes of the row still show its error."""
         error = row.past.errors[-1]
-        if error.wall == row.entered.wall and error.reason in _TAKEN:
-            metrics.count_taken(error.reason)
-            self._cancel(row)
+        if error.wall != row.entered.wall or error.reason not in _TAKEN:
+            return
+        metrics.count_taken(error.reason)
+        self._cancel(row)
+        link = session.agents.get(error.agent_id)
+        if error.reason == _LOST and link is not None and link.renewed_at + self._lease_ms < now:
+            session.detach(error.agent_id, instance_id=link.instance_id)
+            self._agents.cut(error.agent_id)
 
     def _cancel(self, row: TaskRow) -> None:
         offer = row.offer

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 import structlog
 
 from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
-from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub, RegistryServiceStub
+from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.rpc.backoff import Backoff
 from tercio.rpc.channels import FOLLOW_LEADER, Channels, Reconnect, Route
 from tercio.rpc.errors import CallError
@@ -24,6 +24,9 @@ from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio_common.machine.host import Host
 from tercio_scheduler.state.session import SchedulerSession, Standing
+
+if TYPE_CHECKING:
+    from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
 
 _PAGE: Final = 1000
 _ALL_STATES: Final = tuple(number for number in agent_pb2.Agent.State.values() if number)
