@@ -42,26 +42,32 @@ class Fleet:
 
     @contextlib.asynccontextmanager
     async def running(self, *agents: Agent) -> AsyncIterator[None]:
-        """Run agents, made with `address=fleet.address`, until the block ends; they are drained then.
+        """Run agents, made with `address=fleet.address`, until the block ends; then drain them.
 
         Raises:
             TercioError: an agent ended by itself.
         """
-        tasks = [asyncio.create_task(agent.run()) for agent in agents]
-        ready = asyncio.gather(*(agent.ready() for agent in agents))
+        running = [asyncio.create_task(agent.run()) for agent in agents]
         try:
-            waits: list[asyncio.Future[Any]] = [ready, *tasks]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-            await ready
+            for agent, task in zip(agents, running, strict=True):
+                await _ready(agent, task)
             yield
         finally:
-            ready.cancel()
             for agent in agents:
                 agent.drain()
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*running, return_exceptions=True)
+        for task in running:
+            task.result()
+
+
+async def _ready(agent: Agent, running: asyncio.Task[None]) -> None:
+    connected = asyncio.create_task(agent.ready())
+    try:
+        await asyncio.wait({connected, running}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        connected.cancel()
 
 
 @contextlib.asynccontextmanager
