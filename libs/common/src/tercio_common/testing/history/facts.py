@@ -130,10 +130,11 @@ class Translator:
         first_ended = len(columns.started.task_ids)
         first_checkpointed = first_ended + len(columns.ended.task_ids)
         yield from self._attempts(columns.started, event.accepted, 0, lambda _: (Kind.STARTED, False))
-        yield from self._attempts(columns.ended, event.accepted, first_ended, lambda index: _ended(columns, index))
+        # A checkpoint in the frame of its attempt's end comes before that end.
         yield from self._attempts(
             columns.checkpointed, event.accepted, first_checkpointed, lambda _: (Kind.CHECKPOINTED, False)
         )
+        yield from self._attempts(columns.ended, event.accepted, first_ended, lambda index: _ended(columns, index))
 
     def _attempts(
         self, columns: Any, accepted: bytes, offset: int, kind_of: Callable[[int], tuple[Kind, bool]]

@@ -1,0 +1,22 @@
+"""Starts the shipped scheduler over ports of the launcher's choice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from tercio_common.composition import Ports, Service
+from tercio_common.lifecycle import Application, main
+from tercio_common.settings import load_settings
+from tercio_scheduler.app import NAME, build
+from tercio_scheduler.settings import SchedulerProcessSettings
+
+
+def launch(replace_ports: Callable[[Ports], Ports] = lambda ports: ports) -> None:
+    """Run the scheduler until a signal, on what `replace_ports` makes of the process's ports; does not return."""
+
+    def build_on_replaced(ports: Ports) -> Service:
+        return build(replace_ports(ports))
+
+    settings = load_settings(SchedulerProcessSettings)
+    sys.exit(main([Application(name=NAME, build=build_on_replaced, settings=settings.scheduler)], settings=settings))
