@@ -1,0 +1,67 @@
+"""The result as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from benchmarks.measurements import Latency, Round
+
+_DISTRIBUTIONS = ("tercio", "grpcio", "protobuf", "uvloop")
+
+
+def environment(etcd: Path) -> dict[str, str]:
+    """Return what the numbers were measured with."""
+    told = subprocess.run([etcd, "--version"], capture_output=True, text=True, check=True).stdout
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in _DISTRIBUTIONS},
+        "etcd": told.split("etcd Version:")[1].split()[0],
+        "cores": str(os.cpu_count()),
+    }
+
+
+def as_json(rounds: Sequence[Round], paced: Latency, found: dict[str, str]) -> str:
+    """Return everything that was measured."""
+    return json.dumps(
+        {
+            "environment": found,
+            "rounds": [{**asdict(one), "rate": one.rate} for one in rounds],
+            "latency": asdict(paced),
+            "median": {"rate": _rate(rounds), "cpu_micros": _cpu(rounds)},
+        },
+        indent=2,
+    )
+
+
+def as_table(rounds: Sequence[Round], paced: Latency, found: dict[str, str]) -> str:
+    """Return the medians, with the range of the rounds."""
+    rates = [one.rate for one in rounds]
+    speeds = [one.calibration_ms for one in rounds]
+    cpu = _cpu(rounds)
+    rows = [
+        ("durable no-op tasks, end to end", f"{_rate(rounds):,.0f} tasks/s", f"{min(rates):,.0f} - {max(rates):,.0f}"),
+        ("scheduler", f"{cpu['scheduler']:.1f} µs CPU a task", ""),
+        ("etcd / agents / client", " / ".join(f"{cpu[name]:.1f}" for name in ("etcd", "agents", "client")) + " µs", ""),
+        ("latency at 50 tasks/s, p50", f"{paced.p50_ms:.1f} ms", f"{paced.tasks} tasks"),
+        ("latency at 50 tasks/s, p99", f"{paced.p99_ms:.1f} ms", ""),
+        ("calibration loop", f"{median(speeds):.0f} ms", f"{min(speeds):.0f} - {max(speeds):.0f}"),
+    ]
+    lines = [f"| {name} | {value} | {spread} |" for name, value, spread in rows]
+    head = [f"| | median of {len(rounds)} | range |", "|---|---|---|"]
+    return "\n".join([*head, *lines, "", ", ".join(f"{name} {value}" for name, value in found.items())])
+
+
+def _rate(rounds: Sequence[Round]) -> float:
+    return median(one.rate for one in rounds)
+
+
+def _cpu(rounds: Sequence[Round]) -> dict[str, float]:
+    return {name: median(one.cpu_micros[name] for one in rounds) for name in rounds[0].cpu_micros}
