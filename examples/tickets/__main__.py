@@ -27,6 +27,8 @@ from tercio.states import TaskState
 
 _PLAN = Path(__file__).with_name("plan.yaml")
 _REPOSITORY = Path(__file__).resolve().parents[2]
+_SHOWN_CHARACTERS = 500
+"""Of what a failed ticket said last."""
 _PATIENCE_S = 175.0
 """The tickets' own deadlines are a little shorter."""
 
@@ -115,7 +117,7 @@ async def _apply(fleet: Fleet) -> None:
 def _line(task: task_pb2.Task) -> str:
     if task.state != task_pb2.Task.STATE_SUCCEEDED:
         errors = task.errors[-1].message if task.errors else task.state_reason
-        return f"{task.task_id} {TaskState(task.state).name}: {errors}"
+        return f"{task.task_id} {TaskState(task.state).name}: {errors[-_SHOWN_CHARACTERS:]}"
     again = f", attempt {task.attempt.number}" if task.attempt.number > 1 else ""
     seconds = task.run_duration.ToMilliseconds() / 1000
     return f"{task.task_id} succeeded on {task.attempt.agent_id} in {seconds:.1f} s{again}"
@@ -145,9 +147,10 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | Non
         ("coordination overhead", f"{measures.overhead:.1%} of {measures.run_ms / 1000:.0f} s of work"),
     ]
     if recovery is not None:
+        ready_s, started_s = recovery.ready_after_ms / 1000, recovery.started_after_ms / 1000
         lost = (
-            f"{recovery.agent} was killed at {recovery.ticket}; ready again after {recovery.ready_after_ms / 1000:.1f} s, "
-            f"begun anew by {recovery.elsewhere} after {recovery.started_after_ms / 1000:.1f} s"
+            f"{recovery.agent} was killed at {recovery.ticket}; it was ready again after {ready_s:.1f} s, "
+            f"and {recovery.elsewhere} began it anew after {started_s:.1f} s"
         )
         rows.insert(3, ("recovered", lost))
     board.table(rows)

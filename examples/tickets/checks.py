@@ -52,7 +52,9 @@ def imports(folder: str) -> str:
     ]
     chosen = [module for module in modules if not any(part in module for part in _OPTIONAL)]
     script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
-    subprocess.run([sys.executable, "-W", "error", "-c", script, *chosen], check=True)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script, *chosen], check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
     return f"{len(chosen)} modules of {package.name}: all well"
 
 

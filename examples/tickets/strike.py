@@ -13,8 +13,8 @@ _AFTER = 6
 """Tickets solved before the strike: the fleet is in full swing."""
 _YOUNG_MS = (100, 800)
 """How long the ticket has run: it has begun for certain, and is far from done."""
-_LONG = "types-"
-"""Tickets that run for seconds."""
+_LONG = frozenset({"types-sdk", "types-registry", "types-scheduler"})
+"""Tickets that run for seconds, and that go first again because many others wait for them."""
 _TRIES = 3
 """A ticket may end just before the agent does; then another agent is struck."""
 _POLL_S = 0.02
@@ -66,7 +66,7 @@ async def _victim(fleet: Fleet, ledger: Ledger) -> tuple[Worker, Command]:
         if len(ledger.succeeded) >= _AFTER:
             for worker in fleet.workers.values():
                 for command in worker.running:
-                    if command.ticket.startswith(_LONG) and _YOUNG_MS[0] <= now - command.started <= _YOUNG_MS[1]:
+                    if command.ticket in _LONG and _YOUNG_MS[0] <= now - command.started <= _YOUNG_MS[1]:
                         return worker, command
         await asyncio.sleep(_POLL_S)
 
