@@ -143,7 +143,11 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | Non
             f"mean {measures.prompt_mean_ms:.1f} ms, p99 {measures.prompt_p99_ms:.0f} ms",
         ),
         ("exit → recorded", f"mean {measures.recorded_mean_ms:.1f} ms"),
-        ("agent utilisation", f"{measures.utilisation:.0%} while tickets waited that the agent could run"),
+        (
+            "agent utilisation",
+            f"{measures.utilisation:.0%} while any ticket waited, "
+            f"{measures.matched_utilisation:.0%} while one waited that the agent could run",
+        ),
         ("coordination overhead", f"{measures.overhead:.1%} of {measures.run_ms / 1000:.0f} s of work"),
     ]
     if recovery is not None:

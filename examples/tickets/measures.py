@@ -11,7 +11,8 @@ Definitions, the harsher one wherever there is a choice:
   not started, plus the time from the command's exit to the recorded end. If one agent is free for five tickets that
   wait, all five count. Starting the command's process is in it as well.
 - *Overhead* is coordination ÷ run time of the attempts that succeeded; what a killed agent did does not count as run.
-- *Utilisation* is busy ÷ connected slot time, over the moments in which a ticket waited that the agent could run.
+- *Utilisation* is busy ÷ connected slot time, over the moments in which any ticket waited, also one that the slot's
+  agent cannot run; *matched* utilisation is over those in which one waited that it can.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Summary:
     prompt_p99_ms: float
     recorded_mean_ms: float
     utilisation: float
+    matched_utilisation: float
     overhead: float
 
 
@@ -104,7 +106,8 @@ def summarise(runs: Sequence[Run], crew: Sequence[Presence], *, submitted: int) 
         prompt_mean_ms=_mean(prompt),
         prompt_p99_ms=_percentile(prompt, 99),
         recorded_mean_ms=_mean(recorded),
-        utilisation=_utilisation(runs, crew),
+        utilisation=_utilisation(runs, crew, matched=False),
+        matched_utilisation=_utilisation(runs, crew, matched=True),
         overhead=_share(started + sum(recorded), run_ms),
     )
 
@@ -127,11 +130,11 @@ def _free(agent: Presence, others: Sequence[Run], start: int, end: int) -> bool:
     return held < agent.slots
 
 
-def _utilisation(runs: Sequence[Run], crew: Sequence[Presence]) -> float:
-    """Return busy ÷ connected slot time while a ticket waits that the agent could run."""
+def _utilisation(runs: Sequence[Run], crew: Sequence[Presence], *, matched: bool) -> float:
+    """Return busy ÷ connected slot time while a ticket waits; `matched`: one that the agent can run."""
     busy = connected = 0
     for agent in crew:
-        waiting = [run for run in runs if agent.can_run(run.required) and run.offered > run.ready]
+        waiting = [run for run in runs if run.offered > run.ready and (not matched or agent.can_run(run.required))]
         own = [run for run in runs if run.agent == agent.agent]
         for start, end in _slices(agent.connected, agent.left, [*waiting, *own], []):
             if any(run.ready <= start and end <= run.offered for run in waiting):

@@ -60,7 +60,16 @@ def test_each_ticket_counts_when_several_wait_for_one_free_agent() -> None:
 def test_utilisation_counts_only_moments_in_which_a_ticket_waited() -> None:
     first = run("a", "x", (0, 0, 0, 1000, 1000))
     second = run("b", "x", (0, 1250, 1250, 2000, 2000))
-    assert summarise([first, second], [agent("x")], submitted=0).utilisation == pytest.approx(1000 / 1250)
+    got = summarise([first, second], [agent("x")], submitted=0)
+    assert got.utilisation == got.matched_utilisation == pytest.approx(1000 / 1250)
+
+
+def test_an_idle_agent_lowers_utilisation_but_not_the_matched_one_when_it_can_do_nothing_of_what_waits() -> None:
+    first = run("a", "x", (0, 0, 0, 1000, 1000), level=50)
+    second = run("b", "x", (0, 1000, 1000, 2000, 2000), level=50)
+    got = summarise([first, second], [agent("x", level=50), agent("weak")], submitted=0)
+    assert got.utilisation == pytest.approx(1 / 2)
+    assert got.matched_utilisation == 1
 
 
 def test_a_lost_attempt_is_neither_work_nor_a_free_agent() -> None:
