@@ -14,6 +14,7 @@ import grpc
 from tercio.api.scheduler.v1 import plan_service_pb2_grpc, task_pb2, task_service_pb2_grpc, work_service_pb2_grpc
 from tercio.api.scheduler.v1 import task_service_pb2 as task_api
 from tercio.api.scheduler.v1 import work_service_pb2 as work_api
+from tercio.api.type.v1 import epoch_pb2
 from tercio_common.clock import Clock
 from tercio_common.composition import Ports, Service
 from tercio_common.ids import SeededIds
@@ -63,14 +64,14 @@ class Scheduler:
 
     async def reaches(self, task_id: str, state: str) -> task_pb2.Task:
         """Wait until the task is in that state; return it."""
+        found: list[task_pb2.Task] = []
 
-        async def reached() -> task_pb2.Task | None:
-            task = await self.get(task_id)
-            return task if state_name(task.state) == state else None
+        async def reached() -> bool:
+            found[:] = [await self.get(task_id)]
+            return state_name(found[0].state) == state
 
-        task = await eventually(reached)
-        assert task is not None
-        return task
+        await eventually(reached)  # type: ignore[arg-type]  # mypy does not see through the union
+        return found[0]
 
     async def pages(self, **fields: Any) -> list[list[str]]:
         """Return the ids of every page of a list."""
@@ -331,7 +332,7 @@ def columns(attempts: Iterable[Attempt]) -> work_api.AttemptColumns:
         task_ids=[attempt.task_id for attempt in listed],
         numbers=[attempt.number for attempt in listed],
         epoch_indexes=[epochs.index(attempt.epoch) for attempt in listed],
-        epochs=[{"generation": generation, "revision": revision} for generation, revision in epochs],
+        epochs=[epoch_pb2.Epoch(generation=generation, revision=revision) for generation, revision in epochs],
     )
 
 
