@@ -40,6 +40,14 @@ def test_of_a_lost_agent_only_started_attempts_and_its_oldest_ones_count():
     assert [drive.row(task_id).past.failures for task_id in "abcd"] == [1, 0, 1, 0]
 
 
+def test_which_attempts_are_the_oldest_does_not_depend_on_how_the_rows_were_loaded():
+    drive = offered(Drive(), "a", "b", "c", concurrency=1)
+    drive.machine = drive.from_snapshot()
+    drive.take_over()
+    drive.pass_time(LEASE_MS + 1)
+    assert drive.states() == {"a": State.BACKOFF, "b": State.READY, "c": State.READY}
+
+
 def test_a_task_that_kills_its_agents_at_once_ends_as_a_dead_letter():
     drive = Drive()
     drive.submit("poison", template=Template(task_type="work", initial_backoff_ms=0))
