@@ -3,92 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from support.counter_machine import Add, CounterCodec, CounterMachine, Poison, Remove
-from tercio_common.clock import SystemClock
-from tercio_common.election.renewal import LeaseSettings
+from support.counter_fleet import CounterFleet, add, call, counters, render
+from support.counter_machine import Add, Poison, Remove
 from tercio_common.errors import Refusal
-from tercio_common.journal.memory import MemoryStore
 from tercio_common.machine.calls import Call
-from tercio_common.machine.host import Host
-from tercio_common.settings import HostSettings
 from tercio_common.testing.eventually import eventually
-from tercio_common.testing.faulty_journal import FaultyJournal
-
-LEASE = LeaseSettings(ttl_ms=2000, renew_interval_ms=200, rpc_timeout_ms=400, margin_ms=400)
-QUICK = HostSettings(lease=LEASE, snapshot_bytes=1 << 20)
-
-
-class Fleet:
-    """Replicas that share one store in memory."""
-
-    def __init__(self, settings: HostSettings = QUICK) -> None:
-        self.store, self.settings = MemoryStore(ttl_ms=LEASE.ttl_ms), settings
-        self.journals: list[FaultyJournal] = []
-        self._running: dict[Host, asyncio.Task[None]] = {}
-
-    async def start(self, address: str = "a") -> Host:
-        journal = FaultyJournal(self.store.journal("counters"))
-        self.journals.append(journal)
-        host = Host(
-            name="counters",
-            machine=CounterMachine,
-            session=lambda epoch: {"epoch": epoch},
-            codec=CounterCodec(),
-            journal=journal,
-            election=self.store.election("counters"),
-            clock=SystemClock(),
-            settings=self.settings,
-            address=address,
-        )
-        self._running[host] = asyncio.ensure_future(host.run())
-        return host
-
-    async def leader(self, address: str = "a") -> Host:
-        host = await self.start(address)
-        await eventually(lambda: host.leading)
-        return host
-
-    async def stop(self, host: Host) -> None:
-        task = self._running.pop(host)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    async def close(self) -> None:
-        for host in list(self._running):
-            await self.stop(host)
 
 
 @pytest.fixture
-async def fleet() -> AsyncIterator[Fleet]:
-    fleet = Fleet()
+async def fleet() -> AsyncIterator[CounterFleet]:
+    fleet = CounterFleet()
     yield fleet
     await fleet.close()
 
 
-def render(reply: Any) -> bytes:
-    return str(reply).encode()
-
-
-def call(request_id: str = "", digest: bytes = b"") -> Call:
-    return Call("ann", "/add", request_id=request_id, digest=digest)
-
-
-async def add(host: Host, name: str = "x", **fields: Any) -> bytes:
-    return await host.execute(Add(name, **fields), call=call(), render=render)
-
-
-def counters(host: Host) -> dict[str, int]:
-    return {row.name: row.value for row in host.machine.counters.values()}
-
-
-async def test_commands_of_one_batch_see_each_other_and_commit_together(fleet: Fleet) -> None:
+async def test_commands_of_one_batch_see_each_other_and_commit_together(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     before = host.term.committer.commits
     replies = await asyncio.gather(*(add(host) for _ in range(100)))
@@ -96,7 +30,7 @@ async def test_commands_of_one_batch_see_each_other_and_commit_together(fleet: F
     assert host.term.committer.commits - before <= 2
 
 
-async def test_nothing_leaves_before_its_commit(fleet: Fleet) -> None:
+async def test_nothing_leaves_before_its_commit(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     fleet.journals[0].hold()
     reply = asyncio.ensure_future(add(host))
@@ -115,14 +49,16 @@ async def test_nothing_leaves_before_its_commit(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("fault", ["not_proposed", "unknown_before", "unknown_after"])
-async def test_an_append_without_an_answer_is_repeated_until_it_is_recorded_once(fleet: Fleet, fault: str) -> None:
+async def test_an_append_without_an_answer_is_repeated_until_it_is_recorded_once(
+    fleet: CounterFleet, fault: str
+) -> None:
     host = await fleet.leader()
     getattr(fleet.journals[0], f"fail_{fault}")()
     assert await add(host) == b"1"
     assert await add(host) == b"2"
 
 
-async def test_a_poison_command_is_undone_and_the_leader_stays(fleet: Fleet) -> None:
+async def test_a_poison_command_is_undone_and_the_leader_stays(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     await add(host)
     epoch = host.epoch
@@ -133,7 +69,7 @@ async def test_a_poison_command_is_undone_and_the_leader_stays(fleet: Fleet) -> 
     assert host.epoch == epoch
 
 
-async def test_a_retry_has_no_second_effect_also_while_the_first_is_running(fleet: Fleet) -> None:
+async def test_a_retry_has_no_second_effect_also_while_the_first_is_running(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     fleet.journals[0].hold()
     calls = [asyncio.ensure_future(host.execute(Add("x"), call=call("r", b"1"), render=render)) for _ in range(32)]
@@ -145,24 +81,20 @@ async def test_a_retry_has_no_second_effect_also_while_the_first_is_running(flee
         await host.execute(Add("x", 2), call=call("r", b"2"), render=render)
 
 
-async def test_the_next_leader_has_everything_that_was_acknowledged(fleet: Fleet) -> None:
+async def test_the_next_leader_has_everything_that_was_acknowledged(fleet: CounterFleet) -> None:
     first = await fleet.leader("a")
     second = await fleet.start("b")
-    await host_execute(first, "r")
+    await add(first, request_id="r")
     await eventually(lambda: second.leader is not None and second.leader.address == "a")
     await fleet.stop(first)
     await eventually(lambda: second.leading)
     assert second.epoch > first.epoch
     assert counters(second) == {"x": 1}
-    assert await host_execute(second, "r") == b"1", "the retry gets the reply that the former leader gave"
+    assert await add(second, request_id="r") == b"1", "the retry gets the reply that the former leader gave"
     assert counters(second) == {"x": 1}
 
 
-async def host_execute(host: Host, request_id: str) -> bytes:
-    return await host.execute(Add("x"), call=call(request_id), render=render)
-
-
-async def test_frames_are_carried_out_once_and_in_order(fleet: Fleet) -> None:
+async def test_frames_are_carried_out_once_and_in_order(fleet: CounterFleet) -> None:
     host = await fleet.leader()
 
     def frame(number: int) -> Call:
@@ -176,7 +108,7 @@ async def test_frames_are_carried_out_once_and_in_order(fleet: Fleet) -> None:
     assert counters(host) == {"x": 1}
 
 
-async def test_a_watcher_sees_every_change_once_over_a_take_over(fleet: Fleet) -> None:
+async def test_a_watcher_sees_every_change_once_over_a_take_over(fleet: CounterFleet) -> None:
     first = await fleet.leader("a")
     subscription = first.feed.subscribe(0)
     for _ in range(5):
@@ -193,7 +125,7 @@ async def test_a_watcher_sees_every_change_once_over_a_take_over(fleet: Fleet) -
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
-async def test_timers_fire_and_a_failing_one_is_set_aside(fleet: Fleet) -> None:
+async def test_timers_fire_and_a_failing_one_is_set_aside(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     await add(host, "fragile", lifetime=10)
     await add(host, "brief", lifetime=20)
@@ -201,7 +133,7 @@ async def test_timers_fire_and_a_failing_one_is_set_aside(fleet: Fleet) -> None:
     assert await add(host, "fragile") == b"2"
 
 
-async def test_snapshot_and_truncation_bound_the_journal(fleet: Fleet) -> None:
+async def test_snapshot_and_truncation_bound_the_journal(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     journal = fleet.store.journal("counters")
     for number in range(300):
@@ -221,14 +153,14 @@ async def _pointer_set(journal: Any) -> bool:
     return await journal.pointer() is not None
 
 
-async def test_a_command_over_the_commit_size_is_refused_and_changes_nothing(fleet: Fleet) -> None:
+async def test_a_command_over_the_commit_size_is_refused_and_changes_nothing(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     with pytest.raises(Refusal, match="REQUEST_TOO_LARGE"):
         await add(host, blob="b" * 600_000)
     assert counters(host) == {}
 
 
-async def test_a_drained_leader_finishes_and_hands_over_at_once(fleet: Fleet) -> None:
+async def test_a_drained_leader_finishes_and_hands_over_at_once(fleet: CounterFleet) -> None:
     first = await fleet.leader("a")
     second = await fleet.start("b")
     fleet.journals[0].hold()
@@ -245,7 +177,7 @@ async def test_a_drained_leader_finishes_and_hands_over_at_once(fleet: Fleet) ->
     assert counters(second) == {"x": 1}
 
 
-async def test_work_is_refused_while_the_store_is_nearly_full_but_ends_are_not(fleet: Fleet) -> None:
+async def test_work_is_refused_while_the_store_is_nearly_full_but_ends_are_not(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     await add(host)
     host.space.nearly_full = True
@@ -254,7 +186,7 @@ async def test_work_is_refused_while_the_store_is_nearly_full_but_ends_are_not(f
     assert await host.execute(Remove("x"), call=call(), render=render) == b"0"
 
 
-async def test_a_lazy_record_waits_for_company_but_not_for_ever(fleet: Fleet) -> None:
+async def test_a_lazy_record_waits_for_company_but_not_for_ever(fleet: CounterFleet) -> None:
     host = await fleet.leader()
     before = host.term.committer.commits
     host.propose(Add("x"), call=call(), lazy=True)
