@@ -308,5 +308,5 @@ class SchedulerSequences(RuleBasedStateMachine):
 
 TestSchedulerSequences = SchedulerSequences.TestCase
 TestSchedulerSequences.settings = settings(
-    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
