@@ -23,11 +23,25 @@ DEFAULT_INITIAL_BACKOFF_MS: Final = 1_000
 DEFAULT_MULTIPLIER_PERMILLE: Final = 2_000
 DEFAULT_MAX_BACKOFF_MS: Final = 300_000
 
+_MOST_KNOWN: Final = 1000
+"""Templates that are kept built: clients send the same one with every frame; it costs as much as a hundred tasks."""
+
+_known: dict[bytes, Template] = {}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 
 
 def template_of(message: task_pb2.TaskTemplate) -> Template:
     """Return the template with every default filled in."""
+    encoded = message.SerializeToString()
+    template = _known.get(encoded)
+    if template is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        template = _known[encoded] = _build_template(message)
+    return template
+
+
+def _build_template(message: task_pb2.TaskTemplate) -> Template:
     retry = message.retry
     return Template(
         task_type=message.task_type,

@@ -47,6 +47,10 @@ class Bounds(Violations):
         super().__init__()
         self._too_large: list[FieldViolation] = []
 
+    def __len__(self) -> int:
+        """Return how many were found."""
+        return len(self._found) + len(self._too_large)
+
     def check_body(self, field: str, body: bytes) -> None:
         """Require at most 64 kB."""
         if len(body) > MAX_BODY:
