@@ -46,8 +46,8 @@ proto: $(READY) ## Python code from the contracts
 	$(RUN) python tools/generate_protos.py
 
 ##@ Measure
-bench: $(READY) ## throughput and latency on this machine
-	$(RUN) python -m benchmarks
+bench: $(READY) etcd ## throughput and latency on this machine; ARGS=--smoke is short
+	$(RUN) python -m benchmarks $(ARGS)
 
 ##@ Clean
 clean: ## remove everything that tools made

@@ -666,7 +666,9 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         """True when it could be given the task now."""
         @property
         def obstacles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-            """What is in the way: NO_FREE_SLOT, CORDONED, DRAINING, UNHEALTHY, NOT_THE_TARGET or MISSING_CAPABILITY."""
+            """What is in the way: NO_FREE_SLOT, CORDONED, DRAINING, UNHEALTHY, NOT_THE_TARGET, UNSUPPORTED_TASK_TYPE or
+            MISSING_CAPABILITY.
+            """
 
         @property
         def missing_capabilities(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
