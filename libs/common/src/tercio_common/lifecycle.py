@@ -22,6 +22,7 @@ from tercio_common.background import Background
 from tercio_common.clock import Clock, SystemClock
 from tercio_common.composition import Ports, Service
 from tercio_common.errors import SettingsError, StoreError
+from tercio_common.garbage import tune_for_many_rows
 from tercio_common.ids import RandomIds
 from tercio_common.journal.store import Store
 from tercio_common.machine.host import Host
@@ -54,6 +55,7 @@ class Application:
 def main(applications: Sequence[Application], *, settings: ProcessSettings) -> int:
     """Run the applications in this process until a signal; return the exit code. Not inside an event loop."""
     set_up_logs(kind=settings.server.log_format, level=settings.server.log_level)
+    tune_for_many_rows()
     try:
         return _runner(uvloop=settings.server.uvloop)(run(applications, settings=settings))
     except (SettingsError, StoreError) as error:

@@ -9,6 +9,8 @@ its moment while the table moves on.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from itertools import repeat
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Row = TypeVar("Row")
@@ -104,7 +106,7 @@ class Table(Generic[Row]):
         rows = partition.rows
         old = rows.get(key)
         rows[key] = row
-        self._undo.append((self, key, old))
+        self._undo.append((self, key, old, row))
         for index in self._indexes:
             index.changed(key, old, row)
         if old is None:
@@ -121,7 +123,7 @@ class Table(Generic[Row]):
             partition.shared = False
         del partition.rows[key]
         self._count -= 1
-        self._undo.append((self, key, old))
+        self._undo.append((self, key, old, None))
         for index in self._indexes:
             index.changed(key, old, None)
 
@@ -163,7 +165,7 @@ class TableStore:
     def __init__(self) -> None:
         """Start without tables."""
         self.tables: dict[str, Table[Any]] = {}
-        self.undo: list[tuple[Table[Any], Any, Any]] = []
+        self.undo: list[tuple[Table[Any], Any, Any, Any]] = []
 
     def add(self, table: Table[Any]) -> None:
         """Enter a table; names are unique."""
@@ -178,14 +180,23 @@ class TableStore:
     def rollback(self) -> None:
         """Undo what the present command changed."""
         done = self.undo[:]
-        for table, key, old in reversed(done):
+        for table, key, old, _ in reversed(done):
             table.restore(key, old)
         self.undo.clear()
 
     def changes(self) -> list[Change]:
-        """Return what the present command changed so far, each key once, in the order of its first change."""
-        seen: dict[tuple[str, Any], Change] = {}
-        for table, key, _ in self.undo:
-            if table.fed and (table.name, key) not in seen:
-                seen[table.name, key] = Change(table.name, key, table.get(key))
-        return list(seen.values())
+        """Return what the present command changed so far: each key once, in each table by first change."""
+        found: dict[Table[Any], dict[Any, Any]] = {}
+        last, rows = None, {}
+        for table, key, _, row in self.undo:
+            if table is not last:
+                last, rows = table, found.setdefault(table, {})
+            rows[key] = row
+        # Made by the tuple's own constructor: a named tuple's costs three times as much, and there is one for each row.
+        make = partial(tuple.__new__, Change)
+        return [
+            change
+            for table, rows in found.items()
+            if table.fed
+            for change in map(make, zip(repeat(table.name), rows.keys(), rows.values()))
+        ]
