@@ -124,6 +124,31 @@ def test_a_store_that_was_restored_gets_a_new_generation(processes: Processes, t
     assert kept["state"] == f"STATE_{TaskState.READY.name}"
 
 
+def test_a_watch_prints_every_change_until_ctrl_c(processes: Processes) -> None:
+    _, address = processes.dev("--port", "0", "--memory")
+    watching = processes.tercio("tasks", "watch", "--address", address, "-o", "json", log="watch.log")
+    runner = CliRunner()
+    assert runner.invoke(app, ["submit", "--address", address, "--id", "seen", "--", "true"]).exit_code == 0
+    eventually(lambda: processes.says("watch.log", "STATE_READY"))
+    assert runner.invoke(app, ["tasks", "cancel", "seen", "--address", address]).exit_code == 0
+    eventually(lambda: processes.says("watch.log", "STATE_CANCELLED"))
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 130
+    lines = (processes.folder / "watch.log").read_text().splitlines()
+    assert [json.loads(line)["task_id"] for line in lines] == ["seen"] * len(lines)
+
+
+def test_an_agent_that_is_drained_leaves(processes: Processes) -> None:
+    _, address = processes.dev("--port", "0", "--memory")
+    agent = processes.tercio("agent", "exec", "--address", address, "--agent-id", "old", "--", "true", log="agent.log")
+    eventually(lambda: processes.says("agent.log", "connected agent_id=old"))
+    runner = CliRunner()
+    eventually(lambda: "HEALTHY" in runner.invoke(app, ["agents", "get", "old", "--address", address]).stdout)
+    drained = runner.invoke(app, ["agents", "drain", "old", "--address", address])
+    assert drained.stdout == "old drains: it finishes its work and leaves\n"
+    assert agent.wait(20) == 0
+
+
 def test_a_store_that_does_not_exist_gets_none(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["store", "new-generation", "--yes", "--path", str(tmp_path / "no.db")])
     assert done.exit_code == 1

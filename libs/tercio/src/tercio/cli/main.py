@@ -61,5 +61,14 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(store.app, name="store")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
-for _entry_point in sorted(entry_points(group="tercio.cli"), key=lambda found: found.name):
-    app.add_typer(_entry_point.load(), name=_entry_point.name)
+
+def _add_verbs_of_services() -> None:
+    """Add what services bring; one that is broken must not take the others' verbs with it."""
+    for found in sorted(entry_points(group="tercio.cli"), key=lambda found: found.name):
+        try:
+            app.add_typer(found.load(), name=found.name)
+        except Exception as error:
+            typer.echo(f"warning: the verbs of `tercio {found.name}` are missing: {error}", err=True)
+
+
+_add_verbs_of_services()

@@ -1,0 +1,36 @@
+"""Services bring verbs by entry point; one that is broken does not take the others away."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tercio.cli import main
+
+
+class Found:
+    def __init__(self, name: str, loaded: typer.Typer | None) -> None:
+        self.name = name
+        self._loaded = loaded
+
+    def load(self) -> typer.Typer:
+        if self._loaded is None:
+            raise ImportError("no module named pools")
+        return self._loaded
+
+
+def test_a_service_brings_its_verbs_and_a_broken_one_only_warns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pools = typer.Typer()
+    pools.callback()(lambda: None)
+    pools.command("list")(lambda: typer.echo("one pool"))
+    found = [Found("zones", None), Found("pools", pools)]
+    fresh = typer.Typer()
+    fresh.callback()(lambda: None)
+    monkeypatch.setattr(main, "entry_points", lambda group: found if group == "tercio.cli" else [])
+    monkeypatch.setattr(main, "app", fresh)
+    main._add_verbs_of_services()
+    assert "`tercio zones` are missing: no module named pools" in capsys.readouterr().err
+    assert CliRunner().invoke(fresh, ["pools", "list"]).stdout == "one pool\n"
