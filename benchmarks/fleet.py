@@ -40,7 +40,9 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def running_fleet(folder: Path, *, agents: int, concurrency: int) -> Iterator[Fleet]:
+def running_fleet(
+    folder: Path, *, agents: int, concurrency: int, agents_module: str = "benchmarks.agent"
+) -> Iterator[Fleet]:
     """Yield a fleet that answers, and kill it at the end; logs are in `folder`."""
     etcd_client, etcd_peer, port, health, metrics = _free_ports(5)
     etcd = find_or_build()
@@ -64,7 +66,7 @@ def running_fleet(folder: Path, *, agents: int, concurrency: int) -> Iterator[Fl
         _wait_for(f"http://127.0.0.1:{metrics}/metrics", folder / "scheduler.log")
         agents_pid = processes.enter_context(
             _process(
-                [sys.executable, "-m", "benchmarks.agent", f"--agents={agents}", f"--concurrency={concurrency}"],
+                [sys.executable, "-m", agents_module, f"--agents={agents}", f"--concurrency={concurrency}"],
                 folder / "agents.log",
                 TERCIO_SCHEDULER_ADDRESS=f"127.0.0.1:{port}",
                 TERCIO_REGISTRY_ADDRESS="127.0.0.1:9",
