@@ -148,7 +148,10 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | Non
             f"{measures.utilisation:.0%} while any ticket waited, "
             f"{measures.matched_utilisation:.0%} while one waited that the agent could run",
         ),
-        ("coordination overhead", f"{measures.overhead:.1%} of {measures.run_ms / 1000:.0f} s of work"),
+        (
+            "coordination overhead",
+            f"{measures.overhead:.1%}: {measures.coordination_ms / 1000:.2f} s for {measures.run_ms / 1000:.0f} s of work",
+        ),
     ]
     if recovery is not None:
         ready_s, started_s = recovery.ready_after_ms / 1000, recovery.started_after_ms / 1000
