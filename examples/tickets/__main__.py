@@ -150,7 +150,8 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | Non
         ),
         (
             "coordination overhead",
-            f"{measures.overhead:.1%}: {measures.coordination_ms / 1000:.2f} s for {measures.run_ms / 1000:.0f} s of work",
+            f"{measures.overhead:.1%}: {measures.coordination_ms / 1000:.2f} s "
+            f"for {measures.run_ms / 1000:.0f} s of work",
         ),
     ]
     if recovery is not None:
