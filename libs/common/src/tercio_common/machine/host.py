@@ -193,7 +193,8 @@ class Host:
             await self._lead(leadership, renewal)
         except* (StoreError, Refusal) as group:
             reasons = [str(error) for error in group.exceptions]
-            _log.warning("stepped_down", service=self.name, epoch=str(leadership.epoch), reasons=reasons)
+            log = _log.info if self._stopped.is_set() else _log.warning
+            log("stepped_down", service=self.name, epoch=str(leadership.epoch), reasons=reasons)
         finally:
             await self._election.resign(leadership)
 
