@@ -131,7 +131,7 @@ class TaskTemplate(google.protobuf.message.Message):
 
     @property
     def deadline_in(self) -> google.protobuf.duration_pb2.Duration:
-        """The same, counted from acceptance. At most one of `deadline` and `deadline_in` may be set."""
+        """The same, counted from acceptance. Over 0, up to 10 years. At most one of `deadline` and `deadline_in` may be set."""
 
     @property
     def retry(self) -> Global___RetryPolicy:

@@ -499,7 +499,9 @@ class WatchTasksResponse(google.protobuf.message.Message):
     """Resume after these events."""
     @property
     def tasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.scheduler.v1.task_pb2.Task]:
-        """The tasks after one committed change; empty in a bookmark, which only moves the cursor."""
+        """The tasks after one committed change, or a part of them when they are many: only the last part moves the cursor.
+        Empty in a bookmark, which only moves the cursor.
+        """
 
     def __init__(
         self,

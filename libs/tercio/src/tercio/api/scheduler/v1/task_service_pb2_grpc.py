@@ -92,7 +92,8 @@ class TaskServiceServicer(object):
 
     def SubmitStream(self, request_iterator, context):
         """Submits columns of tasks and streams their results back; each task is judged on its own.
-        Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT.
+        Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, READER_TOO_SLOW, NOT_LEADER,
+        DRAINING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +117,8 @@ class TaskServiceServicer(object):
 
     def WatchTasks(self, request, context):
         """Streams changes of tasks, in order and without gaps, from a cursor on.
-        Errors: CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+        A task is shown when it matches the filter after the change; that it no longer matches is not told.
+        Errors: INVALID_ARGUMENT, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,8 @@ class TaskServiceStub:
     """
     SubmitStream: grpc.StreamStreamMultiCallable[tercio.api.scheduler.v1.task_service_pb2.SubmitStreamRequest, tercio.api.scheduler.v1.task_service_pb2.SubmitStreamResponse]
     """Submits columns of tasks and streams their results back; each task is judged on its own.
-    Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT.
+    Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, READER_TOO_SLOW, NOT_LEADER,
+    DRAINING.
     """
     GetTask: grpc.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.GetTaskRequest, tercio.api.scheduler.v1.task_service_pb2.GetTaskResponse]
     """Reads one task.
@@ -46,7 +47,8 @@ class TaskServiceStub:
     """
     WatchTasks: grpc.UnaryStreamMultiCallable[tercio.api.scheduler.v1.task_service_pb2.WatchTasksRequest, tercio.api.scheduler.v1.task_service_pb2.WatchTasksResponse]
     """Streams changes of tasks, in order and without gaps, from a cursor on.
-    Errors: CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+    A task is shown when it matches the filter after the change; that it no longer matches is not told.
+    Errors: INVALID_ARGUMENT, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
     """
     CancelTask: grpc.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.CancelTaskRequest, tercio.api.scheduler.v1.task_service_pb2.CancelTaskResponse]
     """Cancels a task; one that runs is CANCELLING until its agent answers or its lease ends.
@@ -73,7 +75,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     SubmitStream: grpc.aio.StreamStreamMultiCallable[tercio.api.scheduler.v1.task_service_pb2.SubmitStreamRequest, tercio.api.scheduler.v1.task_service_pb2.SubmitStreamResponse]  # type: ignore[assignment]
     """Submits columns of tasks and streams their results back; each task is judged on its own.
-    Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT.
+    Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, READER_TOO_SLOW, NOT_LEADER,
+    DRAINING.
     """
     GetTask: grpc.aio.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.GetTaskRequest, tercio.api.scheduler.v1.task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """Reads one task.
@@ -85,7 +88,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     WatchTasks: grpc.aio.UnaryStreamMultiCallable[tercio.api.scheduler.v1.task_service_pb2.WatchTasksRequest, tercio.api.scheduler.v1.task_service_pb2.WatchTasksResponse]  # type: ignore[assignment]
     """Streams changes of tasks, in order and without gaps, from a cursor on.
-    Errors: CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+    A task is shown when it matches the filter after the change; that it no longer matches is not told.
+    Errors: INVALID_ARGUMENT, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
     """
     CancelTask: grpc.aio.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.CancelTaskRequest, tercio.api.scheduler.v1.task_service_pb2.CancelTaskResponse]  # type: ignore[assignment]
     """Cancels a task; one that runs is CANCELLING until its agent answers or its lease ends.
@@ -121,7 +125,8 @@ class TaskServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[tercio.api.scheduler.v1.task_service_pb2.SubmitStreamResponse], collections.abc.AsyncIterator[tercio.api.scheduler.v1.task_service_pb2.SubmitStreamResponse]]:
         """Submits columns of tasks and streams their results back; each task is judged on its own.
-        Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT.
+        Errors: SESSION_EXPIRED, FRAME_OUT_OF_ORDER, INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, READER_TOO_SLOW, NOT_LEADER,
+        DRAINING.
         """
 
     @abc.abstractmethod
@@ -151,7 +156,8 @@ class TaskServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[tercio.api.scheduler.v1.task_service_pb2.WatchTasksResponse], collections.abc.AsyncIterator[tercio.api.scheduler.v1.task_service_pb2.WatchTasksResponse]]:
         """Streams changes of tasks, in order and without gaps, from a cursor on.
-        Errors: CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+        A task is shown when it matches the filter after the change; that it no longer matches is not told.
+        Errors: INVALID_ARGUMENT, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
         """
 
     @abc.abstractmethod

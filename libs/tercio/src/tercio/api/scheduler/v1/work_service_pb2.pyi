@@ -329,7 +329,7 @@ class WorkRequest(google.protobuf.message.Message):
     frame_number: builtins.int
     """Rises by one with each `frame` of the session, over all its streams; 0 when there is none. From 1."""
     credit: builtins.int
-    """How many attempts the agent may hold in all, offered and started; 0 means unchanged."""
+    """How many attempts the agent may hold in all, offered and started. At most 100000; 0 means unchanged."""
     renew: builtins.bool
     """Renews the leases of every attempt that the agent holds."""
     draining: builtins.bool
