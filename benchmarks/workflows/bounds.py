@@ -66,7 +66,7 @@ def _list_schedule(workflow: Workflow, *, slots: int, urgency: Callable[[str], f
     running: list[tuple[float, int, str]] = []
     entered, now = 0, 0.0
     newly = [task_id for task_id, count in missing.items() if not count]
-    while newly or running:
+    while newly or ready or running:
         for task_id in newly:
             heappush(ready, (urgency(task_id), entered, task_id))
             entered += 1

@@ -27,12 +27,14 @@ class Played:
         accepted_ns: when the last plan was durable.
         ended_ns: when the client had the last result.
         spans: when each submitted task ran.
+        offered_ns: when each submitted task was offered to its agent, to the millisecond.
     """
 
     begun_ns: int
     accepted_ns: int
     ended_ns: int
     spans: Mapping[str, Span]
+    offered_ns: Mapping[str, int]
 
 
 async def play(client: Client, submission: Submission) -> Played:
@@ -42,14 +44,18 @@ async def play(client: Client, submission: Submission) -> Played:
         TercioError: a plan was refused, or a task ended without success.
     """
     begun_ns = time.time_ns()
-    for plan in submission.plans:
-        await client.create_plan(plan)
+    plan_ids = [(await client.create_plan(plan)).plan_id for plan in submission.plans]
     accepted_ns = time.time_ns()
     handles = [client.handle(task_id) for task_id in submission.parents]
     results = await asyncio.gather(*(handle.result() for handle in handles))
     ended_ns = time.time_ns()
     spans = {handle.task_id: Span.decoded(result) for handle, result in zip(handles, results, strict=True)}
-    return Played(begun_ns=begun_ns, accepted_ns=accepted_ns, ended_ns=ended_ns, spans=spans)
+    offered_ns = {
+        task.task_id: task.offer_time.ToNanoseconds()
+        for plan_id in plan_ids
+        async for task in client.list(plan_id=plan_id, page_size=1_000)
+    }
+    return Played(begun_ns=begun_ns, accepted_ns=accepted_ns, ended_ns=ended_ns, spans=spans, offered_ns=offered_ns)
 
 
 @contextlib.asynccontextmanager

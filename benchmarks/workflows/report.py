@@ -23,6 +23,7 @@ class Report:
         first_come_s: makespan of the scheduler's own order with no delay at all: what the graph and the order cost.
         longest_first_s: the same with the longest remaining chain first: what another order would give.
         lost_slot_s: slot-seconds in which a slot was free although a task was ready.
+        bound_slot_s: of it, while that task had been offered to an agent that was still busy: prefetch.
         multicore_tasks: tasks that were recorded with several cores and ran in one slot all the same.
     """
 
@@ -45,6 +46,7 @@ class Report:
     submit_s: float
     utilisation: float
     lost_slot_s: float
+    bound_slot_s: float
     oversleep_s: float
     wait_p50_s: float
     wait_p99_s: float
@@ -77,6 +79,7 @@ def report(workflow: Workflow, submitted: Submission, measured: Timeline, *, sca
         submit_s=measured.submit_s,
         utilisation=measured.utilisation,
         lost_slot_s=measured.lost_s,
+        bound_slot_s=measured.bound_s,
         oversleep_s=measured.busy_s - best.work_s,
         wait_p50_s=percentile(measured.waits_s, 0.5),
         wait_p99_s=percentile(measured.waits_s, 0.99),
@@ -103,7 +106,8 @@ def as_text(found: Report) -> str:
         f"  without delay     {found.first_come_s:8.3f} s  first come first served ({_of(found, found.first_come_s)}); "
         f"{found.longest_first_s:.3f} s longest chain first ({_of(found, found.longest_first_s)})",
         f"  utilisation       {found.utilisation:8.1%}    "
-        f"{found.lost_slot_s:.2f} slot-seconds free while a task was ready, {found.oversleep_s:.2f} overslept",
+        f"{found.lost_slot_s:.2f} slot-seconds free while a task was ready, {found.bound_slot_s:.2f} of them while it "
+        f"was offered to a busy agent; {found.oversleep_s:.2f} overslept",
         f"  dispatch          {_ms(found.dispatch_p50_s)} p50, {_ms(found.dispatch_p99_s)} p99   "
         "from (ready and slot free) to started",
         f"  ready → started   {_ms(found.wait_p50_s)} p50, {_ms(found.wait_p99_s)} p99   with the wait for a slot",

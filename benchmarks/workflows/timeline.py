@@ -22,6 +22,7 @@ class Timeline:
         busy_s: slot-seconds in which handlers ran.
         slots: how many slots there were.
         lost_s: slot-seconds in which a slot was free although a task was ready: what dispatch cost.
+        bound_s: of it, slot-seconds in which the waiting task had been offered already, to an agent that was busy.
         waits_s: for each task, from ready (its last parent's handler ended; for those without parents, all plans
             durable) to the start of its handler, sorted; it includes waiting for a free slot.
         dispatch_s: for each task, from the later of ready and the end of the slot's task before, sorted.
@@ -32,6 +33,7 @@ class Timeline:
     busy_s: float
     slots: int
     lost_s: float
+    bound_s: float
     waits_s: Sequence[float]
     dispatch_s: Sequence[float]
 
@@ -59,6 +61,7 @@ def timeline(played: Played, parents: Mapping[str, Sequence[str]], *, slots: int
         busy_s=sum(span.ended_ns - span.started_ns for span in spans.values()) / _NS,
         slots=slots,
         lost_s=_lost_ns(played, ready, slots) / _NS,
+        bound_s=_lost_ns(played, _bound_since(played, ready), slots) / _NS,
         waits_s=sorted((span.started_ns - ready[task_id]) / _NS for task_id, span in spans.items()),
         dispatch_s=sorted(
             (span.started_ns - max(ready[task_id], free_since[task_id])) / _NS for task_id, span in spans.items()
@@ -83,11 +86,21 @@ def _free_since(played: Played) -> dict[str, int]:
     return found
 
 
-def _lost_ns(played: Played, ready: Mapping[str, int], slots: int) -> int:
-    """Integrate over time the smaller of free slots and ready tasks that wait."""
+def _bound_since(played: Played, ready: Mapping[str, int]) -> dict[str, int]:
+    """Return since when each task waited for one busy slot; its start, if that slot was free when it was offered."""
+    free_since = _free_since(played)
+    found = {}
+    for task_id, span in played.spans.items():
+        offered = max(ready[task_id], min(played.offered_ns[task_id], span.started_ns))
+        found[task_id] = offered if free_since[task_id] > offered else span.started_ns
+    return found
+
+
+def _lost_ns(played: Played, waiting_since: Mapping[str, int], slots: int) -> int:
+    """Integrate over time the smaller of free slots and of tasks that wait for their start."""
     steps: list[tuple[int, int, int]] = []  # when, change of free slots, change of waiting tasks
     for task_id, span in played.spans.items():
-        steps += [(ready[task_id], 0, 1), (span.started_ns, -1, -1), (span.ended_ns, 1, 0)]
+        steps += [(waiting_since[task_id], 0, 1), (span.started_ns, -1, -1), (span.ended_ns, 1, 0)]
     steps.sort()
     lost, free, waiting = 0, slots, 0
     for (when, freed, entered), (until, _, _) in pairwise(steps):
