@@ -49,7 +49,8 @@ class WorkServiceServicer(object):
     def Work(self, request_iterator, context):
         """One stream a process: attempts to the agent, results back, many in a message.
         The first request holds `hello`. Errors: INVALID_ARGUMENT, NOT_LEADER, SESSION_EXPIRED, FRAME_OUT_OF_ORDER,
-        PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello again).
+        PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello
+        again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -30,7 +30,8 @@ class WorkServiceStub:
     Work: grpc.StreamStreamMultiCallable[tercio.api.scheduler.v1.work_service_pb2.WorkRequest, tercio.api.scheduler.v1.work_service_pb2.WorkResponse]
     """One stream a process: attempts to the agent, results back, many in a message.
     The first request holds `hello`. Errors: INVALID_ARGUMENT, NOT_LEADER, SESSION_EXPIRED, FRAME_OUT_OF_ORDER,
-    PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello again).
+    PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello
+    again).
     """
 
 @typing.type_check_only
@@ -41,7 +42,8 @@ class WorkServiceAsyncStub(WorkServiceStub):
     Work: grpc.aio.StreamStreamMultiCallable[tercio.api.scheduler.v1.work_service_pb2.WorkRequest, tercio.api.scheduler.v1.work_service_pb2.WorkResponse]  # type: ignore[assignment]
     """One stream a process: attempts to the agent, results back, many in a message.
     The first request holds `hello`. Errors: INVALID_ARGUMENT, NOT_LEADER, SESSION_EXPIRED, FRAME_OUT_OF_ORDER,
-    PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello again).
+    PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello
+    again).
     """
 
 class WorkServiceServicer(metaclass=abc.ABCMeta):
@@ -55,7 +57,8 @@ class WorkServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[tercio.api.scheduler.v1.work_service_pb2.WorkResponse], collections.abc.AsyncIterator[tercio.api.scheduler.v1.work_service_pb2.WorkResponse]]:
         """One stream a process: attempts to the agent, results back, many in a message.
         The first request holds `hello`. Errors: INVALID_ARGUMENT, NOT_LEADER, SESSION_EXPIRED, FRAME_OUT_OF_ORDER,
-        PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello again).
+        PAYLOAD_TOO_LARGE, STREAM_REPLACED, DRAINING, READER_TOO_SLOW, AGENT_GONE (silent for a whole lease: say hello
+        again).
         """
 
 def add_WorkServiceServicer_to_server(servicer: WorkServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
