@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from grpc.aio._call import StreamStreamCall
 
 from support.scripted_services import ScriptedScheduler, Stream, serving, status
 from tercio import (
@@ -116,6 +117,30 @@ async def test_unacknowledged_frames_are_sent_again_and_then_followed(
     assert list(followed.follow_task_ids) == ["unsure"]
     await second.send(succeeded("known", "unsure", results=[b"1", b"2"]))
     assert [await known, await unsure] == [b"1", b"2"]
+
+
+async def test_what_is_submitted_while_frames_are_sent_again_is_not_asked_after_before_it_is_sent(
+    scheduler: ScriptedScheduler, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_of_all = client.enqueue("a", task_id="unsure")
+    first = await scheduler.submissions.next()
+    await first.request()
+    late: list[str] = []
+    write = StreamStreamCall.write
+
+    async def write_while_others_submit(call: StreamStreamCall, request: SubmitStreamRequest) -> None:
+        if request.frame.task_ids == ["unsure"]:
+            late.append(client.enqueue("a", task_id="late").task_id)
+        await write(call, request)
+
+    monkeypatch.setattr(StreamStreamCall, "write", write_while_others_submit)
+    first.end(status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN"))
+    second = await scheduler.submissions.next()
+    assert list((await second.request()).frame.task_ids) == ["unsure"]
+    assert late == ["late"]
+    following = await second.request()
+    assert (list(following.follow_task_ids), list(following.frame.task_ids)) == ([], ["late"])
+    assert first_of_all.error is None
 
 
 async def test_an_expired_session_is_replaced(scheduler: ScriptedScheduler, client: Client) -> None:

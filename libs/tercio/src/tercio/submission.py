@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import grpc
@@ -202,25 +202,30 @@ class Submission:
     async def _write(self, call: SubmitCall) -> None:
         # A write fails only with its call, and then the reader learns why.
         with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
-            in_frames = await self._send_again(call)
+            await self._send_again(call)
+            # Looked at only now: others have submitted meanwhile, and nobody knows those tasks yet.
+            in_frames = {task.handle.task_id for task in self._not_committed()}
             self._to_follow = deque(task_id for task_id in self._outstanding if task_id not in in_frames)
             while True:
                 while (request := self._next_request()) is not None:
                     await call.write(request)
                 await self._wakeup.wait()
 
-    async def _send_again(self, call: SubmitCall) -> set[str]:
-        """Send every frame that is not known to be committed; return the tasks that cannot be asked after yet."""
-        waiting = {task.handle.task_id for task in self._waiting}
+    async def _send_again(self, call: SubmitCall) -> None:
+        """Send every frame that is not known to be committed."""
         frames = tuple(self._session)
         # A frame that was committed before is not recorded again, and perhaps not followed on this stream either.
         self._resent = {task.handle.task_id for frame in frames for task in frame.content}
-        in_frames = waiting | self._resent
         for frame in frames:
             while self._one_at_a_time and frame is not next(iter(self._session), frame):
                 await self._wakeup.wait()
             await call.write(frame.request)
-        return in_frames
+
+    def _not_committed(self) -> Iterator[Submitted]:
+        """Yield the tasks that cannot be asked after yet, because nobody may know them."""
+        yield from self._waiting
+        for frame in self._session:
+            yield from frame.content
 
     def _next_request(self) -> task_service_pb2.SubmitStreamRequest | None:
         if self._to_follow:
