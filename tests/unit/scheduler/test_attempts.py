@@ -48,6 +48,64 @@ def test_which_attempts_are_the_oldest_does_not_depend_on_how_the_rows_were_load
     assert drive.states() == {"a": State.BACKOFF, "b": State.READY, "c": State.READY}
 
 
+def held_by_a_large_agent(count: int, *, concurrency: int) -> Drive:
+    drive = Drive()
+    drive.attach(concurrency=concurrency)
+    drive.session.set_credit("agent", credit=count)
+    for first in range(0, count, 1000):
+        drive.submit(*[f"{number:05}" for number in range(first, min(first + 1000, count))])
+    while drive.dispatch():
+        pass
+    return drive
+
+
+def largest_record(drive: Drive, *, since: int) -> int:
+    return max(len(event) for _, event in drive.journal[since:])
+
+
+def test_a_large_agent_loses_its_attempts_in_steps_and_the_same_ones_count():
+    drive = held_by_a_large_agent(3_500, concurrency=1_200)
+    drive.run("03400")
+    before = len(drive.journal)
+    drive.pass_time(LEASE_MS + 1)
+    assert largest_record(drive, since=before) < 10_000
+    failures = {row.task_id: row.past.failures for row in drive.machine.tables.tasks.values()}
+    assert sum(failures.values()) == 1_201
+    assert all(failures[f"{number:05}"] for number in [*range(1_200), 3_400])
+
+
+def test_a_new_process_of_a_large_agent_is_taken_up_in_steps():
+    drive = held_by_a_large_agent(3_500, concurrency=1_200)
+    before = len(drive.journal)
+    replies = [drive.attach(instance=b"second")]
+    while replies[-1].more:
+        replies.append(drive.attach(instance=b"second"))
+    assert len(replies) == 4
+    assert largest_record(drive, since=before) < 10_000
+    failures = {row.task_id: row.past.failures for row in drive.machine.tables.tasks.values()}
+    assert [task_id for task_id, count in sorted(failures.items()) if count] == [f"{n:05}" for n in range(1_200)]
+
+
+def test_an_agent_that_loses_its_attempts_is_not_given_them_again():
+    drive = held_by_a_large_agent(1_500, concurrency=1)
+    drive.now += LEASE_MS + 1
+    drive.propose(Tick(limit=1_000))
+    assert drive.dispatch() == {}
+    drive.settle()
+    drive.attach(concurrency=1)
+    assert len(drive.dispatch()["agent"]) == 1
+
+
+def test_attempts_that_run_are_adopted_in_steps():
+    drive = held_by_a_large_agent(2_500, concurrency=2_500)
+    names = [drive.attempt(f"{number:05}") for number in range(2_500)]
+    before = len(drive.journal)
+    while drive.attach(started=names).more:
+        pass
+    assert largest_record(drive, since=before) < 10_000
+    assert set(drive.states().values()) == {State.RUNNING}
+
+
 def test_a_task_that_kills_its_agents_at_once_ends_as_a_dead_letter():
     drive = Drive()
     drive.submit("poison", template=Template(task_type="work", initial_backoff_ms=0))

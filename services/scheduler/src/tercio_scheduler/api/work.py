@@ -64,6 +64,8 @@ class WorkServicer(rpc.WorkServiceServicer):
         term, attach = self._host.term, introduction.attach
         # It refuses nothing by itself, so what a refusal says depends on no decision.
         proposal = term.propose(attach, call=call)
+        while proposal.reply.more:
+            proposal = term.propose(attach, call=call)
         session: SchedulerSession = term.session
         session.attach(
             attach.agent_id,

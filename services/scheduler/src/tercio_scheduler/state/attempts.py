@@ -19,6 +19,8 @@ from tercio_scheduler.state.tables import SchedulerTables
 
 _TIMED_OUT: Final = "ATTEMPT_TIMEOUT"
 _LOST: Final = "AGENT_LOST"
+_STEP: Final = 1_000
+"""Attempts that one Hello changes in one record: a large agent holds more than fit into a commit."""
 
 
 def decide_attach(tables: SchedulerTables, command: AttachAgent, _at: Moment) -> Decision:
@@ -36,18 +38,19 @@ def decide_attach(tables: SchedulerTables, command: AttachAgent, _at: Moment) ->
         and row.task_id not in started
         and row.task_id not in offered
     ]
+    running = [row.task_id for row in started.values() if row.state is State.OFFERED]
     found: list[events.Event] = []
+    room = _STEP
     if former:
-        found.append(revoke(command.agent_id, former, message=f"agent {command.agent_id} was started anew"))
-    if unlisted:
-        counted = tuple([row.task_id for row in unlisted if row.state is not State.OFFERED])
-        uncounted = tuple([row.task_id for row in unlisted if row.state is State.OFFERED])
-        message = f"agent {command.agent_id} no longer knows the attempt"
-        found.append(events.AttemptsRevoked(command.agent_id, message, counted, uncounted))
-    running = tuple([row.task_id for row in started.values() if row.state is State.OFFERED])
-    if running:
-        found.append(events.AttemptsAdopted(running))
-    return Decision(found, Attached(tuple(cancel)))
+        found.append(revoke(command.agent_id, former, message=f"agent {command.agent_id} was started anew", limit=room))
+        room -= min(room, len(former))
+    if unlisted and room:
+        found.append(_forgotten(command.agent_id, unlisted[:room]))
+        room -= min(room, len(unlisted))
+    if running and room:
+        found.append(events.AttemptsAdopted(tuple(running[:room])))
+    more = len(former) + len(unlisted) + len(running) > _STEP
+    return Decision(found, Attached(tuple(cancel), more))
 
 
 def held_by(tables: SchedulerTables, agent_id: str) -> list[TaskRow]:
@@ -56,15 +59,25 @@ def held_by(tables: SchedulerTables, agent_id: str) -> list[TaskRow]:
     return sorted(rows, key=_age)
 
 
-def revoke(agent_id: str, held: list[TaskRow], *, message: str) -> events.AttemptsRevoked:
-    """Return the event that takes these attempts, the oldest first, from an agent that died."""
+def revoke(agent_id: str, held: list[TaskRow], *, message: str, limit: int) -> events.AttemptsRevoked:
+    """Return the event that takes attempts from an agent that died: the newest `limit` of these, the oldest first.
+
+    Which ones count depends on all that are held. The newest go first, so those that are left count as before.
+    """
     counted: list[str] = []
     uncounted: list[str] = []
-    for place, row in enumerate(held):
+    first = max(0, len(held) - limit)
+    for place, row in enumerate(held[first:], start=first):
         concurrency = row.offer.concurrency if row.offer is not None else 0
         counts = place < concurrency or row.state is not State.OFFERED
         (counted if counts else uncounted).append(row.task_id)
     return events.AttemptsRevoked(agent_id, message, tuple(counted), tuple(uncounted))
+
+
+def _forgotten(agent_id: str, unlisted: list[TaskRow]) -> events.AttemptsRevoked:
+    counted = tuple([row.task_id for row in unlisted if row.state is not State.OFFERED])
+    uncounted = tuple([row.task_id for row in unlisted if row.state is State.OFFERED])
+    return events.AttemptsRevoked(agent_id, f"agent {agent_id} no longer knows the attempt", counted, uncounted)
 
 
 def apply_adopted(tables: SchedulerTables, event: events.AttemptsAdopted, at: Moment) -> None:

@@ -176,7 +176,8 @@ class AttachAgent:
     """Take up an agent's stream. Answers `Attached`. Never refuses. Attach it to the session before or after.
 
     Of the same process: listed attempts are adopted, unlisted offered ones are queued again, unlisted started ones
-    count as failures. Of a new process: all attempts of former ones are revoked.
+    count as failures. Of a new process: all attempts of former ones are revoked. It goes in steps of at most 1,000
+    attempts: propose it again while the answer says `more`.
 
     Attributes:
         agent_id: the agent.
@@ -192,6 +193,10 @@ class AttachAgent:
 
 
 class Attached(NamedTuple):
-    """Answer to `AttachAgent`: attempts that the agent must stop, because they are stale or being cancelled."""
+    """Answer to `AttachAgent`: attempts that the agent must stop, because they are stale or being cancelled.
+
+    `more` says that a step was taken and others are left.
+    """
 
     cancel: tuple[AttemptKey, ...] = ()
+    more: bool = False

@@ -41,7 +41,13 @@ def decide(
     if not index.ready:
         return Decision((), Dispatched())
     by_agent = index.by_agent
-    seats = [Seat(link, held=len(by_agent.get(link.agent_id, ())), room=room) for link, room in session.free(by_agent)]
+    # Whose lease has ended loses its attempts in steps, and must not be given them again in between.
+    lost_before = at.now - tables.limits.attempt_lease_ms
+    seats = [
+        Seat(link, held=held, room=room)
+        for link, room in session.free(by_agent)
+        if not (held := len(by_agent.get(link.agent_id, ()))) or session.renewed_at(link.agent_id) >= lost_before
+    ]
     if not seats:
         return Decision((), Dispatched())
     more = _hand_out(tables, _heads(tables, seats, at, strategy), at, strategy=strategy, limit=command.limit)

@@ -43,10 +43,7 @@ class Source(Protocol):
 
 
 class Leases:
-    """Agents that were not heard from for longer than the attempt lease lose their attempts.
-
-    An agent's attempts are revoked in one event, whatever the limit: which of them count depends on all of them.
-    """
+    """Agents that were not heard from for longer than the attempt lease lose their attempts, the newest first."""
 
     def __init__(self, tables: SchedulerTables) -> None:
         """Look at these tables."""
@@ -74,7 +71,8 @@ class Leases:
             elif agent_id not in self._aside:
                 self._lost.append(agent_id)
                 message = f"agent {agent_id} was not heard from for {lease_ms} ms"
-                found.append(attempts.revoke(agent_id, attempts.held_by(self._tables, agent_id), message=message))
+                mine = attempts.held_by(self._tables, agent_id)
+                found.append(attempts.revoke(agent_id, mine, message=message, limit=limit - revoked))
                 revoked += len(held)
                 if revoked >= limit:
                     self._check_at = AT_ONCE
