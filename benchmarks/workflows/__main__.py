@@ -58,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     what.add_argument("--shape", choices=sorted(SHAPES), help="generate a workflow instead")
     parser.add_argument("--tasks", type=_positive, default=1000, help="of the shape (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the shape (default: %(default)s)")
-    parser.add_argument("--agents", type=_positive, default=64, help="slots (default: %(default)s)")
+    parser.add_argument("--agents", type=_positive, default=16, help="slots (default: %(default)s)")
     parser.add_argument("--scale", type=_share, help="multiplies every runtime; overrides --seconds")
     parser.add_argument(
         "--seconds", type=_share, default=20.0, help="scale so that the lower bound is this long (default: %(default)s)"

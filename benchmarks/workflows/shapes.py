@@ -1,7 +1,7 @@
 """Graphs shaped like two well-known scientific workflows, with runtimes drawn around their profiles.
 
 Source of the structure and of the mean runtimes: G. Juve et al., "Characterizing and profiling scientific workflows",
-Future Generation Computer Systems 29(3), 2013. The README beside this package's parent spells the rules out.
+Future Generation Computer Systems 29(3), 2013. `benchmarks/README.md` spells the rules out.
 """
 
 from __future__ import annotations
