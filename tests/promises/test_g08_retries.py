@@ -30,11 +30,12 @@ async def _retry(fleet: Fleet, recording: Path, *, module: str) -> tuple[set[tup
     """Send one request from many callers at once, to the leader; then once more to its successor."""
     await fleet.add_all(2, module=module)
     first, term = await fleet.leader_after(None)
+    await first.leading()
     async with recorded(fleet.journal, recording):
         replies = await _submit_all_at_once(first.address)
         first.kill()
         second, _ = await fleet.leader_after(term)
-        await second.ready()
+        await second.leading()
         replies += await _submit_all_at_once(second.address)
     return set(replies), judge(recording)
 
