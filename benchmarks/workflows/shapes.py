@@ -1,7 +1,7 @@
 """Graphs shaped like two well-known scientific workflows, with runtimes drawn around their profiles.
 
-Source of the structure and of the mean runtimes: G. Juve et al., "Characterizing and profiling scientific workflows",
-Future Generation Computer Systems 29(3), 2013. `benchmarks/README.md` spells the rules out.
+Source of the structure and, roughly, of the runtimes: G. Juve et al., "Characterizing and profiling scientific
+workflows", Future Generation Computer Systems 29(3), 2013. `benchmarks/README.md` spells the rules out.
 """
 
 from __future__ import annotations
