@@ -69,8 +69,8 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
             response = work_pb2.WorkResponse(epoch=self._epoch)
         if acknowledged > self._acknowledged:
             self._acknowledged = response.committed_frame_number = acknowledged
-        if self._cancels:
-            response.cancelled.CopyFrom(work.columns_of(self._take_cancels()))
+        if cancels := self._take_cancels():
+            response.cancelled.CopyFrom(work.columns_of(cancels))
         if self._offers and not self.finished:
             response.assignments.CopyFrom(self._take_assignments())
         else:
@@ -81,7 +81,12 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
         return work_pb2.WorkResponse(epoch=self._epoch, going_away=True)
 
     def _take_cancels(self) -> list[AttemptKey]:
-        keys = list(islice(self._cancels, _MAX_ASSIGNMENTS))
+        """Take the next cancellations, but none of an attempt that the agent does not know yet: it would be lost."""
+        if not self._cancels:
+            return []
+        unsent = {(row.task_id, number) for row, number in self._offers}
+        known = (key for key in self._cancels if (key.task_id, key.number) not in unsent)
+        keys = list(islice(known, _MAX_ASSIGNMENTS))
         for key in keys:
             del self._cancels[key]
         return keys
