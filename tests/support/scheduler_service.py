@@ -120,10 +120,12 @@ class ScriptedAgent:
         instance_id: bytes = FIRST,
         session_id: str = "",
         concurrency: int = 10,
+        credit: int = 0,
         **hello: Any,
     ) -> None:
         self._scheduler = scheduler
         self._hello = hello
+        self._credit = credit
         self.agent_id, self.instance_id, self.concurrency = agent_id, instance_id, concurrency
         self.session_id = session_id or f"session-of-agent-{next(_SESSIONS)}"
         self.frames = 0
@@ -150,7 +152,8 @@ class ScriptedAgent:
                     offered=columns(offered),
                     started=columns(started),
                     **self._hello,
-                )
+                ),
+                credit=self._credit,
             )
         )
         await eventually(lambda: len(self.responses) > before or self.error)

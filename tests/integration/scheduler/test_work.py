@@ -51,6 +51,24 @@ async def test_an_agent_is_never_offered_more_than_its_credit(scheduler: Schedul
         assert len(agent.attempts) == 7
 
 
+async def test_the_credit_of_the_first_message_counts_from_the_first_offer_on(scheduler: Scheduler) -> None:
+    await scheduler.submit(*[f"t{number}" for number in range(10)])
+    async with scheduler.agent(concurrency=10, credit=2) as agent:
+        await agent.has(2)
+        await agent.start(*agent.attempts[:1])  # an answer of its own: nothing more was under way
+        assert len(agent.attempts) == 2
+
+
+async def test_two_processes_that_chose_the_same_session_are_told_apart(scheduler: Scheduler) -> None:
+    await scheduler.submit("t")
+    async with scheduler.agent("a", session_id="the-same-for-all") as agent:
+        await agent.succeed((await agent.has(1))[0])
+    await scheduler.submit("u")
+    async with scheduler.agent("a", session_id="the-same-for-all", instance_id=SECOND) as agent:
+        await agent.succeed((await agent.has(1))[0])
+    assert await scheduler.state("u") == "SUCCEEDED"
+
+
 async def test_many_tasks_come_in_few_messages(scheduler: Scheduler) -> None:
     await scheduler.submit(*[f"t{number}" for number in range(900)])
     async with scheduler.agent(concurrency=1000) as agent:

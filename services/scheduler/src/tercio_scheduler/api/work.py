@@ -76,11 +76,14 @@ class WorkServicer(rpc.WorkServiceServicer):
             task_types=introduction.task_types,
             draining=introduction.draining,
         )
+        # Before the first offers, which may leave before this message is looked at again.
+        session.set_credit(attach.agent_id, credit=first.credit)
         stream = AgentStream(
             term,
             agent_id=attach.agent_id,
             instance_id=attach.instance_id,
-            session_id=introduction.session_id,
+            # A process that took its session from a former one would have its reports dropped as known.
+            session_id=f"{introduction.session_id}.{attach.instance_id.hex()}",
             lease_ms=self._lease_ms,
         )
         reply: Attached = proposal.reply
