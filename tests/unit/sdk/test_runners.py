@@ -210,6 +210,52 @@ async def test_a_plain_handler_that_overruns_is_reported_at_once_and_its_late_re
         assert recorded.names == ["a", "b"]
 
 
+async def test_a_plain_handler_that_hangs_does_not_keep_others_from_running() -> None:
+    go_on = threading.Event()
+
+    def handler(task: BlockingContext) -> str:
+        if task.task_id.startswith("hangs"):
+            go_on.wait(5)
+            raise ValueError("nobody listens any more")
+        return "done"
+
+    async with runners_for(handler, concurrency=2) as (runners, recorded):
+        runners.offer(attempts("hangs", "hangs too", "next", "last", timeout_ms=30))
+        try:
+            await recorded.count(4)
+        finally:
+            go_on.set()
+        assert {attempt.task_id: attempt.outcome for attempt in recorded.attempts} == {
+            "hangs": work_pb2.OUTCOME_FAILED,
+            "hangs too": work_pb2.OUTCOME_FAILED,
+            "next": work_pb2.OUTCOME_SUCCEEDED,
+            "last": work_pb2.OUTCOME_SUCCEEDED,
+        }
+
+
+async def test_a_plain_handler_that_ignores_its_cancellation_is_given_up_when_its_time_is_over() -> None:
+    go_on = threading.Event()
+
+    def handler(task: BlockingContext) -> str:
+        if task.task_id == "hangs":
+            go_on.wait(5)
+        return "late"
+
+    async with runners_for(handler) as (runners, recorded):
+        hangs, following = attempts("hangs", "next", timeout_ms=40)
+        runners.offer([hangs, following])
+        await recorded.any_started.wait()
+        runners.stop(hangs, Stop.CANCELLED)
+        try:
+            await recorded.count(2)
+        finally:
+            go_on.set()
+        assert [attempt.outcome for attempt in recorded.attempts] == [
+            work_pb2.OUTCOME_CANCELLED,
+            work_pb2.OUTCOME_SUCCEEDED,
+        ]
+
+
 async def test_what_was_not_started_can_be_given_back() -> None:
     async def handler(task: Context) -> None:
         await asyncio.Event().wait()

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
@@ -58,6 +58,8 @@ class Runners:
         self._running: set[Attempt] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._in_threads: dict[Attempt, tuple[asyncio.Future[Any], Future[Any], ThreadPoolExecutor]] = {}
+        self._abandoned: list[tuple[Future[Any], ThreadPoolExecutor]] = []
         self._closing = False
         self._base_context = contextvars.copy_context()
 
@@ -86,6 +88,9 @@ class Runners:
             elif attempt.runner is not None:
                 attempt.was_interrupted = True
                 attempt.runner.cancel(why.value)
+        elif why is Stop.TIMED_OUT and attempt in self._in_threads:
+            self._end(attempt, work_pb2.OUTCOME_CANCELLED)  # it was asked to stop before, and did not
+            self._abandon_thread(attempt)
 
     def give_back(self, attempt: Attempt) -> None:
         """Return an attempt if it was not started; else do nothing."""
@@ -111,16 +116,20 @@ class Runners:
         for waiter in self._idle:
             if not waiter.done():
                 waiter.set_result(None)
-        stubborn: set[asyncio.Task[None]] = set()
-        if self._runners:
-            _, stubborn = await asyncio.wait(self._runners, timeout=_CLOSE_GRACE_S)
-        for task in stubborn:
-            task.cancel()
+        late = [asyncio.wrap_future(thread) for thread, _ in self._abandoned]
+        stubborn: set[asyncio.Future[Any]] = set()
+        if self._runners or late:
+            _, stubborn = await asyncio.wait({*self._runners, *late}, timeout=_CLOSE_GRACE_S)
+        for end in {*stubborn, *late}:
+            if not end.cancel() and not end.cancelled():
+                end.exception()  # of no interest: the attempt was reported long ago
         if self._sweep is not None:
             self._sweep.cancel()
         if self._threads is not None:
             # Without a stubborn handler every thread is idle and ends at once.
             self._threads.shutdown(wait=not stubborn, cancel_futures=True)
+        for _, pool in self._abandoned:
+            pool.shutdown(wait=not stubborn)
 
     def _wake_one(self) -> None:
         if self._is_waking or self._closing:
@@ -201,7 +210,13 @@ class Runners:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="tercio-handler")
         blocking = attempt.context = BlockingContext(attempt, self._reports, loop)
-        return await loop.run_in_executor(self._threads, own.run, handler.function, blocking)
+        thread = self._threads.submit(own.run, handler.function, blocking)
+        end = asyncio.wrap_future(thread)
+        self._in_threads[attempt] = end, thread, self._threads
+        try:
+            return await end
+        finally:
+            self._in_threads.pop(attempt, None)
 
     def _end_with_result(self, attempt: Attempt, result: bytes) -> None:
         if len(result) > MAX_BYTES:
@@ -229,6 +244,21 @@ class Runners:
         if why is not Stop.CANCELLED:
             attempt.failure = _stopped(attempt, why)
             self._end(attempt, work_pb2.OUTCOME_FAILED)
+        if why is Stop.TIMED_OUT:
+            self._abandon_thread(attempt)
+
+    def _abandon_thread(self, attempt: Attempt) -> None:
+        """Let the runner go on without the thread: else attempts would wait here for ever, their leases renewed."""
+        if (held := self._in_threads.get(attempt)) is None:
+            return
+        end, thread, pool = held
+        self._abandoned = [one for one in self._abandoned if not one[0].done()]
+        self._abandoned.append((thread, pool))
+        if pool is self._threads:
+            # The thread keeps its place in its pool, and pools do not grow.
+            pool.shutdown(wait=False)
+            self._threads = None
+        end.cancel()
 
     def _end(self, attempt: Attempt, outcome: work_pb2.Outcome.ValueType) -> None:
         if attempt.stage is Stage.ENDED:
