@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from support.counter_machine import Add, CounterCodec, CounterMachine
-from tercio_common.clock import Clock, SystemClock
+from tercio_common.clock import SystemClock
 from tercio_common.election.renewal import LeaseSettings
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.journal.store import Store
@@ -37,11 +37,11 @@ class CounterFleet:
     """The replicas. What they are made of can be exchanged before they are started."""
 
     def __init__(self, settings: HostSettings = QUICK, *, store: Store | None = None) -> None:
-        self.store: Store = store or MemoryStore(ttl_ms=LEASE.ttl_ms)
+        self.clock = JumpingClock()
+        self.store: Store = store or MemoryStore(clock=self.clock, ttl_ms=LEASE.ttl_ms)
         self.settings = settings
         self.machine: Callable[[], StateMachine] = CounterMachine
         self.codec: Codec = CounterCodec()
-        self.clock: Clock = SystemClock()
         self.effects: Sequence[Callable[[Host], Awaitable[None]]] = ()
         self.faulty: type[FaultyJournal] = FaultyJournal
         self.journals: list[Any] = []

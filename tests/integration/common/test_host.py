@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,6 @@ from support.counter_machine import Add, Poison, Remove
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import Call
 from tercio_common.testing.eventually import eventually
-
-
-@pytest.fixture
-async def fleet() -> AsyncIterator[CounterFleet]:
-    fleet = CounterFleet()
-    yield fleet
-    await fleet.close()
 
 
 async def test_commands_of_one_batch_see_each_other_and_commit_together(fleet: CounterFleet) -> None:

@@ -49,6 +49,7 @@ class Committer:
         self._may_release, self._on_commit = may_release, on_commit
         self._pending: deque[Encoded] = deque()
         self._wake = asyncio.Event()
+        self._wanted = seq  # the last record that does not wait for company
         self._lazy_timer: asyncio.TimerHandle | None = None
         self.last_segment = segment
         self.last_formed = self.committed = seq
@@ -64,13 +65,14 @@ class Committer:
         """Queue a record; a lazy one waits for company, but not longer than the lazy time."""
         self._pending.append(record)
         if not lazy:
-            self._wake.set()
+            self.flush()
         elif self._lazy_timer is None:
-            self._lazy_timer = asyncio.get_running_loop().call_later(self._lazy_ms / 1000, self.flush)
+            self._lazy_timer = asyncio.get_running_loop().call_later(self._lazy_ms / 1000, self._flush_late)
 
     def flush(self) -> None:
         """Commit lazy records now: somebody waits for them."""
         if self._pending:
+            self._wanted = self._pending[-1].seq
             self._wake.set()
 
     async def run(self) -> None:
@@ -84,8 +86,7 @@ class Committer:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                self._stop_timer()
-                while self._pending:
+                while self._pending and self._pending[0].seq <= self._wanted:
                     await self._commit_batch()
         finally:
             self._stop_timer()
@@ -105,10 +106,12 @@ class Committer:
 
     def _take_batch(self) -> list[Encoded]:
         batch = [self._pending.popleft()]
-        size = len(batch[0].data)
-        while self._pending and size + len(self._pending[0].data) <= self._cap_bytes:
+        size = batch[0].size
+        while self._pending and size + self._pending[0].size <= self._cap_bytes:
             batch.append(self._pending.popleft())
-            size += len(batch[-1].data)
+            size += batch[-1].size
+        if not self._pending:
+            self._stop_timer()
         return batch
 
     async def _append(self, number: int, value: bytes) -> None:
@@ -119,6 +122,10 @@ class Committer:
             except (NotProposedError, OutcomeUnknownError):
                 await self._clock.sleep_ms(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_MS)
+
+    def _flush_late(self) -> None:
+        self._lazy_timer = None
+        self.flush()
 
     def _stop_timer(self) -> None:
         if self._lazy_timer is not None:

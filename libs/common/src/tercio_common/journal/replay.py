@@ -21,6 +21,7 @@ from tercio_common.machine.tables_codec import decode_row
 from tercio_common.records.v1 import record_pb2
 
 _SLICE_SECONDS = 0.005
+_ROWS_PER_LOOK = 64
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Replay:
                 position.journal_bytes += len(segment.value)
                 for record in split_segment(segment.value):
                     self._replay(record, position)
-                await self._breathe()
+                    await self._breathe()
         self._machine.tables.begin()
         return position
 
@@ -80,14 +81,15 @@ class Replay:
             if data is None:
                 raise JournalGapError(f"chunk {index} of snapshot {pointer.id} is gone")
             await self._load_chunk(data)
-        self._requests.sort()
         return _position_of(pointer)
 
     async def _load_chunk(self, data: bytes) -> None:
         for part in record_pb2.SnapshotChunk.FromString(data).tables:
             table = self._machine.tables.tables[part.table]
-            for row in part.rows:
+            for number, row in enumerate(part.rows, 1):
                 table.put(decode_row(self._codec, part.table, row))
+                if number % _ROWS_PER_LOOK == 0:
+                    await self._breathe()
             self._machine.tables.begin()
             await self._breathe()
 

@@ -7,8 +7,9 @@ when too many are kept, new requests are refused rather than old ones forgotten.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import Call
@@ -18,6 +19,10 @@ REQUESTS = "host.requests"
 SESSIONS = "host.sessions"
 _EXPIRED_PER_RECORD = 16
 """Forgetting goes in small steps with each record, so that replay forgets exactly the same."""
+_LOOKS_PER_RECORD = 512
+"""Rows that were seen again since they were entered are entered anew; looking at that many takes half a millisecond."""
+
+RowT = TypeVar("RowT")
 
 
 class RequestRow(NamedTuple):
@@ -39,24 +44,40 @@ class SessionRow(NamedTuple):
     seen: int
 
 
-class _ArrivalOrder:
-    """Requests in the order of receipt; entries of deleted or replaced rows are skipped when they come up."""
+class _Ageing(Generic[RowT]):
+    """Index of a table by time, for forgetting rows in the order of (time, key), which depends on nothing else.
 
-    def __init__(self) -> None:
-        self.queue: deque[tuple[int, tuple[str, str]]] = deque()
+    A row that is seen again keeps its entry until that comes up: an entry for each frame would be too many.
+    """
 
-    def changed(self, key: tuple[str, str], old: RequestRow | None, new: RequestRow | None) -> None:
-        if new is not None:
-            self.queue.append((new.received, key))
+    def __init__(self, table: Table[RowT], *, time_of: Callable[[RowT], int], window_ms: int) -> None:
+        self._table, self._time_of, self._window_ms = table, time_of, window_ms
+        self._heap: list[tuple[int, Any]] = []
+        table.add_index(self)
 
-
-class _SessionOrder:
-    def __init__(self) -> None:
-        self.queue: deque[tuple[int, str]] = deque()
-
-    def changed(self, key: str, old: SessionRow | None, new: SessionRow | None) -> None:
+    def changed(self, key: Any, old: RowT | None, new: RowT | None) -> None:
         if old is None and new is not None:
-            self.queue.append((new.seen, key))
+            heappush(self._heap, (self._time_of(new), key))
+
+    def has_expired(self, now: int) -> bool:
+        """Tell whether a row may be forgotten, as far as its entry tells."""
+        return bool(self._heap) and self._heap[0][0] + self._window_ms <= now
+
+    def forget(self, now: int) -> None:
+        """Delete some of the rows that are older than the window, the oldest first."""
+        left = _EXPIRED_PER_RECORD
+        for _ in range(_LOOKS_PER_RECORD):
+            if not left or not self.has_expired(now):
+                return
+            entered, key = heappop(self._heap)
+            row = self._table.get(key)
+            if row is None:
+                continue
+            if (seen := self._time_of(row)) != entered:
+                heappush(self._heap, (seen, key))
+            else:
+                self._table.delete(key)
+                left -= 1
 
 
 class Requests:
@@ -66,19 +87,16 @@ class Requests:
         self, store: TableStore, *, window_ms: int, retry_age_ms: int, limit: int, session_window_ms: int
     ) -> None:
         """Add the tables to `store`."""
-        self._window_ms = window_ms
         self._retry_age_ms = retry_age_ms
         self._limit = limit
-        self._session_window_ms = session_window_ms
         self._requests: Table[RequestRow] = Table(
             REQUESTS, lambda row: (row.principal, row.request_id), store=store, fed=False
         )
         self._sessions: Table[SessionRow] = Table(SESSIONS, lambda row: row.session_id, store=store, fed=False)
-        self._arrivals, self._session_order = _ArrivalOrder(), _SessionOrder()
-        self._requests.add_index(self._arrivals)
-        self._sessions.add_index(self._session_order)
+        self._old_requests = _Ageing(self._requests, time_of=lambda row: row.received, window_ms=window_ms)
+        self._old_sessions = _Ageing(self._sessions, time_of=lambda row: row.seen, window_ms=session_window_ms)
 
-    def find(self, call: Call) -> RequestRow | None:
+    def find(self, call: Call, *, now: int) -> RequestRow | None:
         """Return what a request with this id did already.
 
         Raises:
@@ -94,7 +112,8 @@ class Requests:
             )
         row = self._requests.get((call.principal, call.request_id))
         if row is None:
-            if len(self._requests) >= self._limit:
+            # Where one has expired, the record of this request makes room.
+            if len(self._requests) >= self._limit and not self._old_requests.has_expired(now):
                 raise Refusal("REQUEST_IDS_FULL", "too many request ids are kept; retry later", retry_after_ms=1000)
             return None
         if (row.method, row.digest) != (call.method, call.digest):
@@ -130,34 +149,5 @@ class Requests:
             self._requests.put(row)
         if call.session_id:
             self._sessions.put(SessionRow(call.session_id, call.frame_number, now))
-        self._forget_requests(now)
-        self._forget_sessions(now)
-
-    def _forget_requests(self, now: int) -> None:
-        queue = self._arrivals.queue
-        for _ in range(_EXPIRED_PER_RECORD):
-            if not queue or queue[0][0] + self._window_ms > now:
-                return
-            received, key = queue.popleft()
-            row = self._requests.get(key)
-            if row is not None and row.received == received:
-                self._requests.delete(key)
-
-    def _forget_sessions(self, now: int) -> None:
-        queue = self._session_order.queue
-        for _ in range(_EXPIRED_PER_RECORD):
-            if not queue or queue[0][0] + self._session_window_ms > now:
-                return
-            _, key = queue.popleft()
-            row = self._sessions.get(key)
-            if row is None:
-                continue
-            if row.seen + self._session_window_ms > now:
-                queue.append((row.seen, key))
-            else:
-                self._sessions.delete(key)
-
-    def sort(self) -> None:
-        """Bring the orders of arrival into order after rows were loaded from a snapshot."""
-        self._arrivals.queue = deque(sorted(self._arrivals.queue))
-        self._session_order.queue = deque(sorted(self._session_order.queue))
+        self._old_requests.forget(now)
+        self._old_sessions.forget(now)

@@ -135,7 +135,7 @@ class Host:
             await term.committed(term.tip.seq)
             raise
         await term.committed(proposal.seq)
-        reply: bytes = proposal.reply if proposal.duplicate else render(proposal.reply)
+        reply: bytes = proposal.reply
         return reply
 
     async def read(self, view: Callable[[Any, Any, Moment], T]) -> T:
@@ -161,6 +161,7 @@ class Host:
             try:
                 while not self._stopped.is_set():
                     await self._campaign_and_lead()
+                    _check_not_cancelled()
             finally:
                 for helper in helpers:
                     helper.cancel()
@@ -260,7 +261,7 @@ class Host:
             uncovered_bytes=position.journal_bytes,
         )
         runners = [
-            term.committer.run(),
+            term.commit(),
             Timers(term, idle_commit_ms=self._settings.idle_commit_ms).run(),
             snapshotter.run(),
             *(effect(self) for effect in self._effects),
@@ -270,6 +271,13 @@ class Host:
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
         if stopped.done():
             raise LeadershipLostError("this replica was drained")
+
+
+def _check_not_cancelled() -> None:
+    """Raise a cancellation that came while the leadership was ending: Python 3.11's task group keeps it to itself."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _forever(runner: Awaitable[None]) -> None:

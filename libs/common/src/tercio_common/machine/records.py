@@ -18,11 +18,19 @@ SCHEMA = 1
 _RECORDS_TAG = b"\x0a"  # field 1 of Segment, length-delimited
 
 
+_FRAMING = 6  # bytes of tag and length at most
+
+
 class Encoded(NamedTuple):
     """One record, ready for a segment."""
 
     seq: int
     data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a segment, at most."""
+        return len(self.data) + _FRAMING
 
 
 def encode_record(at: Moment, call: Call, *, reply: bytes, events: Sequence[bytes]) -> bytes:

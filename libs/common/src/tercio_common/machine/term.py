@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, NamedTuple
 
 import structlog
@@ -36,7 +38,7 @@ class Proposal(NamedTuple):
 
     Attributes:
         seq: the reply may leave once this sequence number is committed.
-        reply: what `decide` replied; the rendered bytes when the request had been carried out before.
+        reply: what `decide` replied, rendered if it was to be; the same bytes when the request had been carried out.
         duplicate: the request or frame was recorded before, and nothing was done now.
     """
 
@@ -76,7 +78,8 @@ class Term:
         self.listeners: list[Callable[[int], None]] = []
         self.timer_changed = asyncio.Event()
         self.timer_armed_for: int | None = None
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap
+        self._arrivals = count()
         self._unpublished: deque[tuple[FeedEntry, int]] = deque()
         self._ended = False
         self.committer = Committer(
@@ -105,14 +108,14 @@ class Term:
             Refusal: the command changed nothing. What it says depends on the tip: `committed(tip.seq)` first.
         """
         self.check_open()
-        known = self.requests.find(call)
+        at = self.moment(call.principal)
+        known = self.requests.find(call, now=at.now)
         if known is not None:
             return Proposal(self.tip.seq, known.reply, duplicate=True)
         if call.session_id and self.requests.is_duplicate_frame(call):
             return Proposal(self.tip.seq, None, duplicate=True)
         if getattr(command, "creates_work", False) and self._creates_work_refused():
             raise Refusal("STORE_NEARLY_FULL", "the store is nearly full; new work is refused", retry_after_ms=5000)
-        at = self.moment(call.principal)
         self.machine.tables.begin()
         try:
             return self._decide(command, at, call=call, lazy=lazy, render=render)
@@ -128,26 +131,30 @@ class Term:
         self, command: Any, at: Moment, *, call: Call, lazy: bool, render: Callable[[Any], bytes] | None
     ) -> Proposal:
         decision = self.machine.decide(command, at, self.session)
-        if not decision.events and not call.session_id:
-            return Proposal(self.tip.seq, decision.reply)
         for event in decision.events:
             self.machine.apply(event, at)
-        reply = render(decision.reply) if render is not None and call.request_id else b""
-        self.requests.remember(call, reply=reply, now=at.now)
+        reply = decision.reply if render is None else render(decision.reply)
+        if not decision.events and not call.session_id:
+            return Proposal(self.tip.seq, reply)
+        kept = reply if render is not None and call.request_id else b""
         events = [self.codec.encode_event(event) for event in decision.events]
-        record = Encoded(at.seq, encode_record(at, call, reply=reply, events=events))
-        if len(record.data) > self._settings.commit_bytes:
+        record = Encoded(at.seq, encode_record(at, call, reply=kept, events=events))
+        if record.size > self._settings.commit_bytes:
             raise Refusal(
                 "REQUEST_TOO_LARGE",
-                f"the request makes a record of {len(record.data)} bytes, at most {self._settings.commit_bytes} fit "
-                "into a commit; split it",
+                f"the request makes a record of {record.size} bytes, at most {self._settings.commit_bytes} fit into a "
+                "commit; split it",
             )
+        due = self.machine.next_due()
         entry = FeedEntry(at.seq, at.now, at.wall, tuple(self.machine.tables.changes()))
+        # From here on nothing fails: a command that is queued cannot be undone, and a memory of requests that is
+        # undone would forget in another order than a replay does.
+        self.requests.remember(call, reply=kept, now=at.now)
         self._unpublished.append((entry, len(record.data)))
         self.tip = at
         self.committer.add(record, lazy=lazy)
-        self._rearm_timer()
-        return Proposal(at.seq, decision.reply)
+        self._rearm_timer(due)
+        return Proposal(at.seq, reply)
 
     def write_header(self, call: Call) -> None:
         """Record the time alone, so that an idle leader's fleet time is not lost with it."""
@@ -159,7 +166,9 @@ class Term:
         self.committer.add(Encoded(at.seq, encode_record(at, call, reply=b"", events=())), lazy=False)
 
     def check_open(self) -> None:
-        """Raise DRAINING once no new commands are taken; that depends on no tip."""
+        """Raise DRAINING or NO_LEADER once no new commands are taken; that depends on no tip."""
+        if self._ended:
+            raise Refusal("NO_LEADER", "this replica does not lead any more; retry", retry_after_ms=200)
         if self.draining:
             raise Refusal("DRAINING", "this replica is stopping; send the request again", retry_after_ms=200)
 
@@ -177,14 +186,21 @@ class Term:
         if seq > self.committer.committed and not self._ended:
             self.committer.flush()
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append((seq, waiter))
+            heappush(self._waiters, (seq, next(self._arrivals), waiter))
             await waiter
         self.check_may_release()
+
+    async def commit(self) -> None:
+        """Commit until the leadership ends. Raises like `Committer.run`, and nothing leaves from that moment on."""
+        try:
+            await self.committer.run()
+        finally:
+            self.end()
 
     def end(self) -> None:
         """Fail everybody who waits: the leadership ended."""
         self._ended = True
-        for _, waiter in self._waiters:
+        for _, _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
@@ -196,15 +212,12 @@ class Term:
         for listener in self.listeners:
             listener(committed)
         waiters = self._waiters
-        for _ in range(len(waiters)):
-            seq, waiter = waiters.popleft()
-            if seq > committed:
-                waiters.append((seq, waiter))
-            elif not waiter.done():
+        while waiters and waiters[0][0] <= committed:
+            _, _, waiter = heappop(waiters)
+            if not waiter.done():
                 waiter.set_result(None)
 
-    def _rearm_timer(self) -> None:
-        due = self.machine.next_due()
+    def _rearm_timer(self, due: int | None) -> None:
         if due is not None and (self.timer_armed_for is None or due < self.timer_armed_for):
             self.timer_armed_for = due
             self.timer_changed.set()
