@@ -7,6 +7,7 @@ reader renders for itself; so a change that nobody watches costs no rendering.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from typing import NamedTuple
 
@@ -153,13 +154,7 @@ class Subscription:
 
 
 def _first_after(ring: deque[tuple[FeedEntry, int]], seq: int) -> int:
-    """Index of the first entry after `seq`, by counting from the end: readers mostly resume near it."""
-    index = len(ring)
-    for entry, _ in reversed(ring):
-        if entry.seq <= seq:
-            break
-        index -= 1
-    return index
+    return bisect_right(ring, seq, key=lambda item: item[0].seq)
 
 
 def _compacted() -> Refusal:
