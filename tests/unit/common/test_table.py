@@ -107,3 +107,20 @@ def test_two_tables_of_one_name_are_refused() -> None:
     store, _, _ = make()
     with pytest.raises(ValueError, match="two tables are named rows"):
         Table("rows", lambda row: row, store=store)
+
+
+def test_a_change_that_an_index_cannot_follow_is_undone_wholly() -> None:
+    class Brittle:
+        def changed(self, key: object, old: object, new: object) -> None:
+            if old is None and new == ("b", 2):
+                raise ValueError
+
+    store = TableStore()
+    table: Table[tuple[str, int]] = Table("t", lambda row: row[0], store=store)
+    table.add_index(Brittle())
+    table.put(("a", 1))
+    store.begin()
+    with pytest.raises(ValueError):
+        table.put(("b", 2))
+    store.rollback()
+    assert (len(table), list(table.values())) == (1, [("a", 1)])

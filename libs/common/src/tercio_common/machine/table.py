@@ -107,12 +107,12 @@ class Table(Generic[Row]):
         old = rows.get(key)
         rows[key] = row
         self._undo.append((self, key, old, row))
+        if old is None:
+            self._count += 1  # before the indexes follow: should one of them raise, undoing counts it out again
         for index in self._indexes:
             index.changed(key, old, row)
-        if old is None:
-            self._count += 1
-            if self._count > len(self._partitions) * SPLIT_AT:
-                self._grow()
+        if old is None and self._count > len(self._partitions) * SPLIT_AT:
+            self._grow()
 
     def delete(self, key: Any) -> None:
         """Remove the row with this key; raises KeyError."""
