@@ -45,7 +45,7 @@ class SchedulerSequences(RuleBasedStateMachine):
         self.recorded: dict[tuple[str, int], AttemptKey] = {}
         self.instances = dict.fromkeys(AGENTS, b"0")
         self.issued: list[tuple[str, bytes, AttemptKey]] = []
-        self.minted: set[tuple[int, AttemptKey]] = set()
+        self.minted: set[AttemptKey] = set()
         self.replica = self.drive.from_snapshot()
         self.replica_at = 0
 
@@ -134,10 +134,8 @@ class SchedulerSequences(RuleBasedStateMachine):
                 assert before[task_id].ready.seq <= committed
                 assert link.fits(before[task_id].spec.template.requirement)
                 key = drive.attempt(task_id)
-                # An attempt's name is unique as long as its task is kept; an evicted id may be used anew.
-                minted = (before[task_id].spec.order, key)
-                assert minted not in self.minted
-                self.minted.add(minted)
+                assert key not in self.minted
+                self.minted.add(key)
                 self.issued.append((agent_id, link.instance_id, key))
 
     @rule(

@@ -51,7 +51,7 @@ def decide(
     if not seats:
         return Decision((), Dispatched())
     more = _hand_out(tables, _heads(tables, seats, at, strategy), at, strategy=strategy, limit=command.limit)
-    offers = tuple([_offers(seat) for seat in seats if seat.rows])
+    offers = tuple([_offers(seat, spent=index.spent) for seat in seats if seat.rows])
     chosen = [
         events.AttemptsOffered(
             offer.agent_id,
@@ -74,8 +74,11 @@ def apply(tables: SchedulerTables, event: events.AttemptsOffered, at: Moment) ->
         put(offered(get(task_id), offer, entered=entered, number=number))
 
 
-def _offers(seat: Seat) -> AgentOffers:
-    return AgentOffers(seat.link.agent_id, seat.link.instance_id, seat.rows, [row.number + 1 for row in seat.rows])
+def _offers(seat: Seat, *, spent: int) -> AgentOffers:
+    # An id may be used anew after its task was evicted, and no leader may mint the same attempt twice. What was evicted
+    # before this leader took over needs no thought: its epoch tells those attempts apart.
+    numbers = [(row.number or spent) + 1 for row in seat.rows]
+    return AgentOffers(seat.link.agent_id, seat.link.instance_id, seat.rows, numbers)
 
 
 def _heads(tables: SchedulerTables, seats: list[Seat], at: Moment, strategy: Strategy) -> list[_Head]:

@@ -65,6 +65,8 @@ class TaskIndexes:
         self.failing: dict[str, None] = {}
         self.kept_of_plan: dict[str, int] = {}
         self.live_bytes = 0
+        self.spent = 0
+        """The highest number of an attempt whose task is no longer kept; the attempts of a new task are above it."""
 
     def changed(self, key: str, old: TaskRow | None, new: TaskRow | None) -> None:
         """Follow one change; see `tercio_common.machine.table.Index`."""
@@ -93,6 +95,8 @@ class TaskIndexes:
         spec = row.spec
         self.accepted.leave(spec.order)
         self.live_bytes -= row_bytes(row)
+        if row.number > self.spent:
+            self.spent = row.number
         if spec.plan_id:
             self.kept_of_plan[spec.plan_id] -= 1
             if not self.kept_of_plan[spec.plan_id]:

@@ -1,8 +1,8 @@
 """What agents report: attempts that started, ended or left a checkpoint.
 
 A frame is one event. Only the task's present attempt counts; what is said of any other changes nothing and is answered
-as stale. So each task's result is recorded once. An attempt's name is unique while its task is kept: an id that is
-used anew after eviction begins at attempt 1 again.
+as stale. So each task's result is recorded once. No two attempts bear the same name, also when an id is used anew after
+its task was evicted.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ class Attempt(google.protobuf.message.Message):
     NUMBER_FIELD_NUMBER: builtins.int
     AGENT_ID_FIELD_NUMBER: builtins.int
     number: builtins.int
-    """Rises with each attempt of the task. From 1."""
+    """Rises with each attempt of the task. From 1, or from above the numbers of tasks that are no longer kept, so that an
+    id that is used anew does not bear the names of before; `failures` of the task tells how often it was tried.
+    """
     agent_id: builtins.str
     """The agent."""
     @property
