@@ -1,10 +1,12 @@
 from itertools import pairwise
 
+import pytest
+
 from support.scheduler_drive import Drive
-from tercio_scheduler.state.commands import CancelTask
+from tercio_scheduler.state.commands import CancelTask, Dispatch
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.rows import Outcome, State, Template
-from tercio_scheduler.state.session import Standing
+from tercio_scheduler.state.session import AgentLink, Standing
 
 
 def work(**fields):
@@ -144,3 +146,54 @@ def test_numbers_of_attempts_rise_and_name_the_leader():
     assert [key.number for key in keys] == [1, 2, 3]
     assert all(earlier < later for earlier, later in pairwise(keys))
     assert {key.epoch for key in keys} == {drive.epoch}
+
+
+def test_an_agent_is_compared_with_a_requirement_once(monkeypatch: pytest.MonkeyPatch):
+    compared = 0
+    fits = AgentLink.fits
+
+    def counting(link: AgentLink, requirement) -> bool:
+        nonlocal compared
+        compared += 1
+        return fits(link, requirement)
+
+    drive = Drive()
+    for number in range(20):
+        drive.attach(f"agent{number}")
+        drive.submit(f"t{number}", template=work(target_agent_id=f"away{number}"))
+    monkeypatch.setattr(AgentLink, "fits", counting)
+    for _ in range(3):
+        assert drive.dispatch() == {}
+    assert compared == 400
+    drive.attach("away7")
+    assert drive.dispatch() == {"away7": ["t7"]}
+    assert compared == 420
+
+
+def test_an_agent_that_comes_back_with_other_capabilities_is_judged_by_those():
+    drive = Drive()
+    drive.attach(capabilities={"gpu": 9})
+    drive.submit("first", template=work(required_capabilities=(("gpu", 5),)))
+    assert drive.dispatch() == {"agent": ["first"]}
+    drive.end("first")
+    drive.attach(capabilities={"cpu": 9})
+    drive.submit("second", template=work(required_capabilities=(("gpu", 5),)))
+    assert drive.dispatch() == {}
+    for _ in range(2_000):
+        drive.attach(capabilities={"gpu": 7})
+    assert drive.dispatch() == {"agent": ["second"]}
+
+
+def test_many_agents_for_many_kinds_of_tasks_are_ranked_in_portions():
+    drive = Drive()
+    for number in range(300):
+        drive.attach(f"agent{number}", concurrency=1)
+    for number in range(100):
+        drive.submit(f"t{number}", template=Template(task_type=f"type{number}"))
+    first = drive.propose(Dispatch())
+    assert first.more
+    given = [row.task_id for offer in first.offers for row in offer.rows]
+    while (reply := drive.propose(Dispatch())).more:
+        given += [row.task_id for offer in reply.offers for row in offer.rows]
+    given += [row.task_id for offer in reply.offers for row in offer.rows]
+    assert sorted(given) == sorted(f"t{number}" for number in range(100))

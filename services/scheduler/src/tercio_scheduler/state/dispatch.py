@@ -6,9 +6,9 @@ queue. The cost is that of the tasks offered plus that of the classes that wait;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from heapq import heapify, heappop, heapreplace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_scheduler.state import events, transitions
@@ -19,7 +19,18 @@ from tercio_scheduler.state.rows import Instant, Offer, Requirement, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import POSITION_BITS, SchedulerTables
 
-_Pool = list[tuple[float, str, Seat]]
+_MOST_RANKED: Final = 20_000
+"""Agents ranked in one decision, over all requirements: about 30 ms; the rest waits for the next one."""
+
+
+class _Pool:
+    """The free agents that could run tasks of one requirement, ranked when the first such task's turn comes."""
+
+    __slots__ = ("able", "ranked")
+
+    def __init__(self, able: Set[str]) -> None:
+        self.able = able
+        self.ranked: list[tuple[float, str, Seat]] | None = None
 
 
 class _Head(NamedTuple):
@@ -50,7 +61,8 @@ def decide(
     ]
     if not seats:
         return Decision((), Dispatched())
-    more = _hand_out(tables, _heads(tables, seats, at, strategy), at, strategy=strategy, limit=command.limit)
+    free = {seat.link.agent_id: seat for seat in seats}
+    more = _hand_out(tables, _heads(tables, session, free, at), free, at, strategy=strategy, limit=command.limit)
     offers = tuple([_offers(seat, spent=index.spent) for seat in seats if seat.rows])
     chosen = [
         events.AttemptsOffered(
@@ -81,15 +93,20 @@ def _offers(seat: Seat, *, spent: int) -> AgentOffers:
     return AgentOffers(seat.link.agent_id, seat.link.instance_id, seat.rows, numbers)
 
 
-def _heads(tables: SchedulerTables, seats: list[Seat], at: Moment, strategy: Strategy) -> list[_Head]:
+def _heads(tables: SchedulerTables, session: SchedulerSession, free: dict[str, Seat], at: Moment) -> list[_Head]:
     heads = []
-    pools: dict[Requirement, _Pool] = {}
+    names = set(free)
+    pools: dict[Requirement, _Pool | None] = {}
     for (requirement, _), line in tables.index.ready.lines():
-        pool = pools.get(requirement)
+        if requirement in pools:
+            pool = pools[requirement]
+        else:
+            able = session.able(requirement)
+            pool = pools[requirement] = None if able.isdisjoint(names) else _Pool(able)
         if pool is None:
-            pool = pools[requirement] = _pool(seats, requirement, strategy)
+            continue
         rest = _committed(line, at.committed)
-        row = next(rest, None) if pool else None
+        row = next(rest, None)
         if row is not None:
             priority = -tables.index.ready.effective_priority(row, at.now)
             heads.append(_Head(priority, row.position, row, rest, requirement, pool))
@@ -97,12 +114,13 @@ def _heads(tables: SchedulerTables, seats: list[Seat], at: Moment, strategy: Str
     return heads
 
 
-def _pool(seats: list[Seat], requirement: Requirement, strategy: Strategy) -> _Pool:
-    pool = [
-        (strategy.rank(seat, requirement), seat.link.agent_id, seat) for seat in seats if seat.link.fits(requirement)
-    ]
-    heapify(pool)
-    return pool
+def _ranked(
+    pool: _Pool, free: dict[str, Seat], requirement: Requirement, strategy: Strategy
+) -> list[tuple[float, str, Seat]]:
+    names = pool.able & free.keys()
+    ranked = [(strategy.rank(seat, requirement), name, seat) for name in names if (seat := free[name]).room]
+    heapify(ranked)
+    return ranked
 
 
 def _committed(line: Line, committed: int) -> Iterator[TaskRow]:
@@ -114,11 +132,26 @@ def _committed(line: Line, committed: int) -> Iterator[TaskRow]:
             yield row
 
 
-def _hand_out(tables: SchedulerTables, heads: list[_Head], at: Moment, *, strategy: Strategy, limit: int) -> bool:
+def _hand_out(
+    tables: SchedulerTables,
+    heads: list[_Head],
+    free: dict[str, Seat],
+    at: Moment,
+    *,
+    strategy: Strategy,
+    limit: int,
+) -> bool:
+    """Give tasks to agents, the first ones first; return whether a bound ended it."""
+    to_rank = _MOST_RANKED
     effective = tables.index.ready.effective_priority
     while heads:
         _, _, row, rest, requirement, pool = heads[0]
-        seat = _best(pool, requirement, strategy)
+        if pool.ranked is None:
+            if to_rank <= 0:
+                return True
+            pool.ranked = _ranked(pool, free, requirement, strategy)
+            to_rank -= len(pool.ranked)
+        seat = _best(pool.ranked, requirement, strategy)
         if seat is None:
             heappop(heads)
             continue
@@ -137,14 +170,14 @@ def _hand_out(tables: SchedulerTables, heads: list[_Head], at: Moment, *, strate
     return False
 
 
-def _best(pool: _Pool, requirement: Requirement, strategy: Strategy) -> Seat | None:
-    while pool:
-        rank, agent_id, seat = pool[0]
+def _best(ranked: list[tuple[float, str, Seat]], requirement: Requirement, strategy: Strategy) -> Seat | None:
+    while ranked:
+        rank, agent_id, seat = ranked[0]
         if not seat.room:
-            heappop(pool)
+            heappop(ranked)
             continue
         present = strategy.rank(seat, requirement)
         if present == rank:
             return seat
-        heapreplace(pool, (present, agent_id, seat))
+        heapreplace(ranked, (present, agent_id, seat))
     return None

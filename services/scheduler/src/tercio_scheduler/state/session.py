@@ -8,8 +8,9 @@ An agent stays here after its stream closed, so that its lease runs on; `forget`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from typing import Final
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.rows import Requirement
@@ -26,6 +27,11 @@ class Standing:
 
 
 GOOD_STANDING = Standing()
+
+_MOST_REQUIREMENTS: Final = 10_000
+"""Requirements of which the agents able to meet them are remembered; more only cost the time to find them again."""
+_STALE_ARRIVALS: Final = 1_000
+"""Arrivals beyond the number of agents that are kept in mind: streams that were opened again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +91,14 @@ class AgentLink:
 
 
 @dataclass(slots=True)
+class _Able:
+    """Agents able to meet one requirement, among the first `seen` arrivals; some may have left."""
+
+    agents: set[str] = field(default_factory=set)
+    seen: int = 0
+
+
+@dataclass(slots=True)
 class SchedulerSession:
     """Every agent that this leader has heard from.
 
@@ -101,6 +115,8 @@ class SchedulerSession:
     agents: dict[str, AgentLink] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
     progress: dict[str, int] = field(default_factory=dict)
+    _arrivals: list[str] = field(default_factory=list)
+    _able: dict[Requirement, _Able] = field(default_factory=dict)
 
     def attach(
         self,
@@ -126,6 +142,11 @@ class SchedulerSession:
             standing=self.standings.get(agent_id, GOOD_STANDING),
         )
         self.agents[agent_id] = link
+        if len(self._arrivals) > 2 * len(self.agents) + _STALE_ARRIVALS:
+            self._arrivals = list(self.agents)
+            self._able.clear()
+        else:
+            self._arrivals.append(agent_id)
         return link
 
     def detach(self, agent_id: str, *, instance_id: bytes) -> None:
@@ -182,6 +203,26 @@ class SchedulerSession:
     def connected(self) -> Iterator[AgentLink]:
         """Give every agent with an open stream."""
         return (link for link in self.agents.values() if link.connected)
+
+    def able(self, requirement: Requirement) -> Set[str]:
+        """Return the agents that could run such a task, credit and standing aside; some may have been forgotten.
+
+        Each agent is compared with each requirement once, not at each dispatch.
+        """
+        able = self._able.get(requirement)
+        if able is None:
+            if len(self._able) >= _MOST_REQUIREMENTS:
+                self._able.clear()
+            able = self._able[requirement] = _Able()
+        if able.seen < len(self._arrivals):
+            for agent_id in self._arrivals[able.seen :]:
+                link = self.agents.get(agent_id)
+                if link is not None and link.fits(requirement):
+                    able.agents.add(agent_id)
+                else:
+                    able.agents.discard(agent_id)
+            able.seen = len(self._arrivals)
+        return able.agents
 
     def free(self, outstanding: Mapping[str, Collection[str]]) -> list[tuple[AgentLink, int]]:
         """Return the agents that may be offered work, and how many attempts each has room for.
