@@ -273,6 +273,11 @@ async def test_a_batch_is_submitted_at_once_and_followed(scheduler: ScriptedSche
     assert [await handle for handle in handles] == [b"", b""]
 
 
+async def test_a_malformed_id_is_refused_here_and_spoils_no_stream(client: Client) -> None:
+    with pytest.raises(InvalidRequestError, match="task_id"):
+        client.handle("not an id")
+
+
 async def test_a_followed_task_that_is_not_kept_is_not_found(scheduler: ScriptedScheduler, client: Client) -> None:
     handle = client.handle("long-gone")
     stream = await scheduler.submissions.next()

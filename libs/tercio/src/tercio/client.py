@@ -171,10 +171,14 @@ class Client(TaskCalls, PlanCalls, AgentCalls):
         """Return a hold on a task that is known to be submitted, for instance by another process.
 
         Its result raises NotFoundError when no such task is kept.
+
+        Raises:
+            InvalidRequestError: no task can have this id.
+            ClosedError: the client was closed.
         """
         if self._closed:
             raise ClosedError("the client was closed")
-        known = self._submission.known(task_id)
+        known = self._submission.known(_checked_id(task_id))
         if known is not None:
             return known
         handle = TaskHandle(task_id)
