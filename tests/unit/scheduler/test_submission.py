@@ -2,6 +2,7 @@ import pytest
 
 from support.scheduler_drive import START_WALL, WORK, Drive
 from tercio_common.errors import Refusal
+from tercio_scheduler.state.commands import CancelTask
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.rows import State, Template
 
@@ -100,3 +101,22 @@ def test_equal_templates_of_different_frames_are_one_object():
     drive.submit("b", template=Template(task_type="work"))
     assert drive.row("a").spec.template is drive.row("b").spec.template
     assert drive.row("a").spec.template == WORK
+
+
+def test_what_a_template_takes_in_a_snapshot_counts_for_every_task():
+    many = Template(task_type="work", labels=tuple((f"{number:0128}", "v" * 128) for number in range(16)))
+    drive = Drive(Limits(live_bytes=100_000))
+    drive.submit(*[f"a{number}" for number in range(20)], template=many)
+    snapshot = sum(len(drive.codec.encode_row("tasks", row)) for row in drive.machine.tables.tasks.values())
+    assert drive.machine.tables.index.live_bytes >= snapshot
+    with pytest.raises(Refusal, match="tasks hold"):
+        drive.submit(*[f"b{number}" for number in range(20)], template=many)
+    drive.submit(*[f"b{number}" for number in range(20)])
+
+
+def test_the_reason_of_a_cancellation_counts_as_long_as_the_task_is_kept():
+    drive = Drive()
+    drive.submit("a")
+    before = drive.machine.tables.index.live_bytes
+    drive.propose(CancelTask(task_id="a", reason="x" * 1_000))
+    assert drive.machine.tables.index.live_bytes == before + 1_000

@@ -16,8 +16,7 @@ _RETRY_AFTER_MS: Final = 1_000
 
 def judge(tables: SchedulerTables, columns: SubmitColumns, *, known: set[int], refused: dict[int, Refusal]) -> None:
     """Refuse every new task of the frame when together they do not fit."""
-    payloads = sum(map(len, columns.payloads))
-    if tables.index.live_bytes + payloads + _TASK_BYTES * len(columns.task_ids) <= tables.limits.live_bytes:
+    if tables.index.live_bytes + _size(columns) <= tables.limits.live_bytes:
         return
     refusal = Refusal(
         "QUEUE_FULL",
@@ -28,6 +27,13 @@ def judge(tables: SchedulerTables, columns: SubmitColumns, *, known: set[int], r
     for index in range(len(columns.task_ids)):
         if index not in known:
             refused.setdefault(index, refusal)
+
+
+def _size(columns: SubmitColumns) -> int:
+    count = len(columns.task_ids)
+    sizes = [template.size for template in columns.templates]
+    templates = sum([sizes[which] for which in columns.template_indexes]) or sizes[0] * count
+    return sum(map(len, columns.payloads)) + templates + _TASK_BYTES * count
 
 
 def capability_refusal(requirement: Requirement, session: SchedulerSession) -> Refusal | None:

@@ -31,7 +31,7 @@ _HAS_DEADLINE: Final = frozenset({State.BLOCKED, State.READY, State.BACKOFF, Sta
 def row_bytes(row: TaskRow) -> int:
     """Return about how many bytes the row takes in a snapshot."""
     spec, past = row.spec, row.past
-    size = _ROW_BYTES + len(spec.payload) + len(row.result)
+    size = _ROW_BYTES + spec.template.size + len(spec.payload) + len(row.result) + len(row.why.message)
     if spec.depends_on:
         size += sum([len(parent) + 2 for parent in spec.depends_on]) * 2
     if past is NO_PAST:
@@ -77,7 +77,7 @@ class TaskIndexes:
             self._left(key, old)
             if new is None:
                 self._vanished(old)
-            elif old.past is not new.past:
+            elif old.past is not new.past or old.why is not new.why:
                 self.live_bytes += row_bytes(new) - row_bytes(old)
             else:
                 self.live_bytes += len(new.result) - len(old.result)

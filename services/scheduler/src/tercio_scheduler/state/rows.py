@@ -87,6 +87,7 @@ class Template:
         labels: (key, value), sorted by key.
         requirement: derived.
         lane: derived; tasks with equal lanes wait in one line.
+        size: derived; about how many bytes its names take in a snapshot of each task.
     """
 
     task_type: str
@@ -104,11 +105,15 @@ class Template:
     labels: tuple[tuple[str, str], ...] = ()
     requirement: Requirement = field(init=False, compare=False, repr=False)
     lane: Lane = field(init=False, compare=False, repr=False)
+    size: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         requirement = Requirement(self.required_capabilities, self.target_agent_id, self.task_type)
         object.__setattr__(self, "requirement", requirement)
         object.__setattr__(self, "lane", Lane(requirement, self.priority))
+        capabilities = sum([len(name.encode()) + 8 for name, _ in self.required_capabilities])
+        labels = sum([len(key.encode()) + len(value.encode()) + 8 for key, value in self.labels])
+        object.__setattr__(self, "size", len(self.task_type) + len(self.target_agent_id) + capabilities + labels)
 
 
 class Instant(NamedTuple):
