@@ -180,6 +180,16 @@ def test_a_cancelled_attempt_that_succeeds_all_the_same_counts_as_a_success() ->
     story.verdict().demand()
 
 
+def test_a_watch_may_show_what_waited_for_a_task_that_succeeds() -> None:
+    frame = task_service_pb2.SubmitFrame(templates=[task_pb2.TaskTemplate(task_type="t")], task_ids=["a", "b"])
+    frame.dependencies.add(index=1, depends_on=["a"])
+    submitted = events.TasksSubmitted(frame.SerializeToString(), submit_columns(frame), b"")
+    story = _Story().record(submitted, _offered("a")).record(_ended("a"))
+    for seq, task_id in ((1, "a"), (1, "b"), (2, "a"), (2, "b")):
+        story.saw(history.WATCHED, task_id, seq=seq)
+    story.verdict().demand()
+
+
 class _ListedJournal:
     """A journal that is only read."""
 

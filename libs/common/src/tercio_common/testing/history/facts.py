@@ -67,6 +67,7 @@ class Fact(NamedTuple):
         present: the attempt that was offered last, before this fact; None when there is none.
         permanent: for FAILED: no further attempt is made.
         limit: for SUBMITTED: failures after which the task is a dead letter.
+        parents: for SUBMITTED: tasks that it waits for.
     """
 
     kind: Kind
@@ -75,6 +76,7 @@ class Fact(NamedTuple):
     present: Attempt | None = None
     permanent: bool = False
     limit: int = 0
+    parents: tuple[str, ...] = ()
 
 
 def decoder(service: str) -> Decode:
@@ -117,7 +119,8 @@ class Translator:
         for index, task_id in enumerate(columns.task_ids):
             if _is_set(event.accepted, index):
                 template = columns.templates[columns.template_indexes[index] if columns.template_indexes else 0]
-                yield Fact(Kind.SUBMITTED, task_id, limit=template.max_attempts)
+                parents = tuple(columns.dependencies.get(index, ()))
+                yield Fact(Kind.SUBMITTED, task_id, limit=template.max_attempts, parents=parents)
 
     def _offered(self, event: Any, epoch: Epoch) -> Iterator[Fact]:
         for task_id, number in zip(event.task_ids, event.numbers, strict=True):

@@ -248,15 +248,23 @@ class ResolvedOnce:
 class WatchIsGapless:
     """G10: a watch from the first record shows each change of a task once, in the order of the records.
 
-    Judged only if something was watched, and up to the last record that was.
+    Judged only if something was watched, and up to the last record that was. The success of a task may show in those
+    that wait for it.
     """
 
     promise = "G10"
 
     def __init__(self) -> None:
         self._changes: list[tuple[int, str]] = []
+        self._children: dict[str, list[str]] = {}
+        self._released: set[tuple[int, str]] = set()
 
     def see(self, entry: Entry) -> Iterable[str]:
+        for fact in entry.facts:
+            for parent in fact.parents:
+                self._children.setdefault(parent, []).append(fact.task_id)
+            if fact.kind is Kind.SUCCEEDED:
+                self._released |= {(entry.record.seq, child) for child in self._children.get(fact.task_id, ())}
         touched = dict.fromkeys(fact.task_id for fact in entry.facts if fact.kind is not Kind.EVICTED)
         self._changes += [(entry.record.seq, task_id) for task_id in touched]
         return ()
@@ -269,8 +277,9 @@ class WatchIsGapless:
             yield "the watch went back"
         until = max(seq for seq, _ in watched)
         due = {change for change in self._changes if change[0] <= until}
+        made_up = set(watched) - due - self._released
         yield from _report("changes that the watch left out", [str(one) for one in sorted(due - set(watched))])
-        yield from _report("changes that the watch made up", [str(one) for one in sorted(set(watched) - due)])
+        yield from _report("changes that the watch made up", [str(one) for one in sorted(made_up)])
         if len(watched) != len(set(watched)):
             yield f"the watch showed {len(watched) - len(set(watched))} changes twice"
 
