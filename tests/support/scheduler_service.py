@@ -70,7 +70,7 @@ class Scheduler:
             found[:] = [await self.get(task_id)]
             return state_name(found[0].state) == state
 
-        await eventually(reached)  # type: ignore[arg-type]  # mypy does not see through the union
+        await eventually(reached)
         return found[0]
 
     async def pages(self, **fields: Any) -> list[list[str]]:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 _POLL_S = 0.005
+
+
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], *, within_ms: int = ...) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], *, within_ms: int = ...) -> T: ...
 
 
 async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_ms: int = 10_000) -> T:
