@@ -34,3 +34,14 @@ def test_a_service_brings_its_verbs_and_a_broken_one_only_warns(
     main._add_verbs_of_services()
     assert "`tercio zones` are missing: no module named pools" in capsys.readouterr().err
     assert CliRunner().invoke(fresh, ["pools", "list"]).stdout == "one pool\n"
+
+
+def test_an_app_of_one_command_is_a_verb_and_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = typer.Typer()
+    alone.command("storm")(lambda: typer.echo("a storm"))
+    fresh = typer.Typer()
+    fresh.callback()(lambda: None)
+    monkeypatch.setattr(main, "entry_points", lambda group: [Found("storm", alone)] if group == "tercio.cli" else [])
+    monkeypatch.setattr(main, "app", fresh)
+    main._add_verbs_of_services()
+    assert CliRunner().invoke(fresh, ["storm"]).stdout == "a storm\n"

@@ -62,11 +62,17 @@ app.add_typer(store.app, name="store")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
+def _add(verbs: typer.Typer, *, name: str) -> None:
+    is_single = len(verbs.registered_commands) == 1 and verbs.registered_callback is None
+    # Without a name, Typer adds the command itself and not a group that holds it.
+    app.add_typer(verbs, name=None if is_single else name)
+
+
 def _add_verbs_of_services() -> None:
     """Add what services bring; one that is broken must not take the others' verbs with it."""
     for found in sorted(entry_points(group="tercio.cli"), key=lambda found: found.name):
         try:
-            app.add_typer(found.load(), name=found.name)
+            _add(found.load(), name=found.name)
         except Exception as error:
             typer.echo(f"warning: the verbs of `tercio {found.name}` are missing: {error}", err=True)
 
