@@ -51,6 +51,7 @@ VIOLATIONS = [
     planted("layers", "tercio.planted", "import tercio_common"),
     planted("common-uses-api-and-rpc", "tercio_common.planted", "import tercio"),
     planted("common-uses-api-and-rpc", "tercio_common.planted", "import tercio.another_planted"),
+    planted("common-uses-api-and-rpc", "tercio_common.testing.planted", "import tercio"),
     planted(_PURE, "tercio_registry.state.planted", "import asyncio"),
     planted(_PURE, "tercio_registry.state.planted", "import grpc.aio"),
     planted(_PURE, "tercio_registry.state.planted", "from google.protobuf import message"),

@@ -124,6 +124,14 @@ class EtcdCluster:
         """
         for index in range(len(self._members)):
             self._spawn(index)
+        self.wait_until_healthy()
+
+    def wait_until_healthy(self) -> None:
+        """Wait until every member answers; all of them run.
+
+        Raises:
+            EtcdNotReadyError: one does not answer in time, or ended.
+        """
         for index in range(len(self._members)):
             self._wait_until_healthy(index)
 

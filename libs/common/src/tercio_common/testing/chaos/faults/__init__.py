@@ -1,0 +1,1 @@
+"""The faults: small classes that are put together in `catalogue`."""

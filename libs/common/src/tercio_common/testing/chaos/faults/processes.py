@@ -1,0 +1,65 @@
+"""Faults of processes: killed and started again, or stopped in their tracks for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable
+
+from tercio_common.testing.chaos.fleet import Fleet
+from tercio_common.testing.chaos.processes import ChildProcess
+
+Choice = Callable[[Fleet, random.Random], ChildProcess]
+
+
+def leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose the leader; any replica while there is none."""
+    return (fleet.leader or rng.choice(fleet.replicas)).process
+
+
+def any_replica(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose any replica."""
+    return rng.choice(fleet.replicas).process
+
+
+def any_agent(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose any agent."""
+    return rng.choice(fleet.agents)
+
+
+class Kill:
+    """`kill -9`; healing starts the process again."""
+
+    def __init__(self, choose: Choice) -> None:
+        self._choose = choose
+        self._victim: ChildProcess | None = None
+
+    async def inject(self, fleet: Fleet, rng: random.Random) -> None:
+        victim = self._choose(fleet, rng)
+        # One that ended by itself stays as it is, to be told at the end.
+        if victim.running:
+            self._victim = victim
+            victim.kill()
+
+    async def heal(self) -> None:
+        if self._victim is not None:
+            self._victim.start()
+
+
+class Pause:
+    """SIGSTOP; healing is SIGCONT."""
+
+    def __init__(self, choose: Choice) -> None:
+        self._choose = choose
+        self._victim: ChildProcess | None = None
+
+    async def inject(self, fleet: Fleet, rng: random.Random) -> None:
+        victim = self._choose(fleet, rng)
+        if victim.running:
+            self._victim = victim
+            victim.pause()
+
+    async def heal(self) -> None:
+        if self._victim is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._victim.resume()

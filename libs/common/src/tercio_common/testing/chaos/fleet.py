@@ -1,0 +1,181 @@
+"""The fleet that chaos is done to: etcd, replicas of the scheduler, agents, and a proxy on every way between them.
+
+Every replica reaches each member of etcd through a proxy of its own, and is reached by agents, clients and other
+replicas through one more, whose address it advertises: so each can be cut off alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tercio_common.clock import SystemClock
+from tercio_common.election.port import Leader
+from tercio_common.etcd_client.settings import EtcdSettings
+from tercio_common.journal.store import EtcdStore
+from tercio_common.testing.chaos.etcd_cluster import EtcdCluster
+from tercio_common.testing.chaos.processes import NOTHING_THERE, SHORT_LEASE, ChildProcess, ServerProcess
+from tercio_common.testing.chaos.proxy import Proxy
+from tercio_common.testing.history import Violation
+
+LEASE_TTL_S: Final = SHORT_LEASE["TTL_MS"] / 1000
+SERVICE: Final = "scheduler"
+_AGENT_MODULE: Final = "tercio_common.testing.chaos.agent"
+_ATTEMPT_LEASE_MS: Final = 4_000
+"""Long enough for a failover, short enough that the work of a dead agent moves on during the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """What a fleet is made of.
+
+    Attributes:
+        members: of etcd, 1 or 3.
+        replicas: of the scheduler.
+        agents: processes with handlers.
+        module: what is run as the scheduler.
+        environment: further variables of the replicas.
+    """
+
+    members: int = 1
+    replicas: int = 3
+    agents: int = 3
+    module: str = "tercio_scheduler"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replica:
+    """One replica of the scheduler.
+
+    Attributes:
+        process: may be killed and stopped.
+        front: the way to it.
+        ways_to_store: its way to each member of etcd.
+    """
+
+    process: ServerProcess
+    front: Proxy
+    ways_to_store: tuple[Proxy, ...]
+
+
+class Fleet:
+    """A running fleet; faults find their victims here."""
+
+    def __init__(self, *, etcd: EtcdCluster, store: EtcdStore, replicas: tuple[Replica, ...]) -> None:
+        """Describe a fleet; `running_fleet` makes one."""
+        self.etcd = etcd
+        self.store = store
+        self.replicas = replicas
+        self.agents: tuple[ChildProcess, ...] = ()
+        self.complaints: list[Violation] = []
+        self.accepted: list[str] = []
+        """Tasks that a fault submitted and the scheduler accepted."""
+        self._leader: Leader | None = None
+
+    @property
+    def address(self) -> str:
+        """Every replica, as clients and agents are told."""
+        return ",".join(self.fronts)
+
+    @property
+    def fronts(self) -> tuple[str, ...]:
+        """`host:port` at which each replica is reached."""
+        return tuple(replica.front.address for replica in self.replicas)
+
+    @property
+    def leader(self) -> Replica | None:
+        """The replica that was last seen to lead, if it still exists."""
+        for replica in self.replicas:
+            if self._leader is not None and replica.front.address == self._leader.address:
+                return replica
+        return None
+
+    def complain(self, promise: str, check: str, message: str) -> None:
+        """Note a promise that was seen to be broken."""
+        self.complaints.append(Violation(promise, check, message))
+
+    def ended_by_themselves(self) -> list[str]:
+        """Return what there is to say about processes that nobody killed and that ended."""
+        processes = [*(replica.process for replica in self.replicas), *self.agents]
+        return [
+            f"{process.name} ended by itself with code {process.exit_code}; its log ends: {process.log()[-1000:]}"
+            for process in processes
+            if process.exit_code is not None
+        ]
+
+    async def ready(self) -> None:
+        """Wait until every member and every replica answers.
+
+        Raises:
+            EtcdNotReadyError: a member does not.
+            ServerNotReadyError: a replica does not.
+        """
+        await asyncio.to_thread(self.etcd.wait_until_healthy)
+        await asyncio.gather(*(replica.process.ready() for replica in self.replicas))
+
+    async def follow_leader(self) -> None:
+        """Keep `leader` up to date, for ever."""
+        async for leader in self.store.election(SERVICE).observe():
+            self._leader = leader or self._leader
+
+
+@contextlib.asynccontextmanager
+async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> AsyncIterator[Fleet]:
+    """Yield a fleet that answers; at its end nothing of it is left.
+
+    Raises:
+        EtcdNotReadyError: etcd does not come up.
+        ServerNotReadyError: a replica does not come up.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        starting = EtcdCluster.started(folder, binary=binary, members=plan.members)
+        etcd = await asyncio.to_thread(stack.enter_context, starting)
+        store = EtcdStore(EtcdSettings(endpoints=tuple(etcd.endpoints)), clock=SystemClock(), ttl_ms=2000)
+        stack.push_async_callback(store.close)
+        replicas = [await _replica(plan, etcd, folder, stack) for _ in range(plan.replicas)]
+        fleet = Fleet(etcd=etcd, store=store, replicas=tuple(replicas))
+        following = asyncio.create_task(fleet.follow_leader())
+        stack.push_async_callback(_end, following)
+        await fleet.ready()
+        fleet.agents = tuple(_agent(number, fleet, folder, stack) for number in range(plan.agents))
+        yield fleet
+
+
+async def _replica(plan: FleetPlan, etcd: EtcdCluster, folder: Path, stack: contextlib.AsyncExitStack) -> Replica:
+    ways = [await stack.enter_async_context(Proxy(endpoint)) for endpoint in etcd.endpoints]
+    front = await stack.enter_async_context(Proxy())
+    settings = {
+        "TERCIO_SERVER__ADVERTISE": front.address,
+        "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": str(_ATTEMPT_LEASE_MS),
+        **plan.environment,
+    }
+    process = ServerProcess(plan.module, folder=folder, endpoints=[way.address for way in ways], settings=settings)
+    front.target = process.address
+    process.start()
+    stack.callback(process.kill)
+    return Replica(process=process, front=front, ways_to_store=tuple(ways))
+
+
+def _agent(number: int, fleet: Fleet, folder: Path, stack: contextlib.AsyncExitStack) -> ChildProcess:
+    name = f"agent-{number}"
+    environment = {
+        "TERCIO_AGENT_ID": name,
+        "TERCIO_SCHEDULER_ADDRESS": fleet.address,
+        "TERCIO_REGISTRY_ADDRESS": NOTHING_THERE,
+    }
+    command = (sys.executable, "-m", _AGENT_MODULE)
+    process = ChildProcess(command, name=name, folder=folder, environment=environment)
+    process.start()
+    stack.callback(process.kill)
+    return process
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
