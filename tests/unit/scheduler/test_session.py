@@ -37,11 +37,13 @@ def test_an_agent_fits_what_it_can_run(session, requirement, fits):
 
 
 def test_a_lease_begins_with_the_last_word_but_not_before_the_leader_listened(session):
-    assert session.renewed_at("unheard") == 500
-    assert session.renewed_at("ada") == 600
+    assert session.renewed_at("unheard", now=900) == 500
+    assert session.renewed_at("ada", now=900) == 600
     session.renew("ada", now=700)
     session.renew("ada", now=650)
-    assert session.renewed_at("ada") == 700
+    assert session.renewed_at("ada", now=900) == 700
+    session.agents["ada"].unread = True
+    assert session.renewed_at("ada", now=900) == 900
 
 
 def test_a_standing_is_remembered_for_agents_that_come_later(session):

@@ -13,6 +13,7 @@ from tercio_common.machine.term import Term
 from tercio_scheduler.api.streams import ServedStream
 from tercio_scheduler.state.commands import AgentOffers, AttemptKey
 from tercio_scheduler.state.rows import TaskRow
+from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.translate import work
 from tercio_scheduler.translate.bounds import MAX_FRAME
 
@@ -56,6 +57,19 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
         if len(self._cancels) > _MAX_CANCELS:
             self.finish(Refusal("READER_TOO_SLOW", "cancellations are not read; open a new stream"))
         self.wake()
+
+    async def wait_for_room(self) -> None:
+        # What the agent says meanwhile is not read, and the commits that are waited for may take longer than its lease.
+        session: SchedulerSession = self.term.session
+        link = session.agents.get(self.agent_id)
+        if link is None or link.instance_id != self.instance_id:
+            return await super().wait_for_room()
+        link.unread = True
+        try:
+            await super().wait_for_room()
+        finally:
+            link.unread = False
+            link.renewed_at = max(link.renewed_at, self.term.moment().now)
 
     def next_response(self) -> work_pb2.WorkResponse | None:
         response, self._first = self._first, None

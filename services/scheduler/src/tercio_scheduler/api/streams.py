@@ -64,6 +64,11 @@ class ServedStream(Generic[Entry, ResponseT]):
     async def add_outstanding(self, entry: Entry) -> None:
         """Say this after its commit; wait while too much is outstanding."""
         self.outstanding.append(entry)
+        if len(self.outstanding) > MAX_UNCOMMITTED:
+            await self.wait_for_room()
+
+    async def wait_for_room(self) -> None:
+        """Wait until little enough is outstanding, or the stream is finished."""
         while len(self.outstanding) > MAX_UNCOMMITTED and not self.finished:
             self._room.clear()
             await self._room.wait()

@@ -57,7 +57,8 @@ def decide(
     seats = [
         Seat(link, held=held, room=room)
         for link, room in session.free(by_agent)
-        if not (held := len(by_agent.get(link.agent_id, ()))) or session.renewed_at(link.agent_id) >= lost_before
+        if not (held := len(by_agent.get(link.agent_id, ())))
+        or session.renewed_at(link.agent_id, now=at.now) >= lost_before
     ]
     if not seats:
         return Decision((), Dispatched())

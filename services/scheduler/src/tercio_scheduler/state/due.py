@@ -65,7 +65,7 @@ class Leases:
         found: list[events.Event] = []
         revoked = 0
         for agent_id, held in self._tables.index.by_agent.items():
-            end = session.renewed_at(agent_id) + lease_ms
+            end = session.renewed_at(agent_id, now=at.now) + lease_ms
             if end >= at.now:
                 self._check_at = min(self._check_at, end + 1)
             elif agent_id not in self._aside:

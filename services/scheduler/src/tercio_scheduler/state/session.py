@@ -48,6 +48,7 @@ class AgentLink:
         draining: it takes no new work and leaves when done.
         connected: its stream is open.
         renewed_at: when it was last heard from.
+        unread: its stream is open and not read for now, so its silence is not its own.
         standing: the registry's last word.
     """
 
@@ -60,6 +61,7 @@ class AgentLink:
     draining: bool = False
     connected: bool = True
     renewed_at: int = 0
+    unread: bool = False
     standing: Standing = GOOD_STANDING
 
     @property
@@ -165,10 +167,12 @@ class SchedulerSession:
         if link is not None and now > link.renewed_at:
             link.renewed_at = now
 
-    def renewed_at(self, agent_id: str) -> int:
-        """Return when the agent's lease began: no earlier than this leader began to listen."""
+    def renewed_at(self, agent_id: str, *, now: int) -> int:
+        """Return when the agent's lease began: no earlier than this leader began to listen, `now` while it does not."""
         link = self.agents.get(agent_id)
-        return self.taken_over_at if link is None else max(link.renewed_at, self.taken_over_at)
+        if link is None:
+            return self.taken_over_at
+        return now if link.unread else max(link.renewed_at, self.taken_over_at)
 
     def set_credit(self, agent_id: str, *, credit: int) -> None:
         """Note how many attempts the agent may hold in all; 0 leaves it unchanged."""
