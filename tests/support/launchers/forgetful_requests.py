@@ -9,7 +9,7 @@ from tercio_common.journal.requests import RequestRow, Requests
 from tercio_common.machine.calls import Call
 
 
-def _find_nothing(requests: Requests, call: Call) -> RequestRow | None:
+def _find_nothing(requests: Requests, call: Call, *, now: int) -> RequestRow | None:
     return None
 
 
