@@ -28,8 +28,8 @@ test: $(READY) etcd ## the whole suite
 test-unit: $(READY) ## pure code on fake time, in seconds
 	$(RUN) pytest tests/unit
 
-test-promises: $(READY) etcd ## the guarantees, each under its fault
-	$(RUN) pytest tests/promises
+test-promises: $(READY) etcd ## the guarantees, each under its fault, and a long mix of all
+	TERCIO_TEST_LONG=1 $(RUN) pytest tests/promises
 
 etcd: ## find or build an etcd that is safe to use; prints its path
 	@python3 tools/etcd_binary.py
