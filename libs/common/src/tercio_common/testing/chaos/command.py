@@ -66,7 +66,7 @@ def chaos(
     try:
         report = asyncio.run(_until_signal(plan, binary, folder))
     except (EtcdNotReadyError, ServerNotReadyError) as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(str(error), hint=f"data and logs: {folder}") from None
     _print(report, output)
     if not report.holds:
         typer.echo(f"data, logs and recording: {folder}", err=True)
