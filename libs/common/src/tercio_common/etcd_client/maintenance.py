@@ -64,7 +64,7 @@ async def reclaim(client: EtcdClient) -> None:
     Raises:
         StoreUnavailableError: compacting or lifting the alarm failed.
     """
-    await _compact(client)
+    await compact(client)
     for member in client.members():
         try:
             await client.maintain(_call("Defragment", api.DefragmentRequest()), member=member)
@@ -73,7 +73,8 @@ async def reclaim(client: EtcdClient) -> None:
     await _lift_alarms(client)
 
 
-async def _compact(client: EtcdClient) -> None:
+async def compact(client: EtcdClient) -> None:
+    """Compact all history. Raises StoreUnavailableError."""
     present = (await client.read(get(_ANY_KEY))).header.revision
     # physical: returns when the space is free, so that the defragmentation after it finds it.
     request = api.CompactionRequest(revision=present, physical=True)

@@ -125,6 +125,9 @@ class EtcdJournal:
     async def space(self) -> Space:
         return Space(*await maintenance.measure(self._client))
 
+    async def compact(self) -> None:
+        await maintenance.compact(self._client)
+
     async def reclaim(self) -> None:
         await maintenance.reclaim(self._client)
 

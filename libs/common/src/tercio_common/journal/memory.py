@@ -153,6 +153,9 @@ class MemoryJournal:
         size = sum(len(value) for kind in (shelf.segments, shelf.chunks, shelf.audit) for value in kind.values())
         return Space(in_use=size, file_size=size, quota=0, full=False)
 
+    async def compact(self) -> None:
+        """Do nothing: deleted is gone."""
+
     async def reclaim(self) -> None:
         """Do nothing: deleted is gone."""
 

@@ -124,6 +124,10 @@ class Journal(Protocol):
         """Return how full the store is."""
         ...
 
+    async def compact(self) -> None:
+        """Make the room of what was deleted or replaced usable again; harmless at any time, by anybody."""
+        ...
+
     async def reclaim(self) -> None:
         """Compact and defragment, one member at a time, and lift the alarm of a full store."""
         ...

@@ -48,13 +48,16 @@ class SpaceGuard:
         was, self.nearly_full = self.nearly_full, _is_nearly_full(space)
         if self.nearly_full and not was:
             _log.warning("store_nearly_full", in_use=space.in_use, quota=space.quota, effect="new work is refused")
-        if not space.full and not _is_wasteful(space):
+        if not self.nearly_full and not _is_wasteful(space):
             return _CHECK_MS
         pointer = await self._journal.pointer()
         if pointer is not None:
             while await self._journal.truncate(pointer.segment):
                 pass
-        await self._journal.reclaim()
+        if space.full or _is_wasteful(space):
+            await self._journal.reclaim()
+        else:
+            await self._journal.compact()
         return _FULL_CHECK_MS if space.full else _CHECK_MS
 
 

@@ -170,6 +170,9 @@ class SqliteJournal:
     async def space(self) -> Space:
         return await _read(self._writer, _space)
 
+    async def compact(self) -> None:
+        """Do nothing: freed pages are used again by themselves."""
+
     async def reclaim(self) -> None:
         def job(file: sqlite3.Connection) -> None:
             file.execute("PRAGMA incremental_vacuum").fetchall()

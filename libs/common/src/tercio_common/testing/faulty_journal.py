@@ -122,6 +122,9 @@ class FaultyJournal:
     async def space(self) -> Space:
         return await self._journal.space()
 
+    async def compact(self) -> None:
+        await self._journal.compact()
+
     async def reclaim(self) -> None:
         await self._journal.reclaim()
 

@@ -247,5 +247,6 @@ class JournalSuite:
         space = await leader.journal.space()
         assert 1000 <= space.in_use <= space.file_size
         assert not space.full
+        await leader.journal.compact()
         await leader.journal.reclaim()
         assert await leader.journal.read(0) == [Segment(1, b"x" * 1000)]
