@@ -44,6 +44,9 @@ class HostSettings(Section):
     behind it."""
     snapshot_bytes: int = Field(default=64 << 20, ge=1 << 20)
     """Journal bytes since the last snapshot that start the next one, from 1 MiB: replaying 64 MiB takes seconds."""
+    tail_ms: int = Field(default=60_000, ge=0)
+    """How long segments stay that a snapshot covers, in ms, or until 64 MiB more were written: who copies the journal
+    may be that late."""
     feed_bytes: int = Field(default=64 << 20, ge=1 << 20)
     """Memory for committed changes that a watch can resume from, in bytes, from 1 MiB; minutes at full load."""
     lag_bytes: int = Field(default=8 << 20, ge=64 * 1024)

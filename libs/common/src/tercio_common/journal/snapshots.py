@@ -2,8 +2,10 @@
 
 A snapshot starts when the journal since the last one exceeds max(64 MB, last snapshot), so writing snapshots costs at
 most about as much as writing the journal. It is a walk over shared partitions in slices of 2 ms, paced to a quarter of
-the time and of the commit bandwidth. Its pointer is swapped only after the last record that it holds is committed; then
-older segments are deleted in slices.
+the time and of the commit bandwidth. Its pointer is swapped only after the last record that it holds is committed.
+Older segments are deleted in slices, after a while in which raw tails can still read them, and compacted.
+
+While the store does not answer, each step is repeated: a slow one costs no leadership.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tercio_common.errors import NotProposedError, OutcomeUnknownError
+from tercio_common.errors import NotProposedError, OutcomeUnknownError, StoreUnavailableError
 from tercio_common.journal.port import SnapshotId, SnapshotPointer
 from tercio_common.machine.tables_codec import encode_row
 from tercio_common.records.v1 import record_pb2
@@ -26,33 +28,54 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 448 * 1024
 _SLICE_SECONDS = 0.002
 _ROWS_PER_LOOK = 64
-_PACE = 3
+_ROW_FRAMING = 4  # bytes of tag and length
+_PACE, _LONGEST_REST_MS = 3, 1_000
 """Pause for this many times the time that a slice or the writing of a chunk took. A task's way takes dozens of turns of
-the event loop: without a pause each of them would wait for a slice."""
+the event loop: without a pause each of them would wait for a slice. An outage of the store is no measure for it."""
 _CHECK_MS = 250
-_RETRY_MS = 50
+_FIRST_RETRY_MS, _LONGEST_RETRY_MS = 50, 2_000
+_TAIL_BYTES = 64 << 20
+"""Journal that may be written before what a snapshot covers is deleted, however little time has passed."""
+
+T = TypeVar("T")
+
+
+class _Covered(NamedTuple):
+    """Segments that need not be kept much longer."""
+
+    segment: int
+    until_boot_ms: int
+    until_written: int
 
 
 class Snapshotter:
     """Takes the snapshots of one leadership."""
 
-    def __init__(self, term: Term, *, threshold_bytes: int, last_bytes: int, uncovered_bytes: int) -> None:
-        """Start with the size of the last snapshot and of the journal since."""
+    def __init__(
+        self, term: Term, *, threshold_bytes: int, last_bytes: int, uncovered_bytes: int, tail_ms: int
+    ) -> None:
+        """Start with the size of the last snapshot and of the journal since; covered segments stay for `tail_ms`."""
         self._term = term
         self._threshold_bytes = threshold_bytes
         self._last_bytes = last_bytes
         self._covered_bytes = -uncovered_bytes
+        self._tail_ms = tail_ms
+        self._covered: _Covered | None = None
         self.taken = 0
 
     async def run(self) -> None:
-        """Take a snapshot whenever one is due, for ever."""
+        """Take a snapshot whenever one is due, for ever; begin with what former leaders left behind."""
+        await self._insist(partial(self._term.journal.delete_orphans, epoch=self._term.epoch))
+        self._cover(self._term.committer.last_segment)
         while True:
             await self._term.clock.sleep_ms(_CHECK_MS)
+            if self._is_tail_over():
+                await self._truncate()
             if self._term.committer.written_bytes - self._covered_bytes > max(self._threshold_bytes, self._last_bytes):
                 await self.take()
 
     async def take(self) -> SnapshotPointer:
-        """Write a snapshot of the tip, put it into force and delete what it covers."""
+        """Write a snapshot of the tip and put it into force; what it covers is deleted by `run`."""
         term = self._term
         at, segment = term.tip, term.committer.last_segment
         written = term.committer.written_bytes
@@ -70,9 +93,27 @@ class Snapshotter:
         self._last_bytes, self._covered_bytes = size, written
         self.taken += 1
         await self._insist(partial(term.journal.delete_orphans, epoch=term.epoch))
-        while await term.journal.truncate(segment):
-            pass
+        await self._truncate()
+        self._cover(segment)
         return pointer
+
+    def _cover(self, segment: int) -> None:
+        until_boot_ms = self._term.clock.boot_ms() + self._tail_ms
+        self._covered = _Covered(segment, until_boot_ms, self._term.committer.written_bytes + _TAIL_BYTES)
+
+    def _is_tail_over(self) -> bool:
+        covered, term = self._covered, self._term
+        return covered is not None and (
+            term.clock.boot_ms() >= covered.until_boot_ms or term.committer.written_bytes >= covered.until_written
+        )
+
+    async def _truncate(self) -> None:
+        """Delete what an earlier snapshot covers."""
+        covered, self._covered = self._covered, None
+        if covered is not None:
+            while await self._insist(partial(self._term.journal.truncate, covered.segment)):
+                pass
+            await self._insist(self._term.journal.compact)
 
     async def _chunks(self, tables: dict[str, list[dict[object, object]]]) -> AsyncIterator[bytes]:
         chunk, size = record_pb2.SnapshotChunk(), 0
@@ -82,12 +123,13 @@ class Snapshotter:
             for rows in partitions:
                 for row in rows.values():
                     data = encode_row(self._term.codec, name, row)
-                    part.rows.append(data)
-                    size, seen = size + len(data), seen + 1
-                    if size >= _CHUNK_BYTES:
+                    if size and size + len(data) > _CHUNK_BYTES:
                         yield chunk.SerializeToString()
+                        began = time.perf_counter()
                         chunk, size = record_pb2.SnapshotChunk(), 0
                         part = chunk.tables.add(table=name)
+                    part.rows.append(data)
+                    size, seen = size + len(data) + _ROW_FRAMING, seen + 1
                     if seen % _ROWS_PER_LOOK == 0 and time.perf_counter() - began > _SLICE_SECONDS:
                         await self._rest(began)
                         began = time.perf_counter()
@@ -95,13 +137,15 @@ class Snapshotter:
             yield chunk.SerializeToString()
 
     async def _rest(self, began: float) -> None:
-        await self._term.clock.sleep_ms(int(_PACE * 1000 * (time.perf_counter() - began)))
+        rest_ms = int(_PACE * 1000 * (time.perf_counter() - began))
+        await self._term.clock.sleep_ms(min(rest_ms, _LONGEST_REST_MS))
 
-    async def _insist(self, write: Callable[[], Awaitable[object]]) -> None:
-        """Repeat a write that may be repeated, until it has a definite outcome."""
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a step that may be repeated, until it has a definite outcome."""
+        pause = _FIRST_RETRY_MS
         while True:
             try:
-                await write()
-                return
-            except (NotProposedError, OutcomeUnknownError):
-                await self._term.clock.sleep_ms(_RETRY_MS)
+                return await step()
+            except (NotProposedError, OutcomeUnknownError, StoreUnavailableError):
+                await self._term.clock.sleep_ms(pause)
+                pause = min(2 * pause, _LONGEST_RETRY_MS)

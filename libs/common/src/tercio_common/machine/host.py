@@ -17,7 +17,7 @@ from tercio_common.clock import Clock
 from tercio_common.election.port import Election, Leader, Leadership
 from tercio_common.election.renewal import Renewal
 from tercio_common.epochs import NO_EPOCH, Epoch
-from tercio_common.errors import FencedError, JournalGapError, LeadershipLostError, Refusal, StoreError
+from tercio_common.errors import FencedError, LeadershipLostError, Refusal, StoreError
 from tercio_common.journal.feed import Feed
 from tercio_common.journal.port import Journal
 from tercio_common.journal.replay import Position, Replay
@@ -214,9 +214,9 @@ class Host:
         while True:
             try:
                 return await self._replay(leadership, renewal)
-            except JournalGapError:
-                continue
-            except StoreError:
+            except StoreError as error:
+                # A gap is a snapshot that was put into force meanwhile; should one stay, the log tells.
+                _log.warning("replay_failed", service=self.name, error=str(error), effect="tries again")
                 await self.clock.sleep_ms(_RETRY_MS)
 
     async def _replay(self, leadership: Leadership, renewal: Renewal) -> tuple[Term, Position]:
@@ -259,6 +259,7 @@ class Host:
             threshold_bytes=self._settings.snapshot_bytes,
             last_bytes=position.snapshot_bytes,
             uncovered_bytes=position.journal_bytes,
+            tail_ms=self._settings.tail_ms,
         )
         runners = [
             term.commit(),
