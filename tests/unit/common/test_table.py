@@ -113,14 +113,14 @@ def test_a_change_that_an_index_cannot_follow_is_undone_wholly() -> None:
     class Brittle:
         def changed(self, key: object, old: object, new: object) -> None:
             if old is None and new == ("b", 2):
-                raise ValueError
+                raise ValueError("not to be followed")
 
     store = TableStore()
     table: Table[tuple[str, int]] = Table("t", lambda row: row[0], store=store)
     table.add_index(Brittle())
     table.put(("a", 1))
     store.begin()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not to be followed"):
         table.put(("b", 2))
     store.rollback()
     assert (len(table), list(table.values())) == (1, [("a", 1)])
