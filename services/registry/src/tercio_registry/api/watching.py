@@ -44,6 +44,7 @@ class Watching:
         """
         selected = translate.watch_filter(request)
         term = self._host.term
+        term.check_may_release()  # a former leader would call cursors of its successor compacted
         position = decode_position(request.cursor) if request.cursor else Position(term.feed.committed)
         feed = term.feed.subscribe(position.seq)
         reader = _Reader(term, selected, position)

@@ -44,6 +44,7 @@ class Watching:
         chosen = tasks.filter_of(request.filter, found)
         found.raise_if_any()
         term = self._host.term
+        term.check_may_release()  # a former leader would call cursors of its successor compacted
         feed = term.feed.subscribe(tasks.seq_of(request.cursor))
         reader = _Reader(term, chosen, feed.position)
         _WATCHES.inc()
