@@ -157,6 +157,27 @@ async def test_an_expired_session_is_replaced(scheduler: ScriptedScheduler, clie
     assert (again.frame_number, list(again.frame.task_ids)) == (1, ["y"])
 
 
+async def test_an_expired_session_is_noticed_however_much_is_to_be_sent_again(
+    scheduler: ScriptedScheduler, client: Client
+) -> None:
+    frames = 40  # more than the connection takes before the scheduler reads
+    for _ in range(3 * frames):
+        client.enqueue("a", b"x" * 60_000)
+    first = await scheduler.submissions.next()
+    for number in range(frames):
+        assert (await first.request()).frame_number == number + 1
+    session = first.requests[0].session_id
+    first.end(status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN"))
+    second = await scheduler.submissions.next()
+    assert (await second.request()).session_id == session
+    second.end(status(grpc.StatusCode.FAILED_PRECONDITION, "SESSION_EXPIRED"))
+    third = await scheduler.submissions.next()
+    assert (await third.request()).session_id != session
+    await third.send(committed(1))
+    assert (await third.request()).frame_number == 2
+    assert (await third.request()).frame_number == 3
+
+
 async def test_a_refused_task_raises_and_its_frame_fellows_do_not(scheduler: ScriptedScheduler, client: Client) -> None:
     refused, taken = client.enqueue("a", task_id="refused"), client.enqueue("a", task_id="taken")
     stream = await scheduler.submissions.next()

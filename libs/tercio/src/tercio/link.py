@@ -98,6 +98,7 @@ class WorkLink:
         self._draining = False
         self._drain_told = False
         self._renewal_due = False
+        self._awaits_first = False
         self._is_outage_told = False
         self._renewal: asyncio.TimerHandle | None = None
         self._connected = connected
@@ -213,8 +214,7 @@ class WorkLink:
         # A write fails only with its call, and then the reader learns why.
         with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
             await call.write(self._hello())
-            for frame in self._session:
-                await call.write(frame.request)
+            await self._send_again(call)
             while True:
                 while (request := self._next_request()) is not None:
                     await call.write(request)
@@ -222,6 +222,19 @@ class WorkLink:
                     await call.done_writing()
                     return
                 await self._wakeup.wait()
+
+    async def _send_again(self, call: WorkCall) -> None:
+        """Send every frame that is not known to be committed.
+
+        The second one waits for the first, by which the scheduler tells whether it knows the session.
+        """
+        for place, frame in enumerate(self._session):
+            while place == 1 and (self._awaits_first := frame is not next(iter(self._session), frame)):
+                await self._wakeup.wait()
+                if self._renewal_due:
+                    self._renewal_due = False
+                    await call.write(work_pb2.WorkRequest(renew=True))
+            await call.write(frame.request)
 
     def _next_request(self) -> work_pb2.WorkRequest | None:
         """Return all that there is to say, as far as it fits into one message; None when there is nothing."""
@@ -268,6 +281,8 @@ class WorkLink:
             self._renew_later()
         if response.committed_frame_number:
             self._release(self._session.acknowledge(response.committed_frame_number))
+            if self._awaits_first:
+                self._wakeup.signal()
         if response.HasField("recalled"):
             for key in keys_of(response.recalled):
                 if (attempt := self._held.get(key)) is not None:

@@ -212,12 +212,15 @@ class Submission:
                 await self._wakeup.wait()
 
     async def _send_again(self, call: SubmitCall) -> None:
-        """Send every frame that is not known to be committed."""
+        """Send every frame that is not known to be committed.
+
+        The second one waits for the first, by which the scheduler tells whether it knows the session.
+        """
         frames = tuple(self._session)
         # A frame that was committed before is not recorded again, and perhaps not followed on this stream either.
         self._resent = {task.handle.task_id for frame in frames for task in frame.content}
-        for frame in frames:
-            while self._one_at_a_time and frame is not next(iter(self._session), frame):
+        for place, frame in enumerate(frames):
+            while (self._one_at_a_time or place == 1) and frame is not next(iter(self._session), frame):
                 await self._wakeup.wait()
             await call.write(frame.request)
 
