@@ -229,12 +229,14 @@ class WorkLink:
         The second one waits for the first, by which the scheduler tells whether it knows the session.
         """
         for place, frame in enumerate(self._session):
-            while place == 1 and (self._awaits_first := frame is not next(iter(self._session), frame)):
+            self._awaits_first = place == 1
+            while self._awaits_first and frame is not next(iter(self._session), frame):
                 await self._wakeup.wait()
                 if self._renewal_due:
                     self._renewal_due = False
                     await call.write(work_pb2.WorkRequest(renew=True))
             await call.write(frame.request)
+        self._awaits_first = False
 
     def _next_request(self) -> work_pb2.WorkRequest | None:
         """Return all that there is to say, as far as it fits into one message; None when there is nothing."""
