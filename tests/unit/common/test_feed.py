@@ -63,7 +63,7 @@ def test_a_reader_that_falls_behind_is_cut_with_its_cursor() -> None:
     subscription = feed.subscribe(0)
     feed.publish(entry(1), 0)
     assert len(subscription.pending()) == 1
-    for seq in range(2, 13):
+    for seq in range(2, 14):
         feed.publish(entry(seq), 0)
     with pytest.raises(Refusal, match="READER_TOO_SLOW") as caught:
         subscription.pending()
@@ -90,3 +90,14 @@ async def test_waiting_readers_wake_on_publication_and_on_the_end() -> None:
     feed.close("over")
     with pytest.raises(Refusal, match="NO_LEADER"):
         await reading
+
+
+def test_a_commit_larger_than_the_allowed_lag_cuts_nobody_who_was_up_to_date() -> None:
+    feed = make(3, lag_bytes=10 * 256)
+    reader, sleeper = feed.subscribe(3), feed.subscribe(3)
+    feed.publish_all((entry(seq), 0) for seq in range(4, 104))
+    assert [item.seq for item in reader.pending()] == list(range(4, 104))
+    feed.publish(entry(104), 0)
+    assert [item.seq for item in reader.pending()] == [104]
+    with pytest.raises(Refusal, match="READER_TOO_SLOW"):
+        sleeper.pending()

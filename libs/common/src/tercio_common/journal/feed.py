@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tercio_common.errors import Refusal
@@ -39,6 +40,7 @@ class Feed:
         self._dropped = 0  # entries that left the ring
         self._start = 0  # position at which the ring begins
         self._end = 0
+        self._settled = 0  # where the newest commit began: nobody lags behind for what came with it
         self._before = 0  # sequence number before the ring's first entry
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed: str = ""
@@ -50,6 +52,16 @@ class Feed:
 
     def publish(self, entry: FeedEntry, record_bytes: int) -> None:
         """Add a committed entry; one without changes only moves the cursor."""
+        self.publish_all(((entry, record_bytes),))
+
+    def publish_all(self, entries: Iterable[tuple[FeedEntry, int]]) -> None:
+        """Add what one commit brought: entries with the bytes of their records."""
+        self._settled = self._end
+        for entry, record_bytes in entries:
+            self._add(entry, record_bytes)
+        self._wake()
+
+    def _add(self, entry: FeedEntry, record_bytes: int) -> None:
         self.committed = entry.seq
         if entry.changes:
             self._end += record_bytes + _CHANGE_BYTES * len(entry.changes)
@@ -58,7 +70,6 @@ class Feed:
                 dropped, self._start = self._ring.popleft()
                 self._before = dropped.seq
                 self._dropped += 1
-        self._wake()
 
     def close(self, why: str) -> None:
         """End every subscription with NO_LEADER."""
@@ -150,7 +161,7 @@ class Subscription:
         if first >= len(self._feed._ring):
             return 0
         begins = self._feed._ring[first - 1][1] if first > 0 else self._feed._start
-        return self._feed._end - begins
+        return max(0, self._feed._settled - begins)
 
 
 def _first_after(ring: deque[tuple[FeedEntry, int]], seq: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple
@@ -207,8 +207,7 @@ class Term:
         self.feed.close("the leadership of this replica ended; resume from the last cursor")
 
     def _release(self, committed: int) -> None:
-        while self._unpublished and self._unpublished[0][0].seq <= committed:
-            self.feed.publish(*self._unpublished.popleft())
+        self.feed.publish_all(self._take_published(committed))
         for listener in self.listeners:
             listener(committed)
         waiters = self._waiters
@@ -216,6 +215,10 @@ class Term:
             _, _, waiter = heappop(waiters)
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _take_published(self, committed: int) -> Iterator[tuple[FeedEntry, int]]:
+        while self._unpublished and self._unpublished[0][0].seq <= committed:
+            yield self._unpublished.popleft()
 
     def _rearm_timer(self, due: int | None) -> None:
         if due is not None and (self.timer_armed_for is None or due < self.timer_armed_for):
