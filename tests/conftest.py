@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import threading
@@ -23,6 +24,19 @@ hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _SEED = int(os.environ.get("TERCIO_TEST_SEED") or random.SystemRandom().randrange(2**32))
+
+
+def pytest_configure() -> None:
+    """Leave cycles alone: each test has an event loop of its own, and grpc.aio is sound with one loop a process only.
+
+    After a few hundred loops the collector now and then finds a tuple of gRPC's with an object that is freed already,
+    and the interpreter dies of it. Servers and agents have one loop; reference counts free all that matters here.
+    """
+    gc.disable()
+
+
+def pytest_unconfigure() -> None:
+    gc.freeze()  # also from the collection when the interpreter ends
 
 
 def pytest_report_header() -> str:
