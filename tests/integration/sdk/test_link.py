@@ -225,40 +225,6 @@ async def test_an_expired_session_is_replaced_and_results_are_sent_again(schedul
             assert (again.frame_number, list(again.frame.ended.task_ids)) == (1, ["y"])
 
 
-async def test_an_expired_session_is_noticed_however_many_results_are_to_be_sent_again(
-    scheduler: ScriptedScheduler,
-) -> None:
-    count = 40
-    async with serving(scheduler) as address:
-        agent = agent_at(address)
-
-        @agent.task("t")
-        async def large(task: Context) -> bytes:
-            await asyncio.sleep(0)
-            return b"x" * 64_000
-
-        async with running(agent):
-            first = await scheduler.work.next()
-            session = (await first.request()).hello.session_id
-            for number in range(count):
-                await first.send(offer(f"x{number}"))
-            ended: set[str] = set()
-            while len(ended) < count:
-                ended.update((await first.request(has_frame)).frame.ended.task_ids)
-            first.end(status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN"))
-            second = await scheduler.work.next()
-            assert (await second.request()).hello.session_id == session
-            await second.request(has_frame)
-            second.end(status(grpc.StatusCode.FAILED_PRECONDITION, "SESSION_EXPIRED"))
-            third = await scheduler.work.next()
-            assert (await third.request()).hello.session_id != session
-            again = await third.request(has_frame)
-            await third.send(acknowledged(1))
-            sent = set(again.frame.ended.task_ids)
-            while len(sent) < count:
-                sent.update((await third.request(has_frame)).frame.ended.task_ids)
-
-
 async def test_a_cancelled_attempt_ends_cancelled(scheduler: ScriptedScheduler) -> None:
     async with serving(scheduler) as address:
         agent = agent_at(address)
