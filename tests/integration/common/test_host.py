@@ -117,12 +117,13 @@ async def test_a_watcher_sees_every_change_once_over_a_take_over(fleet: CounterF
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
-async def test_timers_fire_and_a_failing_one_is_set_aside(fleet: CounterFleet) -> None:
+@pytest.mark.parametrize("name", ["fragile", "huge"])
+async def test_timers_fire_and_one_that_cannot_is_set_aside(fleet: CounterFleet, name: str) -> None:
     host = await fleet.leader()
-    await add(host, "fragile", lifetime=10)
+    await add(host, name, lifetime=10)
     await add(host, "brief", lifetime=20)
-    await eventually(lambda: counters(host) == {"fragile": 1})
-    assert await add(host, "fragile") == b"2"
+    await eventually(lambda: counters(host) == {name: 1})
+    assert await add(host, name) == b"2"
 
 
 async def test_snapshot_and_truncation_bound_the_journal(fleet: CounterFleet) -> None:

@@ -14,6 +14,8 @@ from tercio_common.machine.term import Term
 _IDLE_PAUSE_MS = 100
 """After a tick that did nothing: what is due depends on the session, look again soon."""
 _LONGEST_SLEEP_MS = 1_000
+_PASSING = frozenset({"DRAINING", "NO_LEADER", "OUTCOME_UNKNOWN"})
+"""Refusals that are not the timer's own: with any other it would be refused for ever, and the timers behind it starve."""
 _log = structlog.get_logger(__name__)
 
 
@@ -45,9 +47,10 @@ class Timers:
         try:
             term.propose(Tick(), call=TIMER)
         except Refusal as refusal:
-            if refusal.reason != "INTERNAL":
+            if refusal.reason in _PASSING:
                 return _IDLE_PAUSE_MS
-            _log.error("timer_set_aside", timer=term.machine.set_aside_due(), effect="it does not fire in this term")
+            timer = term.machine.set_aside_due()
+            _log.error("timer_set_aside", timer=timer, reason=str(refusal), effect="it does not fire in this term")
             return 0
         return 0 if term.tip.seq > before else _IDLE_PAUSE_MS
 
