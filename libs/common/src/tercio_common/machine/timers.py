@@ -15,7 +15,7 @@ _IDLE_PAUSE_MS = 100
 """After a tick that did nothing: what is due depends on the session, look again soon."""
 _LONGEST_SLEEP_MS = 1_000
 _PASSING = frozenset({"DRAINING", "NO_LEADER", "OUTCOME_UNKNOWN"})
-"""Refusals that are not the timer's own: with any other it would be refused for ever, and the timers behind it starve."""
+"""Refusals that are not the timer's own: any other would come for ever, and the timers behind it starve."""
 _log = structlog.get_logger(__name__)
 
 
