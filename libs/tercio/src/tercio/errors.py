@@ -25,6 +25,9 @@ A reason is a name of the catalogue `tercio.api.type.v1.ErrorReason`, without it
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from tercio.rpc.errors import (
     AccessError,
     CallError,
@@ -63,6 +66,8 @@ __all__ = [
     "UnavailableError",
     "task_error",
 ]
+
+_REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 
 
 class TaskError(TercioError):
@@ -119,6 +124,9 @@ class HandlerError(TercioError):
     """
 
     def __init__(self, message: str = "", *, reason: str = "HANDLER_ERROR") -> None:
+        """Say why; raises ValueError for a reason that the scheduler would refuse with the whole report."""
+        if not _REASON.fullmatch(reason):
+            raise ValueError(f"reason {reason!r} must be UPPER_SNAKE with at most 128 characters")
         super().__init__(message)
         self.reason = reason
 

@@ -181,6 +181,8 @@ class WorkLink:
             _log.error("the scheduler refused a report as malformed, so the unacknowledged ones are dropped: %s", error)
             self._release(self._session.acknowledge(1 << 63))
             self._session.restart()
+        elif error.reason == "NOT_LEADER":
+            _log.debug("%s does not lead; going on to the leader: %s", tried, error)
         else:
             # Told once an outage: agents of a fleet that is down must not fill the disk.
             level = logging.DEBUG if self._is_outage_told else logging.WARNING

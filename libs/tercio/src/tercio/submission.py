@@ -170,6 +170,8 @@ class Submission:
             # One of the frames is malformed. Sent one at a time, the next error tells which.
             self._one_at_a_time = True
             self._restart()
+        elif error.reason == "NOT_LEADER":
+            _log.debug("%s does not lead; going on to the leader: %s", tried, error)
         else:
             # Told once an outage, as in the agent's link.
             level = logging.DEBUG if self._is_outage_told else logging.WARNING
