@@ -31,7 +31,7 @@ RULES = {
         "CordonAgent",
         "DrainAgent",
     )
-}
+} | {f"/{FULL_NAME}/{method}": Rule.REPLICA for method in ("WatchSystemTasks", "ReportSystemTasks")}
 
 
 def build(ports: Ports) -> Service:

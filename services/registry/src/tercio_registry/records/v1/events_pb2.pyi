@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
+import tercio_common.records.v1.system_task_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -105,6 +106,8 @@ class Event(google.protobuf.message.Message):
     AGENT_DEREGISTERED_FIELD_NUMBER: builtins.int
     AGENT_CORDONED_FIELD_NUMBER: builtins.int
     AGENT_DRAINED_FIELD_NUMBER: builtins.int
+    SYSTEM_TASKS_OPENED_FIELD_NUMBER: builtins.int
+    SYSTEM_TASKS_CLOSED_FIELD_NUMBER: builtins.int
     @property
     def agent_registered(self) -> Global___AgentRegistered:
         """An agent joined, came back as a new process, or registered again."""
@@ -137,6 +140,14 @@ class Event(google.protobuf.message.Message):
     def agent_drained(self) -> Global___AgentDrained:
         """An agent was asked to finish its work and leave."""
 
+    @property
+    def system_tasks_opened(self) -> tercio_common.records.v1.system_task_pb2.SystemTasksOpened:
+        """Agents are to do something."""
+
+    @property
+    def system_tasks_closed(self) -> tercio_common.records.v1.system_task_pb2.SystemTasksClosed:
+        """What agents were to do ended."""
+
     def __init__(
         self,
         *,
@@ -148,12 +159,14 @@ class Event(google.protobuf.message.Message):
         agent_deregistered: Global___AgentDeregistered | None = ...,
         agent_cordoned: Global___AgentCordoned | None = ...,
         agent_drained: Global___AgentDrained | None = ...,
+        system_tasks_opened: tercio_common.records.v1.system_task_pb2.SystemTasksOpened | None = ...,
+        system_tasks_closed: tercio_common.records.v1.system_task_pb2.SystemTasksClosed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -12,6 +12,7 @@ import google.protobuf.message
 import sys
 import tercio.api.registry.v1.agent_pb2
 import tercio.api.type.v1.epoch_pb2
+import tercio.api.type.v1.system_task_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -651,3 +652,95 @@ class DrainAgentResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___DrainAgentResponse: typing_extensions.TypeAlias = DrainAgentResponse
+
+@typing.final
+class WatchSystemTasksRequest(google.protobuf.message.Message):
+    """Request of WatchSystemTasks."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """From an earlier event; empty starts with every system task that is open."""
+    def __init__(
+        self,
+        *,
+        cursor: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["cursor", b"cursor"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___WatchSystemTasksRequest: typing_extensions.TypeAlias = WatchSystemTasksRequest
+
+@typing.final
+class WatchSystemTasksResponse(google.protobuf.message.Message):
+    """Response of WatchSystemTasks."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: builtins.int
+    SYSTEM_TASK_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Resume after this event. What came last may come again."""
+    @property
+    def system_task(self) -> tercio.api.type.v1.system_task_pb2.SystemTask:
+        """What is to be done; absent in a bookmark, which only moves the cursor."""
+
+    def __init__(
+        self,
+        *,
+        cursor: builtins.str = ...,
+        system_task: tercio.api.type.v1.system_task_pb2.SystemTask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["system_task", b"system_task"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["cursor", b"cursor", "system_task", b"system_task"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___WatchSystemTasksResponse: typing_extensions.TypeAlias = WatchSystemTasksResponse
+
+@typing.final
+class ReportSystemTasksRequest(google.protobuf.message.Message):
+    """Request of ReportSystemTasks."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    OUTCOMES_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """Makes a retry harmless. Opaque, at most 128 characters; may be empty, because outcomes carry ids of their own."""
+    @property
+    def outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.system_task_pb2.SystemTaskOutcome]:
+        """1 to 100, each of another system task."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        outcomes: collections.abc.Iterable[tercio.api.type.v1.system_task_pb2.SystemTaskOutcome] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["outcomes", b"outcomes", "request_id", b"request_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReportSystemTasksRequest: typing_extensions.TypeAlias = ReportSystemTasksRequest
+
+@typing.final
+class ReportSystemTasksResponse(google.protobuf.message.Message):
+    """Response of ReportSystemTasks. Every outcome is settled by it and need not be sent again."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UNKNOWN_SYSTEM_TASK_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def unknown_system_task_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """System tasks that were not open: reported before, or no longer waited for."""
+
+    def __init__(
+        self,
+        *,
+        unknown_system_task_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["unknown_system_task_ids", b"unknown_system_task_ids"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReportSystemTasksResponse: typing_extensions.TypeAlias = ReportSystemTasksResponse

@@ -75,6 +75,16 @@ class RegistryServiceStub(object):
                 request_serializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.DrainAgentRequest.SerializeToString,
                 response_deserializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.DrainAgentResponse.FromString,
                 _registered_method=True)
+        self.WatchSystemTasks = channel.unary_stream(
+                '/tercio.api.registry.v1.RegistryService/WatchSystemTasks',
+                request_serializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.WatchSystemTasksRequest.SerializeToString,
+                response_deserializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.WatchSystemTasksResponse.FromString,
+                _registered_method=True)
+        self.ReportSystemTasks = channel.unary_unary(
+                '/tercio.api.registry.v1.RegistryService/ReportSystemTasks',
+                request_serializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.ReportSystemTasksRequest.SerializeToString,
+                response_deserializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.ReportSystemTasksResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer(object):
@@ -145,6 +155,22 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchSystemTasks(self, request, context):
+        """Streams what the registry wants agents to do, as it is asked for. For the scheduler, which carries it out.
+        Errors: PERMISSION_DENIED, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportSystemTasks(self, request, context):
+        """Tells how system tasks ended. Repeating a report is harmless. For the scheduler.
+        Errors: PERMISSION_DENIED, INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +213,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.DrainAgent,
                     request_deserializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.DrainAgentRequest.FromString,
                     response_serializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.DrainAgentResponse.SerializeToString,
+            ),
+            'WatchSystemTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSystemTasks,
+                    request_deserializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.WatchSystemTasksRequest.FromString,
+                    response_serializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.WatchSystemTasksResponse.SerializeToString,
+            ),
+            'ReportSystemTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportSystemTasks,
+                    request_deserializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.ReportSystemTasksRequest.FromString,
+                    response_serializer=tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.ReportSystemTasksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -406,6 +442,60 @@ class RegistryService(object):
             '/tercio.api.registry.v1.RegistryService/DrainAgent',
             tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.DrainAgentRequest.SerializeToString,
             tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.DrainAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSystemTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tercio.api.registry.v1.RegistryService/WatchSystemTasks',
+            tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.WatchSystemTasksRequest.SerializeToString,
+            tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.WatchSystemTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportSystemTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tercio.api.registry.v1.RegistryService/ReportSystemTasks',
+            tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.ReportSystemTasksRequest.SerializeToString,
+            tercio_dot_api_dot_registry_dot_v1_dot_registry__service__pb2.ReportSystemTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,14 @@ class RegistryServiceStub:
     """Asks an agent to finish its work and leave.
     Errors: AGENT_NOT_FOUND, AGENT_NOT_ACTIVE.
     """
+    WatchSystemTasks: grpc.UnaryStreamMultiCallable[tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksRequest, tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksResponse]
+    """Streams what the registry wants agents to do, as it is asked for. For the scheduler, which carries it out.
+    Errors: PERMISSION_DENIED, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+    """
+    ReportSystemTasks: grpc.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksRequest, tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksResponse]
+    """Tells how system tasks ended. Repeating a report is harmless. For the scheduler.
+    Errors: PERMISSION_DENIED, INVALID_ARGUMENT.
+    """
 
 @typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -96,6 +104,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     DrainAgent: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.DrainAgentRequest, tercio.api.registry.v1.registry_service_pb2.DrainAgentResponse]  # type: ignore[assignment]
     """Asks an agent to finish its work and leave.
     Errors: AGENT_NOT_FOUND, AGENT_NOT_ACTIVE.
+    """
+    WatchSystemTasks: grpc.aio.UnaryStreamMultiCallable[tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksRequest, tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksResponse]  # type: ignore[assignment]
+    """Streams what the registry wants agents to do, as it is asked for. For the scheduler, which carries it out.
+    Errors: PERMISSION_DENIED, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+    """
+    ReportSystemTasks: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksRequest, tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksResponse]  # type: ignore[assignment]
+    """Tells how system tasks ended. Repeating a report is harmless. For the scheduler.
+    Errors: PERMISSION_DENIED, INVALID_ARGUMENT.
     """
 
 class RegistryServiceServicer(metaclass=abc.ABCMeta):
@@ -179,6 +195,26 @@ class RegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.registry.v1.registry_service_pb2.DrainAgentResponse, collections.abc.Awaitable[tercio.api.registry.v1.registry_service_pb2.DrainAgentResponse]]:
         """Asks an agent to finish its work and leave.
         Errors: AGENT_NOT_FOUND, AGENT_NOT_ACTIVE.
+        """
+
+    @abc.abstractmethod
+    def WatchSystemTasks(
+        self,
+        request: tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksResponse], collections.abc.AsyncIterator[tercio.api.registry.v1.registry_service_pb2.WatchSystemTasksResponse]]:
+        """Streams what the registry wants agents to do, as it is asked for. For the scheduler, which carries it out.
+        Errors: PERMISSION_DENIED, CURSOR_COMPACTED, CURSOR_INVALID, READER_TOO_SLOW.
+        """
+
+    @abc.abstractmethod
+    def ReportSystemTasks(
+        self,
+        request: tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksResponse, collections.abc.Awaitable[tercio.api.registry.v1.registry_service_pb2.ReportSystemTasksResponse]]:
+        """Tells how system tasks ended. Repeating a report is harmless. For the scheduler.
+        Errors: PERMISSION_DENIED, INVALID_ARGUMENT.
         """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
