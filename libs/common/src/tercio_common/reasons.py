@@ -65,6 +65,15 @@ REASONS: dict[str, Reason] = {
     "AGENT_REPLACED": Reason(_PRECONDITION, False, "A newer process of this agent has registered; stop this one."),
     "AGENT_GONE": Reason(_PRECONDITION, False, "The agent was declared gone; register again."),
     "AGENT_NOT_ACTIVE": Reason(_PRECONDITION, False, "The agent's state does not allow it."),
+    "INVALID_SPECIFICATION": Reason(_INVALID, False, "The agent's fields are wrong; BadRequest lists every one of them."),
+    "SECURITY_CLEARANCE_DENIED": Reason(
+        StatusCode.PERMISSION_DENIED, False, "The agent was not cleared; metadata `issues` says why."
+    ),
+    "RESOURCE_ALLOCATION_FAILED": Reason(
+        _EXHAUSTED, True, "What the agent requires is not free; retry later, or ask for less."
+    ),
+    "REGISTRATION_EXCEPTION": Reason(StatusCode.INTERNAL, False, "A phase failed unexpectedly; the report names it."),
+    "DEREGISTRATION_EXCEPTION": Reason(StatusCode.INTERNAL, False, "The agent could not be removed; it is as it was."),
     "TASK_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No task with this id is kept."),
     "TASK_ID_REUSED": Reason(StatusCode.ALREADY_EXISTS, False, "The id belongs to another task; use a new id."),
     "TASK_STATE_CONFLICT": Reason(_PRECONDITION, False, "The task's state does not allow it."),

@@ -64,12 +64,17 @@ class Profile(google.protobuf.message.Message):
     CAPABILITIES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     CONCURRENCY_FIELD_NUMBER: builtins.int
+    RESOURCE_REQUIREMENTS_FIELD_NUMBER: builtins.int
+    MAX_RESOURCES_FIELD_NUMBER: builtins.int
+    STARTED_WALL_MS_FIELD_NUMBER: builtins.int
     agent_type: builtins.str
     """Free name of the kind of agent."""
     version: builtins.str
     """Version of the agent's software."""
     concurrency: builtins.int
     """How many attempts the agent runs at once, from 1."""
+    started_wall_ms: builtins.int
+    """When its process started, wall time in milliseconds since 1970; 0 when it did not say."""
     @property
     def capabilities(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Level per capability, 1 to 100."""
@@ -77,6 +82,14 @@ class Profile(google.protobuf.message.Message):
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Labels for filters."""
+
+    @property
+    def resource_requirements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Amount]:
+        """What it needs."""
+
+    @property
+    def max_resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Amount]:
+        """The most that it may use."""
 
     def __init__(
         self,
@@ -86,11 +99,41 @@ class Profile(google.protobuf.message.Message):
         capabilities: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         concurrency: builtins.int = ...,
+        resource_requirements: collections.abc.Iterable[Global___Amount] | None = ...,
+        max_resources: collections.abc.Iterable[Global___Amount] | None = ...,
+        started_wall_ms: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "labels", b"labels", "version", b"version"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "labels", b"labels", "max_resources", b"max_resources", "resource_requirements", b"resource_requirements", "started_wall_ms", b"started_wall_ms", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Profile: typing_extensions.TypeAlias = Profile
+
+@typing.final
+class Amount(google.protobuf.message.Message):
+    """Amount is how much of one resource is meant."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    UNIT_FIELD_NUMBER: builtins.int
+    dimension: builtins.str
+    """Which resource."""
+    amount: builtins.int
+    """How much, in `unit`."""
+    unit: builtins.str
+    """What is counted."""
+    def __init__(
+        self,
+        *,
+        dimension: builtins.str = ...,
+        amount: builtins.int = ...,
+        unit: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["amount", b"amount", "dimension", b"dimension", "unit", b"unit"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Amount: typing_extensions.TypeAlias = Amount
 
 @typing.final
 class Event(google.protobuf.message.Message):
@@ -108,6 +151,8 @@ class Event(google.protobuf.message.Message):
     AGENT_DRAINED_FIELD_NUMBER: builtins.int
     SYSTEM_TASKS_OPENED_FIELD_NUMBER: builtins.int
     SYSTEM_TASKS_CLOSED_FIELD_NUMBER: builtins.int
+    REGISTRATION_BEGUN_FIELD_NUMBER: builtins.int
+    REGISTRATIONS_UNDONE_FIELD_NUMBER: builtins.int
     @property
     def agent_registered(self) -> Global___AgentRegistered:
         """An agent joined, came back as a new process, or registered again."""
@@ -148,6 +193,14 @@ class Event(google.protobuf.message.Message):
     def system_tasks_closed(self) -> tercio_common.records.v1.system_task_pb2.SystemTasksClosed:
         """What agents were to do ended."""
 
+    @property
+    def registration_begun(self) -> Global___RegistrationBegun:
+        """Clearance and reservations are about to be asked for."""
+
+    @property
+    def registrations_undone(self) -> Global___RegistrationsUndone:
+        """What registrations had reserved and were cleared for is released."""
+
     def __init__(
         self,
         *,
@@ -161,12 +214,14 @@ class Event(google.protobuf.message.Message):
         agent_drained: Global___AgentDrained | None = ...,
         system_tasks_opened: tercio_common.records.v1.system_task_pb2.SystemTasksOpened | None = ...,
         system_tasks_closed: tercio_common.records.v1.system_task_pb2.SystemTasksClosed | None = ...,
+        registration_begun: Global___RegistrationBegun | None = ...,
+        registrations_undone: Global___RegistrationsUndone | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "registration_begun", "registrations_undone"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -183,6 +238,7 @@ class AgentRegistered(google.protobuf.message.Message):
     FINGERPRINT_FIELD_NUMBER: builtins.int
     INSTANCE_ID_FIELD_NUMBER: builtins.int
     INCARNATION_FIELD_NUMBER: builtins.int
+    REGISTRATION_ID_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     fingerprint: builtins.str
@@ -191,6 +247,8 @@ class AgentRegistered(google.protobuf.message.Message):
     """The process."""
     incarnation: builtins.int
     """From 1."""
+    registration_id: builtins.str
+    """What was reserved and cleared for it is kept under this name; empty when nothing was."""
     @property
     def profile(self) -> Global___Profile:
         """What it says of itself."""
@@ -203,10 +261,11 @@ class AgentRegistered(google.protobuf.message.Message):
         fingerprint: builtins.str = ...,
         instance_id: builtins.bytes = ...,
         incarnation: builtins.int = ...,
+        registration_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "instance_id", b"instance_id", "profile", b"profile"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "instance_id", b"instance_id", "profile", b"profile", "registration_id", b"registration_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRegistered: typing_extensions.TypeAlias = AgentRegistered
@@ -311,20 +370,55 @@ class AgentDeregistered(google.protobuf.message.Message):
 
     AGENT_ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    DRAIN_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     reason: builtins.str
     """Why, for people."""
+    @property
+    def drain(self) -> Global___Drain:
+        """Present when the agent had drained itself."""
+
     def __init__(
         self,
         *,
         agent_id: builtins.str = ...,
         reason: builtins.str = ...,
+        drain: Global___Drain | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "reason", b"reason"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "drain", b"drain", "reason", b"reason"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentDeregistered: typing_extensions.TypeAlias = AgentDeregistered
+
+@typing.final
+class Drain(google.protobuf.message.Message):
+    """Drain is what an agent did before it left."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FINISHED_FIELD_NUMBER: builtins.int
+    RETURNED_FIELD_NUMBER: builtins.int
+    DURATION_MS_FIELD_NUMBER: builtins.int
+    finished: builtins.int
+    """Attempts that it finished."""
+    returned: builtins.int
+    """Attempts that it returned to the scheduler."""
+    duration_ms: builtins.int
+    """How long it took, in milliseconds."""
+    def __init__(
+        self,
+        *,
+        finished: builtins.int = ...,
+        returned: builtins.int = ...,
+        duration_ms: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["duration_ms", b"duration_ms", "finished", b"finished", "returned", b"returned"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Drain: typing_extensions.TypeAlias = Drain
 
 @typing.final
 class AgentCordoned(google.protobuf.message.Message):
@@ -361,20 +455,64 @@ class AgentDrained(google.protobuf.message.Message):
 
     AGENT_ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    LEAVE_BY_MS_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     reason: builtins.str
     """Why, for people."""
+    leave_by_ms: builtins.int
+    """Fleet time at which it is removed, in milliseconds; 0 when it may take as long as it likes."""
     def __init__(
         self,
         *,
         agent_id: builtins.str = ...,
         reason: builtins.str = ...,
+        leave_by_ms: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "reason", b"reason"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "leave_by_ms", b"leave_by_ms", "reason", b"reason"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentDrained: typing_extensions.TypeAlias = AgentDrained
+
+@typing.final
+class RegistrationBegun(google.protobuf.message.Message):
+    """RegistrationBegun: clearance and reservations are about to be asked for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REGISTRATION_ID_FIELD_NUMBER: builtins.int
+    registration_id: builtins.str
+    """Names the registration."""
+    def __init__(
+        self,
+        *,
+        registration_id: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["registration_id", b"registration_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___RegistrationBegun: typing_extensions.TypeAlias = RegistrationBegun
+
+@typing.final
+class RegistrationsUndone(google.protobuf.message.Message):
+    """RegistrationsUndone: what these registrations had reserved and were cleared for is released."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REGISTRATION_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def registration_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The registrations."""
+
+    def __init__(
+        self,
+        *,
+        registration_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["registration_ids", b"registration_ids"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___RegistrationsUndone: typing_extensions.TypeAlias = RegistrationsUndone
 
 @typing.final
 class AgentRow(google.protobuf.message.Message):
@@ -398,6 +536,9 @@ class AgentRow(google.protobuf.message.Message):
     ENROLLED_NOW_MS_FIELD_NUMBER: builtins.int
     ENDED_NOW_MS_FIELD_NUMBER: builtins.int
     CHANGED_SEQ_FIELD_NUMBER: builtins.int
+    REGISTRATION_ID_FIELD_NUMBER: builtins.int
+    LEAVE_BY_MS_FIELD_NUMBER: builtins.int
+    DRAIN_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     fingerprint: builtins.str
@@ -428,9 +569,17 @@ class AgentRow(google.protobuf.message.Message):
     """Fleet time at which the membership ended, in milliseconds; 0 while active."""
     changed_seq: builtins.int
     """Number of the record that changed the row last."""
+    registration_id: builtins.str
+    """What was reserved and cleared for it is kept under this name; empty when nothing was."""
+    leave_by_ms: builtins.int
+    """Fleet time at which it is removed, in milliseconds; 0 when it is not."""
     @property
     def profile(self) -> Global___Profile:
         """What it says of itself."""
+
+    @property
+    def drain(self) -> Global___Drain:
+        """What it did before it left; absent when it did not say."""
 
     def __init__(
         self,
@@ -451,13 +600,39 @@ class AgentRow(google.protobuf.message.Message):
         enrolled_now_ms: builtins.int = ...,
         ended_now_ms: builtins.int = ...,
         changed_seq: builtins.int = ...,
+        registration_id: builtins.str = ...,
+        leave_by_ms: builtins.int = ...,
+        drain: Global___Drain | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["profile", b"profile"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain", "profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "membership", b"membership", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRow: typing_extensions.TypeAlias = AgentRow
+
+@typing.final
+class RegistrationRow(google.protobuf.message.Message):
+    """RegistrationRow is one row of the table `registrations`: one with effects outside the registry."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REGISTRATION_ID_FIELD_NUMBER: builtins.int
+    STAGE_FIELD_NUMBER: builtins.int
+    registration_id: builtins.str
+    """Names the registration."""
+    stage: builtins.int
+    """1 begun, 2 held by an agent, 3 ended and to be undone."""
+    def __init__(
+        self,
+        *,
+        registration_id: builtins.str = ...,
+        stage: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["registration_id", b"registration_id", "stage", b"stage"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___RegistrationRow: typing_extensions.TypeAlias = RegistrationRow
 
 @typing.final
 class IncarnationRow(google.protobuf.message.Message):

@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sys
 import tercio.api.type.v1.epoch_pb2
+import tercio.api.type.v1.resource_amount_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -116,6 +117,10 @@ class Agent(google.protobuf.message.Message):
     CONFIRMED_EPOCH_FIELD_NUMBER: builtins.int
     STATE_REASON_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    RESOURCE_REQUIREMENTS_FIELD_NUMBER: builtins.int
+    MAX_RESOURCES_FIELD_NUMBER: builtins.int
+    ACTIVE_ATTEMPTS_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """Chosen by the agent or by the registry. 1 to 128 characters of [A-Za-z0-9._-]."""
     agent_type: builtins.str
@@ -138,6 +143,8 @@ class Agent(google.protobuf.message.Message):
     """Why the state is what it is, for people."""
     etag: builtins.str
     """Changes with each change of the agent's durable fields."""
+    active_attempts: builtins.int
+    """Attempts that it was running at its last renewal with the present leader; 0 while nothing was heard."""
     @property
     def capabilities(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Level per capability. Levels are 1 to 100; at most 128 capabilities."""
@@ -158,6 +165,18 @@ class Agent(google.protobuf.message.Message):
     def confirmed_epoch(self) -> tercio.api.type.v1.epoch_pb2.Epoch:
         """Epoch of the leader that last confirmed the agent."""
 
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the agent's process started, as it says; absent when it did not say."""
+
+    @property
+    def resource_requirements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
+        """What the agent needs, per dimension; reserved for it when it registered. At most 32."""
+
+    @property
+    def max_resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
+        """The most that the agent may use, per dimension. At most 32."""
+
     def __init__(
         self,
         *,
@@ -177,10 +196,14 @@ class Agent(google.protobuf.message.Message):
         confirmed_epoch: tercio.api.type.v1.epoch_pb2.Epoch | None = ...,
         state_reason: builtins.str = ...,
         etag: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        resource_requirements: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
+        max_resources: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
+        active_attempts: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "register_time", b"register_time", "renew_time", b"renew_time"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "register_time", b"register_time", "renew_time", b"renew_time", "start_time", b"start_time"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "labels", b"labels", "register_time", b"register_time", "renew_time", b"renew_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Agent: typing_extensions.TypeAlias = Agent

@@ -8,10 +8,14 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sys
 import tercio.api.registry.v1.agent_pb2
+import tercio.api.registry.v1.registration_pb2
 import tercio.api.type.v1.epoch_pb2
+import tercio.api.type.v1.resource_amount_pb2
 import tercio.api.type.v1.system_task_pb2
 import typing
 
@@ -71,6 +75,9 @@ class RegisterAgentRequest(google.protobuf.message.Message):
     CONCURRENCY_FIELD_NUMBER: builtins.int
     IDENTITY_SECRET_FIELD_NUMBER: builtins.int
     INSTANCE_ID_FIELD_NUMBER: builtins.int
+    RESOURCE_REQUIREMENTS_FIELD_NUMBER: builtins.int
+    MAX_RESOURCES_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Makes a retry harmless. Opaque, at most 128 characters; empty means that a retry may register twice."""
     agent_id: builtins.str
@@ -93,6 +100,18 @@ class RegisterAgentRequest(google.protobuf.message.Message):
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Labels for filters. At most 64 entries; keys and values at most 128 characters."""
 
+    @property
+    def resource_requirements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
+        """What the agent needs; reserved for it. At most 32, one a dimension."""
+
+    @property
+    def max_resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
+        """The most that the agent may use; at least what it needs. At most 32, one a dimension."""
+
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the process started, by its own clock; may be absent."""
+
     def __init__(
         self,
         *,
@@ -105,8 +124,13 @@ class RegisterAgentRequest(google.protobuf.message.Message):
         concurrency: builtins.int = ...,
         identity_secret: builtins.bytes = ...,
         instance_id: builtins.bytes = ...,
+        resource_requirements: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
+        max_resources: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "identity_secret", b"identity_secret", "instance_id", b"instance_id", "labels", b"labels", "request_id", b"request_id", "version", b"version"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["start_time", b"start_time"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "identity_secret", b"identity_secret", "instance_id", b"instance_id", "labels", b"labels", "max_resources", b"max_resources", "request_id", b"request_id", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RegisterAgentRequest: typing_extensions.TypeAlias = RegisterAgentRequest
@@ -121,9 +145,12 @@ class RegisterAgentResponse(google.protobuf.message.Message):
     HEARTBEAT_INTERVAL_FIELD_NUMBER: builtins.int
     LEASE_TTL_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
+    REPORT_FIELD_NUMBER: builtins.int
+    RESERVATION_FIELD_NUMBER: builtins.int
+    MONITORING_FIELD_NUMBER: builtins.int
     @property
     def agent(self) -> tercio.api.registry.v1.agent_pb2.Agent:
-        """The agent as registered."""
+        """The agent as registered; `state` is where its life cycle begins."""
 
     @property
     def heartbeat_interval(self) -> google.protobuf.duration_pb2.Duration:
@@ -137,6 +164,18 @@ class RegisterAgentResponse(google.protobuf.message.Message):
     def epoch(self) -> tercio.api.type.v1.epoch_pb2.Epoch:
         """Epoch of the leader that answered."""
 
+    @property
+    def report(self) -> tercio.api.registry.v1.registration_pb2.RegistrationReport:
+        """How this call went; absent when a retry is answered with what an earlier one did."""
+
+    @property
+    def reservation(self) -> tercio.api.registry.v1.registration_pb2.Reservation:
+        """What was set aside for the agent."""
+
+    @property
+    def monitoring(self) -> tercio.api.registry.v1.registration_pb2.MonitoringConfiguration:
+        """How the agent is watched."""
+
     def __init__(
         self,
         *,
@@ -144,10 +183,13 @@ class RegisterAgentResponse(google.protobuf.message.Message):
         heartbeat_interval: google.protobuf.duration_pb2.Duration | None = ...,
         lease_ttl: google.protobuf.duration_pb2.Duration | None = ...,
         epoch: tercio.api.type.v1.epoch_pb2.Epoch | None = ...,
+        report: tercio.api.registry.v1.registration_pb2.RegistrationReport | None = ...,
+        reservation: tercio.api.registry.v1.registration_pb2.Reservation | None = ...,
+        monitoring: tercio.api.registry.v1.registration_pb2.MonitoringConfiguration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl", "monitoring", b"monitoring", "report", b"report", "reservation", b"reservation"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl", "monitoring", b"monitoring", "report", b"report", "reservation", b"reservation"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RegisterAgentResponse: typing_extensions.TypeAlias = RegisterAgentResponse
@@ -158,10 +200,65 @@ class DeregisterAgentRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    class _Mode:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _ModeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[DeregisterAgentRequest._Mode.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        MODE_UNSPECIFIED: DeregisterAgentRequest._Mode.ValueType  # 0
+        """As FORCED."""
+        MODE_FORCED: DeregisterAgentRequest._Mode.ValueType  # 1
+        """At once; the scheduler hands back what the agent was working on."""
+        MODE_GRACEFUL: DeregisterAgentRequest._Mode.ValueType  # 2
+        """The agent finishes its work and leaves; at `drain_timeout` it is removed."""
+
+    class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
+        """How the membership ends."""
+
+    MODE_UNSPECIFIED: DeregisterAgentRequest.Mode.ValueType  # 0
+    """As FORCED."""
+    MODE_FORCED: DeregisterAgentRequest.Mode.ValueType  # 1
+    """At once; the scheduler hands back what the agent was working on."""
+    MODE_GRACEFUL: DeregisterAgentRequest.Mode.ValueType  # 2
+    """The agent finishes its work and leaves; at `drain_timeout` it is removed."""
+
+    @typing.final
+    class Drain(google.protobuf.message.Message):
+        """What an agent did before it left."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        FINISHED_ATTEMPTS_FIELD_NUMBER: builtins.int
+        RETURNED_ATTEMPTS_FIELD_NUMBER: builtins.int
+        DURATION_FIELD_NUMBER: builtins.int
+        finished_attempts: builtins.int
+        """Attempts that it finished while it drained."""
+        returned_attempts: builtins.int
+        """Attempts that it returned to the scheduler."""
+        @property
+        def duration(self) -> google.protobuf.duration_pb2.Duration:
+            """How long it drained. 0 to 24 hours."""
+
+        def __init__(
+            self,
+            *,
+            finished_attempts: builtins.int = ...,
+            returned_attempts: builtins.int = ...,
+            duration: google.protobuf.duration_pb2.Duration | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["duration", b"duration"]
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["duration", b"duration", "finished_attempts", b"finished_attempts", "returned_attempts", b"returned_attempts"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AGENT_ID_FIELD_NUMBER: builtins.int
     INCARNATION_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    MODE_FIELD_NUMBER: builtins.int
+    DRAIN_TIMEOUT_FIELD_NUMBER: builtins.int
+    DRAIN_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Makes a retry harmless. Opaque, at most 128 characters."""
     agent_id: builtins.str
@@ -170,6 +267,16 @@ class DeregisterAgentRequest(google.protobuf.message.Message):
     """Only this incarnation is deregistered; 0 means whichever is present."""
     reason: builtins.str
     """Why, for people. At most 1024 characters."""
+    mode: Global___DeregisterAgentRequest.Mode.ValueType
+    """At once or after a drain."""
+    @property
+    def drain_timeout(self) -> google.protobuf.duration_pb2.Duration:
+        """How long a graceful one may take. 1 second to 24 hours; absent means 5 minutes."""
+
+    @property
+    def drain(self) -> Global___DeregisterAgentRequest.Drain:
+        """Given by an agent that has drained itself; a graceful end is then immediate."""
+
     def __init__(
         self,
         *,
@@ -177,8 +284,13 @@ class DeregisterAgentRequest(google.protobuf.message.Message):
         agent_id: builtins.str = ...,
         incarnation: builtins.int = ...,
         reason: builtins.str = ...,
+        mode: Global___DeregisterAgentRequest.Mode.ValueType = ...,
+        drain_timeout: google.protobuf.duration_pb2.Duration | None = ...,
+        drain: Global___DeregisterAgentRequest.Drain | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "incarnation", b"incarnation", "reason", b"reason", "request_id", b"request_id"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain", "drain_timeout", b"drain_timeout"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "drain", b"drain", "drain_timeout", b"drain_timeout", "incarnation", b"incarnation", "mode", b"mode", "reason", b"reason", "request_id", b"request_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___DeregisterAgentRequest: typing_extensions.TypeAlias = DeregisterAgentRequest
@@ -190,18 +302,24 @@ class DeregisterAgentResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AGENT_FIELD_NUMBER: builtins.int
+    REPORT_FIELD_NUMBER: builtins.int
     @property
     def agent(self) -> tercio.api.registry.v1.agent_pb2.Agent:
-        """The agent as it was left."""
+        """The agent as it was left; still active when this call's deadline came before the drain's end."""
+
+    @property
+    def report(self) -> tercio.api.registry.v1.registration_pb2.DeregistrationReport:
+        """What became of its parts."""
 
     def __init__(
         self,
         *,
         agent: tercio.api.registry.v1.agent_pb2.Agent | None = ...,
+        report: tercio.api.registry.v1.registration_pb2.DeregistrationReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "report", b"report"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "report", b"report"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___DeregisterAgentResponse: typing_extensions.TypeAlias = DeregisterAgentResponse
@@ -220,17 +338,21 @@ class HeartbeatRequest(google.protobuf.message.Message):
 
         AGENT_ID_FIELD_NUMBER: builtins.int
         INCARNATION_FIELD_NUMBER: builtins.int
+        ACTIVE_ATTEMPTS_FIELD_NUMBER: builtins.int
         agent_id: builtins.str
         """The agent."""
         incarnation: builtins.int
         """Its incarnation."""
+        active_attempts: builtins.int
+        """Attempts that it is running. 0 to 10000."""
         def __init__(
             self,
             *,
             agent_id: builtins.str = ...,
             incarnation: builtins.int = ...,
+            active_attempts: builtins.int = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "incarnation", b"incarnation"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "incarnation", b"incarnation"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     BEATS_FIELD_NUMBER: builtins.int
@@ -348,18 +470,24 @@ class GetAgentResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AGENT_FIELD_NUMBER: builtins.int
+    REGISTRATION_FIELD_NUMBER: builtins.int
     @property
     def agent(self) -> tercio.api.registry.v1.agent_pb2.Agent:
         """The agent."""
+
+    @property
+    def registration(self) -> tercio.api.registry.v1.registration_pb2.RegistrationReport:
+        """How its registration went; absent when another leader than the present one registered it."""
 
     def __init__(
         self,
         *,
         agent: tercio.api.registry.v1.agent_pb2.Agent | None = ...,
+        registration: tercio.api.registry.v1.registration_pb2.RegistrationReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "registration", b"registration"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "registration", b"registration"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___GetAgentResponse: typing_extensions.TypeAlias = GetAgentResponse
@@ -408,8 +536,15 @@ class AgentFilter(google.protobuf.message.Message):
     CAPABILITIES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     AGENT_TYPE_FIELD_NUMBER: builtins.int
+    EXPRESSION_FIELD_NUMBER: builtins.int
     agent_type: builtins.str
     """Exactly this type."""
+    expression: builtins.str
+    """In the filter language of AIP-160, for instance `capabilities.python >= 3 AND NOT cordoned = true`. Fields: `id`,
+    `type`, `version`, `state` (one that is compared takes the place of the default of `states`), `capabilities.<name>`
+    (level), `labels.<key>`, `cordoned`, `draining`, `concurrency`, `load` (running attempts per concurrency at the last
+    renewal), `register_time`. At most 2048 characters, 64 comparisons, 16 levels of parentheses.
+    """
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[tercio.api.registry.v1.agent_pb2.Agent.State.ValueType]:
         """Any of these states; empty means all but GONE and DEREGISTERED."""
@@ -429,8 +564,9 @@ class AgentFilter(google.protobuf.message.Message):
         capabilities: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         agent_type: builtins.str = ...,
+        expression: builtins.str = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_type", b"agent_type", "capabilities", b"capabilities", "labels", b"labels", "states", b"states"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_type", b"agent_type", "capabilities", b"capabilities", "expression", b"expression", "labels", b"labels", "states", b"states"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentFilter: typing_extensions.TypeAlias = AgentFilter

@@ -92,16 +92,19 @@ class RegistryServiceServicer(object):
     """
 
     def RegisterAgent(self, request, context):
-        """Registers an agent, or the next incarnation of one.
-        Errors: INVALID_ARGUMENT, AGENT_IMPOSTOR.
+        """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
+        Status has a RegistrationReport among its details.
+        Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
+        REGISTRATION_EXCEPTION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeregisterAgent(self, request, context):
-        """Ends an agent's membership.
-        Errors: AGENT_NOT_FOUND, AGENT_REPLACED.
+        """Ends an agent's membership: at once, or after it has finished its work. A graceful call waits for that, at most
+        until its own deadline; the drain goes on without it.
+        Errors: AGENT_NOT_FOUND, AGENT_REPLACED, INVALID_ARGUMENT, DEREGISTRATION_EXCEPTION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

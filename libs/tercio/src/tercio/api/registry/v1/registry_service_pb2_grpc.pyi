@@ -28,12 +28,15 @@ class RegistryServiceStub:
     @typing.overload
     def __new__(cls, channel: grpc.aio.Channel) -> RegistryServiceAsyncStub: ...
     RegisterAgent: grpc.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.RegisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse]
-    """Registers an agent, or the next incarnation of one.
-    Errors: INVALID_ARGUMENT, AGENT_IMPOSTOR.
+    """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
+    Status has a RegistrationReport among its details.
+    Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
+    REGISTRATION_EXCEPTION.
     """
     DeregisterAgent: grpc.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.DeregisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.DeregisterAgentResponse]
-    """Ends an agent's membership.
-    Errors: AGENT_NOT_FOUND, AGENT_REPLACED.
+    """Ends an agent's membership: at once, or after it has finished its work. A graceful call waits for that, at most
+    until its own deadline; the drain goes on without it.
+    Errors: AGENT_NOT_FOUND, AGENT_REPLACED, INVALID_ARGUMENT, DEREGISTRATION_EXCEPTION.
     """
     Heartbeat: grpc.StreamStreamMultiCallable[tercio.api.registry.v1.registry_service_pb2.HeartbeatRequest, tercio.api.registry.v1.registry_service_pb2.HeartbeatResponse]
     """Renews leases for as long as the stream is open; one stream may carry many agents.
@@ -74,12 +77,15 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
     RegisterAgent: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.RegisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse]  # type: ignore[assignment]
-    """Registers an agent, or the next incarnation of one.
-    Errors: INVALID_ARGUMENT, AGENT_IMPOSTOR.
+    """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
+    Status has a RegistrationReport among its details.
+    Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
+    REGISTRATION_EXCEPTION.
     """
     DeregisterAgent: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.DeregisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.DeregisterAgentResponse]  # type: ignore[assignment]
-    """Ends an agent's membership.
-    Errors: AGENT_NOT_FOUND, AGENT_REPLACED.
+    """Ends an agent's membership: at once, or after it has finished its work. A graceful call waits for that, at most
+    until its own deadline; the drain goes on without it.
+    Errors: AGENT_NOT_FOUND, AGENT_REPLACED, INVALID_ARGUMENT, DEREGISTRATION_EXCEPTION.
     """
     Heartbeat: grpc.aio.StreamStreamMultiCallable[tercio.api.registry.v1.registry_service_pb2.HeartbeatRequest, tercio.api.registry.v1.registry_service_pb2.HeartbeatResponse]  # type: ignore[assignment]
     """Renews leases for as long as the stream is open; one stream may carry many agents.
@@ -123,8 +129,10 @@ class RegistryServiceServicer(metaclass=abc.ABCMeta):
         request: tercio.api.registry.v1.registry_service_pb2.RegisterAgentRequest,
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse, collections.abc.Awaitable[tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse]]:
-        """Registers an agent, or the next incarnation of one.
-        Errors: INVALID_ARGUMENT, AGENT_IMPOSTOR.
+        """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
+        Status has a RegistrationReport among its details.
+        Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
+        REGISTRATION_EXCEPTION.
         """
 
     @abc.abstractmethod
@@ -133,8 +141,9 @@ class RegistryServiceServicer(metaclass=abc.ABCMeta):
         request: tercio.api.registry.v1.registry_service_pb2.DeregisterAgentRequest,
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.registry.v1.registry_service_pb2.DeregisterAgentResponse, collections.abc.Awaitable[tercio.api.registry.v1.registry_service_pb2.DeregisterAgentResponse]]:
-        """Ends an agent's membership.
-        Errors: AGENT_NOT_FOUND, AGENT_REPLACED.
+        """Ends an agent's membership: at once, or after it has finished its work. A graceful call waits for that, at most
+        until its own deadline; the drain goes on without it.
+        Errors: AGENT_NOT_FOUND, AGENT_REPLACED, INVALID_ARGUMENT, DEREGISTRATION_EXCEPTION.
         """
 
     @abc.abstractmethod

@@ -372,12 +372,18 @@ class TaskFilter(google.protobuf.message.Message):
     PLAN_ID_FIELD_NUMBER: builtins.int
     AGENT_ID_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    EXPRESSION_FIELD_NUMBER: builtins.int
     task_type: builtins.str
     """Exactly this type."""
     plan_id: builtins.str
     """Tasks of this plan."""
     agent_id: builtins.str
     """Tasks whose present or last attempt is of this agent."""
+    expression: builtins.str
+    """In the filter language of AIP-160, for instance `priority >= 7 AND state != RUNNING`. Fields: `id`, `type`, `state`,
+    `queue`, `priority`, `plan_id`, `agent_id`, `labels.<key>`, `submit_time`. At most 2048 characters, 64 comparisons,
+    16 levels of parentheses.
+    """
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[tercio.api.scheduler.v1.task_pb2.Task.State.ValueType]:
         """Any of these states; empty means all."""
@@ -394,8 +400,9 @@ class TaskFilter(google.protobuf.message.Message):
         plan_id: builtins.str = ...,
         agent_id: builtins.str = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        expression: builtins.str = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "labels", b"labels", "plan_id", b"plan_id", "states", b"states", "task_type", b"task_type"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "expression", b"expression", "labels", b"labels", "plan_id", b"plan_id", "states", b"states", "task_type", b"task_type"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TaskFilter: typing_extensions.TypeAlias = TaskFilter

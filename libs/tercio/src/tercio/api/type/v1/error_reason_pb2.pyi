@@ -80,6 +80,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The agent was declared gone; it registers again."""
     ERROR_REASON_AGENT_NOT_ACTIVE: _ErrorReason.ValueType  # 104
     """The agent's state does not allow the operation."""
+    ERROR_REASON_INVALID_SPECIFICATION: _ErrorReason.ValueType  # 105
+    """What an agent says of itself is malformed, missing or out of range; `BadRequest` lists every field."""
+    ERROR_REASON_SECURITY_CLEARANCE_DENIED: _ErrorReason.ValueType  # 106
+    """The agent was not cleared for the fleet; metadata `issues` says why."""
+    ERROR_REASON_RESOURCE_ALLOCATION_FAILED: _ErrorReason.ValueType  # 107
+    """What the agent requires could not be reserved; metadata `issues` says what is missing."""
+    ERROR_REASON_REGISTRATION_EXCEPTION: _ErrorReason.ValueType  # 108
+    """A phase of the registration failed unexpectedly; what earlier ones did is undone."""
+    ERROR_REASON_DEREGISTRATION_EXCEPTION: _ErrorReason.ValueType  # 109
+    """The deregistration failed unexpectedly; the agent is as it was."""
     ERROR_REASON_TASK_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No task with this id is kept."""
     ERROR_REASON_TASK_ID_REUSED: _ErrorReason.ValueType  # 201
@@ -168,6 +178,16 @@ ERROR_REASON_AGENT_GONE: ErrorReason.ValueType  # 103
 """The agent was declared gone; it registers again."""
 ERROR_REASON_AGENT_NOT_ACTIVE: ErrorReason.ValueType  # 104
 """The agent's state does not allow the operation."""
+ERROR_REASON_INVALID_SPECIFICATION: ErrorReason.ValueType  # 105
+"""What an agent says of itself is malformed, missing or out of range; `BadRequest` lists every field."""
+ERROR_REASON_SECURITY_CLEARANCE_DENIED: ErrorReason.ValueType  # 106
+"""The agent was not cleared for the fleet; metadata `issues` says why."""
+ERROR_REASON_RESOURCE_ALLOCATION_FAILED: ErrorReason.ValueType  # 107
+"""What the agent requires could not be reserved; metadata `issues` says what is missing."""
+ERROR_REASON_REGISTRATION_EXCEPTION: ErrorReason.ValueType  # 108
+"""A phase of the registration failed unexpectedly; what earlier ones did is undone."""
+ERROR_REASON_DEREGISTRATION_EXCEPTION: ErrorReason.ValueType  # 109
+"""The deregistration failed unexpectedly; the agent is as it was."""
 ERROR_REASON_TASK_NOT_FOUND: ErrorReason.ValueType  # 200
 """No task with this id is kept."""
 ERROR_REASON_TASK_ID_REUSED: ErrorReason.ValueType  # 201
