@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tercio_common.machine.system_tasks import (
+    SYSTEM_TASKS,
+    Result,
+    SystemTaskOutcome,
+    SystemTaskRow,
+    SystemTasksClosed,
+    SystemTasksOpened,
+)
 from tercio_registry.codec import RegistryCodec, decode_event
 from tercio_registry.state import events
 from tercio_registry.state.agents import AgentRow, Health, IncarnationFloor, Membership, Profile
@@ -16,6 +24,16 @@ PROFILE = Profile(
     labels=(("gpu", ""), ("zone", "b")),
     concurrency=7,
 )
+SYSTEM_TASK = SystemTaskRow(
+    system_task_id="registry-1-2-3-0",
+    kind="tercio.canary",
+    agent_id="a",
+    incarnation=4,
+    input=b"\0\xff",
+    timeout=5_000,
+    created_wall=6,
+    due=7,
+)
 EVENTS = [
     events.AgentRegistered(agent_id="a", profile=PROFILE, fingerprint="ab", instance_id=b"\0\xff", incarnation=3),
     events.AgentsConfirmed(("a", "b")),
@@ -25,6 +43,14 @@ EVENTS = [
     events.AgentDeregistered(agent_id="a", reason="bye"),
     events.AgentCordoned(agent_id="a", cordoned=True, reason="disk"),
     events.AgentDrained(agent_id="a", reason="disk"),
+    SystemTasksOpened((SYSTEM_TASK, SYSTEM_TASK._replace(system_task_id="registry-1-2-3-1", incarnation=0))),
+    SystemTasksClosed(
+        (
+            SystemTaskOutcome("a", Result.SUCCEEDED, b"\0", wait=1, run=2),
+            SystemTaskOutcome("b", Result.FAILED, b"", "OUT_OF_DISK", "no room", wait=0, run=0),
+            SystemTaskOutcome("c", Result.UNREPORTED),
+        )
+    ),
 ]
 
 
@@ -63,8 +89,9 @@ def test_every_event_is_tried() -> None:
             ),
         ),
         (INCARNATIONS, IncarnationFloor(12)),
+        (SYSTEM_TASKS, SYSTEM_TASK),
     ],
-    ids=[AGENTS, INCARNATIONS],
+    ids=[AGENTS, INCARNATIONS, SYSTEM_TASKS],
 )
 def test_a_row_is_read_as_it_was_written(table: str, row: object) -> None:
     codec = RegistryCodec()

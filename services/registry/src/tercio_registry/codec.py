@@ -7,6 +7,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from tercio_common.machine import system_tasks_codec
+from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTaskRow, SystemTasksClosed, SystemTasksOpened
+from tercio_common.records.v1 import system_task_pb2
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
 from tercio_registry.state.agents import AgentRow, Health, IncarnationFloor, Membership, Profile
@@ -39,11 +42,13 @@ class RegistryCodec:
     def encode_row(self, table: str, row: Any) -> bytes:
         return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
 
-    def decode_row(self, table: str, data: bytes) -> AgentRow | IncarnationFloor:
+    def decode_row(self, table: str, data: bytes) -> AgentRow | IncarnationFloor | SystemTaskRow:
         if table == INCARNATIONS:
             return IncarnationFloor(records.IncarnationRow.FromString(data).floor)
         if table == AGENTS:
             return _agent_row(records.AgentRow.FromString(data))
+        if table == SYSTEM_TASKS:
+            return system_tasks_codec.row_of(system_task_pb2.SystemTaskRow.FromString(data))
         raise ValueError(f"the registry has no table {table!r}")
 
 
@@ -156,9 +161,15 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.AgentDrained: lambda e: records.Event(
         agent_drained=records.AgentDrained(agent_id=e.agent_id, reason=e.reason)
     ),
+    SystemTasksOpened: lambda e: records.Event(system_tasks_opened=system_tasks_codec.opened_record(e)),
+    SystemTasksClosed: lambda e: records.Event(system_tasks_closed=system_tasks_codec.closed_record(e)),
 }
 
-_ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {AGENTS: _agent_record, INCARNATIONS: _incarnation_record}
+_ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
+    AGENTS: _agent_record,
+    INCARNATIONS: _incarnation_record,
+    SYSTEM_TASKS: system_tasks_codec.row_record,
+}
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "agent_registered": _registered,
@@ -169,4 +180,6 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "agent_deregistered": lambda r: events.AgentDeregistered(agent_id=r.agent_id, reason=r.reason),
     "agent_cordoned": lambda r: events.AgentCordoned(agent_id=r.agent_id, cordoned=r.cordoned, reason=r.reason),
     "agent_drained": lambda r: events.AgentDrained(agent_id=r.agent_id, reason=r.reason),
+    "system_tasks_opened": system_tasks_codec.opened_of,
+    "system_tasks_closed": system_tasks_codec.closed_of,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -12,11 +13,13 @@ from tercio.api.registry.v1 import registry_service_pb2_grpc as rpc
 from tercio_common.ids import IdSource
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
+from tercio_common.rpc import system_tasks
 from tercio_common.rpc.calls import call_of
 from tercio_registry import translate
 from tercio_registry.api.link import Link
 from tercio_registry.api.watching import Watching
 from tercio_registry.cursors import Position, decode_page, encode_page, encode_position
+from tercio_registry.state.commands import ReportSystemTasks
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.registration import present
 from tercio_registry.state.rules import Rules
@@ -88,6 +91,21 @@ class RegistryServicer(rpc.RegistryServiceServicer):
         self, request_iterator: AsyncIterator[pb.HeartbeatRequest], context: Context
     ) -> AsyncIterator[pb.HeartbeatResponse]:
         return self._link.serve(request_iterator, self._host.term)
+
+    async def WatchSystemTasks(
+        self, request: pb.WatchSystemTasksRequest, context: Context
+    ) -> AsyncIterator[pb.WatchSystemTasksResponse]:
+        async with aclosing(system_tasks.watch(self._host, request.cursor)) as watch:
+            async for cursor, system_task in watch:
+                yield pb.WatchSystemTasksResponse(cursor=cursor, system_task=system_task)
+
+    async def ReportSystemTasks(self, request: pb.ReportSystemTasksRequest, context: Context) -> Any:
+        command = ReportSystemTasks(system_tasks.outcomes_of(request.outcomes))
+        return await self._host.execute(command, call=call_of(request, context), render=_render_reported)
+
+
+def _render_reported(unknown: tuple[str, ...]) -> bytes:
+    return pb.ReportSystemTasksResponse(unknown_system_task_ids=unknown).SerializeToString()
 
 
 def _render_deregistered(shown: AgentView) -> bytes:

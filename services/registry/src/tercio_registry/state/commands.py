@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tercio_common.machine.system_tasks import SystemTaskOutcome, SystemTaskWanted
 from tercio_registry.state.agents import Profile
 
 
@@ -48,3 +49,17 @@ class ConfirmAgents:
     """Record that these agents, shown as something else than healthy, were heard by this leader."""
 
     agent_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSystemTasks:
+    """Ask agents to do something; answers their ids."""
+
+    wanted: tuple[SystemTaskWanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSystemTasks:
+    """Record how system tasks ended; answers the ids of those that were not open."""
+
+    outcomes: tuple[SystemTaskOutcome, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tercio_common.machine.system_tasks import SystemTasksClosed, SystemTasksOpened
 from tercio_registry.state.agents import Health, Profile
 
 
@@ -82,4 +83,6 @@ Event = (
     | AgentDeregistered
     | AgentCordoned
     | AgentDrained
+    | SystemTasksOpened
+    | SystemTasksClosed
 )

@@ -7,10 +7,19 @@ from typing import Any
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
+from tercio_common.machine.system_tasks import SystemTasks, SystemTasksClosed, SystemTasksOpened
 from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state import duty, health, registration
 from tercio_registry.state.agents import AgentRow, IncarnationFloor, Membership
-from tercio_registry.state.commands import ConfirmAgents, CordonAgent, DeregisterAgent, DrainAgent, RegisterAgent
+from tercio_registry.state.commands import (
+    ConfirmAgents,
+    CordonAgent,
+    DeregisterAgent,
+    DrainAgent,
+    OpenSystemTasks,
+    RegisterAgent,
+    ReportSystemTasks,
+)
 from tercio_registry.state.deadlines import Deadlines
 from tercio_registry.state.events import (
     AgentCordoned,
@@ -42,6 +51,7 @@ class RegistryMachine:
         self.incarnations: Table[IncarnationFloor] = Table(
             INCARNATIONS, lambda _row: _FLOOR, store=self.tables, fed=False
         )
+        self.system_tasks = SystemTasks(self.tables, owner="registry")
         self.deadlines = Deadlines(rules)
         self.order = IdOrder()
         self.census = Census()
@@ -53,9 +63,16 @@ class RegistryMachine:
         match command:
             case Tick(limit=limit):
                 expired = health.expire(self.agents, self.deadlines, at, session=session, rules=self.rules, limit=limit)
-                return Decision(expired)
+                unreported = self.system_tasks.expire(at, limit=limit)
+                return Decision([*expired, unreported] if unreported.outcomes else expired)
             case ConfirmAgents(agent_ids=agent_ids):
                 return Decision(health.confirm(self.agents, agent_ids, at, session=session))
+            case OpenSystemTasks(wanted=wanted):
+                opened = self.system_tasks.open(wanted, at)
+                return Decision([opened], tuple(row.system_task_id for row in opened.tasks))
+            case ReportSystemTasks(outcomes=outcomes):
+                closed, unknown = self.system_tasks.close(outcomes)
+                return Decision([closed] if closed.outcomes else (), unknown)
             case ElectionWon():
                 return NOTHING
             case _:
@@ -63,6 +80,9 @@ class RegistryMachine:
 
     def apply(self, event: Event, at: Moment) -> None:
         """See `StateMachine`."""
+        if isinstance(event, SystemTasksOpened | SystemTasksClosed):
+            self.system_tasks.apply(event)
+            return
         for row in self._rows_after(event, at):
             self.agents.put(row)
         if isinstance(event, AgentsEvicted):
@@ -70,13 +90,15 @@ class RegistryMachine:
 
     def next_due(self) -> int | None:
         """See `StateMachine`."""
-        return self.deadlines.next_due()
+        dues = (self.deadlines.next_due(), self.system_tasks.next_due())
+        return min((due for due in dues if due is not None), default=None)
 
     def set_aside_due(self) -> str:
         """See `StateMachine`."""
         due = self.deadlines.next_due()
-        agent_id = None if due is None else self.deadlines.pop(due)
-        return f"the deadline of agent {agent_id!r}"
+        if due is None or due != self.next_due():
+            return self.system_tasks.set_aside_due()
+        return f"the deadline of agent {self.deadlines.pop(due)!r}"
 
     def _decide_for_agent(self, command: Any, at: Moment, session: Session) -> Decision:
         row = self.agents.get(command.agent_id)
@@ -118,7 +140,7 @@ class RegistryMachine:
                 return [health.declined(agents[each], event.health, at) for each in event.agent_ids]
             case AgentsGone():
                 return [registration.ended(agents[each], Membership.GONE, event.reason, at) for each in event.agent_ids]
-            case AgentsEvicted():
+            case AgentsEvicted() | SystemTasksOpened() | SystemTasksClosed():
                 return []
 
     def _evict(self, agent_ids: Sequence[str]) -> None:
