@@ -16,7 +16,9 @@ from tercio_scheduler.state.commands import AttemptKey, CancelPlan, CancelTask, 
 from tercio_scheduler.state.explain import explain
 from tercio_scheduler.state.invariants import check
 from tercio_scheduler.state.limits import Limits
+from tercio_scheduler.state.recall import RIPE_MS
 from tercio_scheduler.state.rows import LIVE_ATTEMPT, TERMINAL, Outcome, State, Template
+from tercio_scheduler.state.session import Standing
 from tercio_scheduler.state.views import list_tasks
 
 AGENTS = ("ada", "bob", "eve")
@@ -137,6 +139,28 @@ class SchedulerSequences(RuleBasedStateMachine):
                 assert key not in self.minted
                 self.minted.add(key)
                 self.issued.append((agent_id, link.instance_id, key))
+
+    @rule(agent_id=agents, credit=st.integers(1, 9), wait_ms=st.sampled_from((0, RIPE_MS)), answers=picks)
+    def recall(self, agent_id, credit, wait_ms, answers):
+        """Agents are asked for attempts that they hold unbegun, each once, and return some of them."""
+        drive = self.drive
+        drive.session.set_credit(agent_id, credit=credit)
+        drive.pass_time(wait_ms)
+        asked = drive.recall()
+        assert drive.recall() == {}
+        for holder, task_ids in asked.items():
+            assert {drive.state(task_id) for task_id in task_ids} == {State.OFFERED}
+            link = drive.link(holder)
+            assert not link.takes_work or len(self.held(holder)) - len(task_ids) >= link.concurrency
+            for task_id in [task_id for place, task_id in enumerate(task_ids) if place in answers]:
+                failures = drive.row(task_id).past.failures
+                drive.end(task_id, outcome=Outcome.RETURNED)
+                assert drive.state(task_id) is State.READY
+                assert drive.row(task_id).past.failures == failures
+
+    @rule(agent_id=agents, cordoned=st.booleans())
+    def the_registry_cordons(self, agent_id, cordoned):
+        self.drive.session.set_standing(agent_id, Standing(cordoned=True) if cordoned else None)
 
     @rule(
         agent_id=agents,

@@ -11,6 +11,7 @@ from tercio_common.epochs import Epoch
 from tercio_common.machine.protocol import ElectionWon, Moment, Tick
 from tercio_scheduler.codec import SchedulerCodec
 from tercio_scheduler.frames import submit_columns, template_message, work_columns
+from tercio_scheduler.state import recall
 from tercio_scheduler.state.columns import NO_ATTEMPTS, AttemptColumns, Failure
 from tercio_scheduler.state.commands import (
     AgentOffers,
@@ -144,6 +145,15 @@ class Drive:
         """Offer ready tasks; return their ids by agent."""
         offers: tuple[AgentOffers, ...] = self.propose(Dispatch(limit=limit)).offers
         return {offer.agent_id: [row.task_id for row in offer.rows] for offer in offers}
+
+    def recall(self) -> dict[str, list[str]]:
+        """Ask agents for what they hold unbegun; return the tasks by agent."""
+        tables = self.machine.tables
+        found = recall.due(tables, self.session, self.moment())
+        for agent_id, _, keys in found:
+            held = tables.index.by_agent.get(agent_id, ())
+            self.session.note_recalled(agent_id, keys, held=held, now=self.now)
+        return {agent_id: [key.task_id for key in keys] for agent_id, _, keys in found}
 
     def report(
         self,

@@ -131,6 +131,7 @@ class ScriptedAgent:
         self.frames = 0
         self.attempts: list[Attempt] = []
         self.cancelled: list[tuple[str, int, tuple[int, int]]] = []
+        self.recalled: list[tuple[str, int, tuple[int, int]]] = []
         self.responses: list[work_api.WorkResponse] = []
         self.committed = 0
         self.error: grpc.aio.AioRpcError | None = None
@@ -230,6 +231,7 @@ class ScriptedAgent:
             number = offered.numbers[index]
             self.attempts.append(Attempt(task_id, number, epoch, payload, extra.checkpoint, extra.failures))
         self.cancelled += keys_of(response.cancelled)
+        self.recalled += keys_of(response.recalled)
 
 
 class Submitter:

@@ -9,9 +9,11 @@ import pytest
 
 from support.registry import reason_of
 from support.scheduler_service import LEASE_MS, SECOND, Scheduler, columns
+from tercio.api.scheduler.v1 import work_service_pb2 as work_api
 from tercio_common.testing.eventually import eventually
 from tercio_common.testing.manual_clock import ManualClock
 from tercio_scheduler.api.streams import MAX_UNCOMMITTED
+from tercio_scheduler.state.recall import RIPE_MS
 
 
 async def test_the_credit_of_the_first_message_counts_from_the_first_offer_on(scheduler: Scheduler) -> None:
@@ -61,3 +63,20 @@ async def test_an_agent_that_is_not_read_while_the_store_stands_still_keeps_its_
         assert await scheduler.state("t") == "RUNNING"
         await clock.advance(LEASE_MS)
         assert reason_of(await agent.ended()) == "AGENT_GONE"
+
+
+async def test_an_idle_agent_is_given_what_a_busy_one_was_asked_to_return(
+    scheduler: Scheduler, clock: ManualClock
+) -> None:
+    await scheduler.submit("a", "b")
+    async with scheduler.agent("busy", concurrency=1, credit=5) as busy:
+        begun, unbegun = await busy.has(2)
+        await busy.start(begun)
+        async with scheduler.agent("idle", concurrency=1) as idle:
+            await clock.advance(2 * RIPE_MS)
+            await eventually(lambda: busy.recalled)
+            assert busy.recalled == [unbegun.key]
+            assert idle.attempts == []
+            await busy.end(unbegun, work_api.OUTCOME_RETURNED)
+            (again,) = await idle.has(1)
+            assert (again.task_id, again.number, again.failures) == ("b", 2, 0)

@@ -24,6 +24,7 @@ from tercio_scheduler.codec import SchedulerCodec
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.effects.follow_attempts import AttemptFollower
 from tercio_scheduler.effects.measure import measure
+from tercio_scheduler.effects.recall import Recaller
 from tercio_scheduler.effects.watch_registry import RegistryWatch
 from tercio_scheduler.settings import SchedulerSettings
 from tercio_scheduler.state.machine import SchedulerMachine
@@ -70,11 +71,12 @@ def build(ports: Ports) -> Service:
             streams.end_with_leadership,
             AttemptFollower(agents, lease_ms=settings.attempt_lease_ms).run,
             dispatcher.run,
+            Recaller(agents).run,
             RegistryWatch(ports.registry_address, changed=dispatcher.poke).run,
             measure,
         ),
     )
-    for listener in (streams.committed, dispatcher.committed, metrics.count_commit):
+    for listener in (dispatcher.committed, streams.committed, metrics.count_commit):
         host.on_commit(listener)
     task_servicer = TaskServicer(
         host, ids=ports.ids, submissions=Submissions(host, streams=streams), watching=Watching(host)

@@ -25,6 +25,7 @@ SUBMITTED = Counter(
 )
 ATTEMPTS = Counter("tercio_scheduler_attempts", "Attempts that ended, by how.", ("outcome",))
 STALE = Counter("tercio_scheduler_stale_attempts", "Reports of attempts that were not their task's present one.")
+RECALLED = Counter("tercio_scheduler_recalled_attempts", "Offered attempts that agents were asked to return.")
 COMMITS = Counter("tercio_scheduler_commits", "Commits to the journal.")
 STREAMS = Gauge("tercio_scheduler_streams", "Open streams.", ("kind",))
 

@@ -44,6 +44,7 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
         self._acknowledged = 0
         self._offers: deque[tuple[TaskRow, int]] = deque()
         self._cancels: dict[AttemptKey, None] = {}
+        self._recalls: dict[AttemptKey, None] = {}
         self.wake()
 
     def offer(self, rows: Sequence[TaskRow], numbers: Sequence[int]) -> None:
@@ -56,6 +57,11 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
         self._cancels.update(dict.fromkeys(keys))
         if len(self._cancels) > _MAX_CANCELS:
             self.finish(Refusal("READER_TOO_SLOW", "cancellations are not read; open a new stream"))
+        self.wake()
+
+    def recall(self, keys: Iterable[AttemptKey]) -> None:
+        """Ask the agent to return attempts that it has not begun; its credit bounds how many can wait here."""
+        self._recalls.update(dict.fromkeys(keys))
         self.wake()
 
     async def wait_for_room(self) -> None:
@@ -78,13 +84,15 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
             acknowledged = max(acknowledged, report.frame_number)
             self._cancels.update(dict.fromkeys(report.cancel))
         if response is None:
-            if acknowledged == self._acknowledged and not self._cancels and not self._offers:
+            if acknowledged == self._acknowledged and not (self._cancels or self._recalls or self._offers):
                 return None
             response = work_pb2.WorkResponse(epoch=self._epoch)
         if acknowledged > self._acknowledged:
             self._acknowledged = response.committed_frame_number = acknowledged
-        if cancels := self._take_cancels():
+        if cancels := self._take_known(self._cancels):
             response.cancelled.CopyFrom(work.columns_of(cancels))
+        if recalls := self._take_known(self._recalls):
+            response.recalled.CopyFrom(work.columns_of(recalls))
         if self._offers and not self.finished:
             response.assignments.CopyFrom(self._take_assignments())
         else:
@@ -94,15 +102,15 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
     def farewell(self) -> work_pb2.WorkResponse:
         return work_pb2.WorkResponse(epoch=self._epoch, going_away=True)
 
-    def _take_cancels(self) -> list[AttemptKey]:
-        """Take the next cancellations, but none of an attempt that the agent does not know yet: it would be lost."""
-        if not self._cancels:
+    def _take_known(self, waiting: dict[AttemptKey, None]) -> list[AttemptKey]:
+        """Take the next ones, but none of an attempt that the agent does not know yet: it would be lost."""
+        if not waiting:
             return []
         unsent = {(row.task_id, number) for row, number in self._offers}
-        known = (key for key in self._cancels if (key.task_id, key.number) not in unsent)
+        known = (key for key in waiting if (key.task_id, key.number) not in unsent)
         keys = list(islice(known, _MAX_ASSIGNMENTS))
         for key in keys:
-            del self._cancels[key]
+            del waiting[key]
         return keys
 
     def _take_assignments(self) -> work_pb2.Assignments:
@@ -164,3 +172,9 @@ class AgentStreams:
         stream = self._by_agent.get(agent_id)
         if stream is not None and stream.instance_id == instance_id:
             stream.cancel((key,))
+
+    def recall(self, agent_id: str, instance_id: bytes, keys: Iterable[AttemptKey]) -> None:
+        """Ask an agent to return attempts; one without a stream has nothing to be asked for."""
+        stream = self._by_agent.get(agent_id)
+        if stream is not None and stream.instance_id == instance_id:
+            stream.recall(keys)

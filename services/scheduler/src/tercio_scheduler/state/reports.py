@@ -19,6 +19,7 @@ from tercio_scheduler.state.tables import SchedulerTables
 
 _UNEXPLAINED: Final = Failure("HANDLER_ERROR", "the agent gave no reason")
 _STOPPED_UNASKED: Final = Failure("HANDLER_ERROR", "the agent stopped the attempt although nobody had asked it to")
+_RETURNED_LATE: Final = Failure("HANDLER_ERROR", "the agent returned the attempt although it had begun it")
 _NOTHING_STALE: Final = Reported()
 
 
@@ -152,8 +153,10 @@ def _unsuccessful(
 ) -> TaskRow:
     if row.state is State.CANCELLING:
         return transitions.cancelled_attempt(row, at, position=position)._replace(run_micros=run_micros)
-    if outcome is Outcome.RETURNED:
+    if outcome is Outcome.RETURNED and row.state is State.OFFERED:
         return transitions.put_back(row, at)
+    if outcome is Outcome.RETURNED:
+        failure = _RETURNED_LATE
     if outcome is Outcome.CANCELLED:
         failure = _STOPPED_UNASKED
     return transitions.failed(row, failure, at, position=position, run_micros=run_micros)

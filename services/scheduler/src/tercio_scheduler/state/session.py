@@ -8,7 +8,7 @@ An agent stays here after its stream closed, so that its lease runs on; `forget`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +49,8 @@ class AgentLink:
         connected: its stream is open.
         renewed_at: when it was last heard from.
         unread: its stream is open and not read for now, so its silence is not its own.
+        recalled: attempts that its stream was asked to return, number by task id; some may have ended.
+        recalled_at: when it was last asked.
         standing: the registry's last word.
     """
 
@@ -62,6 +64,8 @@ class AgentLink:
     connected: bool = True
     renewed_at: int = 0
     unread: bool = False
+    recalled: dict[str, int] = field(default_factory=dict)
+    recalled_at: int = 0
     standing: Standing = GOOD_STANDING
 
     @property
@@ -195,6 +199,16 @@ class SchedulerSession:
         link = self.agents.get(agent_id)
         if link is not None:
             link.standing = standing or GOOD_STANDING
+
+    def note_recalled(
+        self, agent_id: str, attempts: Iterable[tuple[str, Epoch, int]], *, held: Container[str], now: int
+    ) -> None:
+        """Note that the agent was asked to return these attempts; what it does not hold any more is forgotten."""
+        link = self.agents.get(agent_id)
+        if link is not None:
+            link.recalled = {task_id: number for task_id, number in link.recalled.items() if task_id in held}
+            link.recalled.update((task_id, number) for task_id, _, number in attempts)
+            link.recalled_at = now
 
     def set_progress(self, task_id: str, *, percent: int) -> None:
         """Note how far a running attempt is, 0 to 100."""

@@ -35,7 +35,7 @@ class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     OUTCOME_CANCELLED: _Outcome.ValueType  # 3
     """It stopped because it was asked to."""
     OUTCOME_RETURNED: _Outcome.ValueType  # 4
-    """It was never started, and does not count."""
+    """It was never started, and does not count. One that was reported as started counts."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How an attempt ended on the agent."""
@@ -49,7 +49,7 @@ OUTCOME_FAILED: Outcome.ValueType  # 2
 OUTCOME_CANCELLED: Outcome.ValueType  # 3
 """It stopped because it was asked to."""
 OUTCOME_RETURNED: Outcome.ValueType  # 4
-"""It was never started, and does not count."""
+"""It was never started, and does not count. One that was reported as started counts."""
 Global___Outcome: typing_extensions.TypeAlias = Outcome
 
 @typing.final
