@@ -1,0 +1,1 @@
+"""The filter language of AIP-160, over fields that each resource declares."""
