@@ -1,4 +1,4 @@
-"""A fleet of the scheduler's processes on one etcd; nothing is left running when the context ends."""
+"""A fleet of one service's processes on one etcd; nothing is left running when the context ends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from tercio_common.journal.store import EtcdStore
 from tercio_common.testing.chaos import processes
 from tercio_common.testing.chaos.processes import SHORT_LEASE
 
-__all__ = ["SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
+__all__ = ["REGISTRY", "SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULER = "tercio_scheduler"
+REGISTRY = "tercio_registry"
 
 
 class ServerProcess(processes.ServerProcess):
@@ -34,10 +35,11 @@ class ServerProcess(processes.ServerProcess):
 
 
 class Fleet:
-    """Replicas of the scheduler on one etcd, and the test's own view of journal and election."""
+    """Replicas of one service on one etcd, and the test's own view of journal and election."""
 
-    def __init__(self, endpoints: Sequence[str], *, folder: Path) -> None:
+    def __init__(self, endpoints: Sequence[str], *, folder: Path, service: str = "scheduler") -> None:
         """Prepare a fleet; `add` starts replicas."""
+        self._service = service
         self._endpoints = tuple(endpoints)
         self._folder = folder
         self._store = EtcdStore(EtcdSettings(endpoints=self._endpoints), clock=SystemClock(), ttl_ms=2000)
@@ -50,8 +52,8 @@ class Fleet:
 
     @property
     def journal(self) -> EtcdJournal:
-        """The scheduler's journal."""
-        return self._store.journal("scheduler")
+        """The service's journal."""
+        return self._store.journal(self._service)
 
     async def add(self, module: str = SCHEDULER, *, settings: Mapping[str, str] | None = None) -> ServerProcess:
         """Start a replica and wait until it answers."""
@@ -61,9 +63,9 @@ class Fleet:
         await replica.ready()
         return replica
 
-    async def add_all(self, count: int, *, module: str = SCHEDULER) -> None:
+    async def add_all(self, count: int, *, module: str = SCHEDULER, settings: Mapping[str, str] | None = None) -> None:
         """Start that many replicas at once."""
-        await asyncio.gather(*(self.add(module) for _ in range(count)))
+        await asyncio.gather(*(self.add(module, settings=settings) for _ in range(count)))
 
     async def leader_after(self, former: Leader | None) -> tuple[ServerProcess, Leader]:
         """Wait until a replica leads with a higher epoch than `former`, and return both."""
@@ -80,7 +82,7 @@ class Fleet:
         await self._store.close()
 
     async def _leaders(self) -> AsyncGenerator[Leader | None, None]:
-        async for leader in self._store.election("scheduler").observe():
+        async for leader in self._store.election(self._service).observe():
             yield leader
 
     def _at(self, address: str) -> ServerProcess:
@@ -88,9 +90,9 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def fleet_on(endpoints: Sequence[str], *, folder: Path) -> AsyncIterator[Fleet]:
+async def fleet_on(endpoints: Sequence[str], *, folder: Path, service: str = "scheduler") -> AsyncIterator[Fleet]:
     """Yield a fleet without replicas yet, and kill all of them at the end."""
-    fleet = Fleet(endpoints, folder=folder)
+    fleet = Fleet(endpoints, folder=folder, service=service)
     try:
         yield fleet
     finally:

@@ -1,4 +1,4 @@
-"""Starts the shipped scheduler over ports of the launcher's choice."""
+"""Starts a shipped service over ports of the launcher's choice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 from tercio_common.composition import Ports, Service
 from tercio_common.lifecycle import Application, main
 from tercio_common.settings import load_settings
-from tercio_scheduler.app import NAME, build
+from tercio_registry import app as registry
+from tercio_registry.settings import RegistryProcessSettings
+from tercio_scheduler import app as scheduler
 from tercio_scheduler.settings import SchedulerProcessSettings
 
 
@@ -16,7 +18,18 @@ def launch(replace_ports: Callable[[Ports], Ports] = lambda ports: ports) -> Non
     """Run the scheduler until a signal, on what `replace_ports` makes of the process's ports; does not return."""
 
     def build_on_replaced(ports: Ports) -> Service:
-        return build(replace_ports(ports))
+        return scheduler.build(replace_ports(ports))
 
     settings = load_settings(SchedulerProcessSettings)
-    sys.exit(main([Application(name=NAME, build=build_on_replaced, settings=settings.scheduler)], settings=settings))
+    sys.exit(
+        main(
+            [Application(name=scheduler.NAME, build=build_on_replaced, settings=settings.scheduler)], settings=settings
+        )
+    )
+
+
+def launch_registry() -> None:
+    """Run the registry until a signal; does not return."""
+    settings = load_settings(RegistryProcessSettings)
+    application = Application(name=registry.NAME, build=registry.build, settings=settings.registry)
+    sys.exit(main([application], settings=settings))

@@ -21,13 +21,17 @@ from tercio_common.journal.store import EtcdStore
 from tercio_common.testing.chaos.etcd_cluster import EtcdCluster
 from tercio_common.testing.chaos.processes import NOTHING_THERE, SHORT_LEASE, ChildProcess, ServerProcess
 from tercio_common.testing.chaos.proxy import Proxy
+from tercio_common.testing.chaos.skewed_clock import WallClock
 from tercio_common.testing.history import Violation
 
 LEASE_TTL_S: Final = SHORT_LEASE["TTL_MS"] / 1000
 SERVICE: Final = "scheduler"
+_SKEWED: Final = "tercio_common.testing.chaos.skewed_clock"
 _AGENT_MODULE: Final = "tercio_common.testing.chaos.agent"
 _ATTEMPT_LEASE_MS: Final = 4_000
 """Long enough for a failover, short enough that the work of a dead agent moves on during the run."""
+_SNAPSHOTS_A_QUOTA: Final = 16
+"""A snapshot is due when this part of the quota was written, so that there is always much to truncate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class FleetPlan:
         replicas: of the scheduler.
         agents: processes with handlers.
         module: what is run as the scheduler.
+        quota_bytes: how much etcd takes: small enough to be filled in a moment. A task takes about 1 kB.
         environment: further variables of the replicas.
     """
 
@@ -46,6 +51,7 @@ class FleetPlan:
     replicas: int = 3
     agents: int = 3
     module: str = "tercio_scheduler"
+    quota_bytes: int = 64 << 20
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,11 +63,13 @@ class Replica:
         process: may be killed and stopped.
         front: the way to it.
         ways_to_store: its way to each member of etcd.
+        wall_clock: may be set.
     """
 
     process: ServerProcess
     front: Proxy
     ways_to_store: tuple[Proxy, ...]
+    wall_clock: WallClock
 
 
 class Fleet:
@@ -134,11 +142,12 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
         ServerNotReadyError: a replica does not come up.
     """
     async with contextlib.AsyncExitStack() as stack:
-        starting = EtcdCluster.started(folder, binary=binary, members=plan.members)
+        options = [f"--quota-backend-bytes={plan.quota_bytes}"]
+        starting = EtcdCluster.started(folder, binary=binary, members=plan.members, options=options)
         etcd = await asyncio.to_thread(stack.enter_context, starting)
         store = EtcdStore(EtcdSettings(endpoints=tuple(etcd.endpoints)), clock=SystemClock(), ttl_ms=2000)
         stack.push_async_callback(store.close)
-        replicas = [await _replica(plan, etcd, folder, stack) for _ in range(plan.replicas)]
+        replicas = [await _replica(number, plan, etcd, folder, stack) for number in range(plan.replicas)]
         fleet = Fleet(etcd=etcd, store=store, replicas=tuple(replicas))
         following = asyncio.create_task(fleet.follow_leader())
         stack.push_async_callback(_end, following)
@@ -147,19 +156,25 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
         yield fleet
 
 
-async def _replica(plan: FleetPlan, etcd: EtcdCluster, folder: Path, stack: contextlib.AsyncExitStack) -> Replica:
+async def _replica(
+    number: int, plan: FleetPlan, etcd: EtcdCluster, folder: Path, stack: contextlib.AsyncExitStack
+) -> Replica:
     ways = [await stack.enter_async_context(Proxy(endpoint)) for endpoint in etcd.endpoints]
     front = await stack.enter_async_context(Proxy())
+    wall_clock = WallClock(folder / f"wall-clock-{number}")
     settings = {
         "TERCIO_SERVER__ADVERTISE": front.address,
+        "TERCIO_HOST__SNAPSHOT_BYTES": str(plan.quota_bytes // _SNAPSHOTS_A_QUOTA),
         "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": str(_ATTEMPT_LEASE_MS),
+        **wall_clock.environment,
         **plan.environment,
     }
-    process = ServerProcess(plan.module, folder=folder, endpoints=[way.address for way in ways], settings=settings)
+    endpoints = [way.address for way in ways]
+    process = ServerProcess(plan.module, folder=folder, endpoints=endpoints, settings=settings, launcher=_SKEWED)
     front.target = process.address
     process.start()
     stack.callback(process.kill)
-    return Replica(process=process, front=front, ways_to_store=tuple(ways))
+    return Replica(process=process, front=front, ways_to_store=tuple(ways), wall_clock=wall_clock)
 
 
 def _agent(number: int, fleet: Fleet, folder: Path, stack: contextlib.AsyncExitStack) -> ChildProcess:

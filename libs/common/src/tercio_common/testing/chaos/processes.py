@@ -110,9 +110,15 @@ class ServerProcess(ChildProcess):
     """One server: `python -m <module>` on ports of its own."""
 
     def __init__(
-        self, module: str, *, folder: Path, endpoints: Sequence[str], settings: Mapping[str, str] | None = None
+        self,
+        module: str,
+        *,
+        folder: Path,
+        endpoints: Sequence[str],
+        settings: Mapping[str, str] | None = None,
+        launcher: str = "",
     ) -> None:
-        """Prepare the server; `settings` are further environment variables."""
+        """Prepare the server; `settings` are further environment variables, a `launcher` is a module that runs it."""
         port, health, metrics = free_ports(3)
         self.address = f"127.0.0.1:{port}"
         self._health = f"127.0.0.1:{health}"
@@ -125,7 +131,7 @@ class ServerProcess(ChildProcess):
             "TERCIO_REGISTRY_ADDRESS": NOTHING_THERE,
             **(settings or {}),
         }
-        command = (sys.executable, "-m", module)
+        command = (sys.executable, "-m", *filter(None, (launcher, module)))
         super().__init__(command, name=f"{module}-{port}", folder=folder, environment=environment)
 
     async def ready(self, *, within_s: float = _READY_WITHIN_S) -> None:

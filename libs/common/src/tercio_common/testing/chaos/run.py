@@ -140,7 +140,7 @@ async def _come_to_rest(fleet: Fleet, work: Workload, watcher: Watcher, within_s
             at = "no task is open"
             await eventually(work.nothing_is_open, within_ms=within_ms)
             at = "the watch shows the last task's end"
-            last = work.submit_work()
+            last = await work.submit_work()
             await eventually(lambda: last.task_id in watcher.ended, within_ms=within_ms)
             await work.all_ended()
             at = "every task is listed"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tercio import CallError, Client, RetryPolicy, TaskError, TaskHandle, TaskState
+from tercio import CallError, Client, ExhaustedError, RetryPolicy, TaskError, TaskHandle, TaskState
 from tercio_common.testing.chaos.fleet import Fleet
 from tercio_common.testing.history import ACKNOWLEDGED, LISTED, RESOLVED, Observation
 
@@ -25,6 +25,11 @@ _RETRY: Final = RetryPolicy(max_attempts=5, initial_backoff=timedelta(millisecon
 _FEW_TRIES: Final = RetryPolicy(max_attempts=2, initial_backoff=timedelta(milliseconds=20), multiplier=1.5)
 _TOO_SHORT: Final = timedelta(milliseconds=150)
 _LONG_WORK_MS: Final = 400
+_TURNED_AWAY: Final = "STORE_NEARLY_FULL"
+"""The refusal of new work while the store is nearly full: the client knows, so nothing is lost."""
+_FAR: Final = timedelta(hours=2)
+"""A deadline that no jump of a wall clock by an hour may reach."""
+_PAUSE_S: Final = 0.1
 _BURST: Final = 20
 """Tasks that are submitted in one turn of the event loop."""
 _OPEN: Final = frozenset(TaskState) - {
@@ -51,6 +56,7 @@ class Workload:
         self.acknowledged = 0
         self.ended: Counter[TaskState] = Counter()
         self.refused: Counter[str] = Counter()
+        self._turned_away: set[str] = set()
 
     async def run(self, count: int, *, seconds: float) -> None:
         """Submit that many tasks in bursts, evenly over that time."""
@@ -63,9 +69,16 @@ class Workload:
             for _ in range(min(self._rng.randint(1, _BURST), count - self.submitted)):
                 self._submit()
 
-    def submit_work(self) -> TaskHandle:
-        """Submit one more task that succeeds."""
-        return self._follow(self._client.enqueue(WORK, "1"))
+    async def submit_work(self) -> TaskHandle:
+        """Submit one more task that succeeds; returns once it is accepted."""
+        while True:
+            handle = self._client.enqueue(WORK, "1")
+            try:
+                await handle.accepted()
+            except ExhaustedError as error:
+                await asyncio.sleep(max(error.retry_after_ms / 1000, _PAUSE_S))
+            else:
+                return self._follow(handle)
 
     async def all_ended(self) -> None:
         """Wait until the client was told the end of every task."""
@@ -96,7 +109,9 @@ class Workload:
         self._last = make()
 
     def _work(self) -> TaskHandle:
-        return self._enqueue(WORK, self._rng.randint(0, 20), priority=self._rng.randint(0, 9))
+        return self._enqueue(
+            WORK, self._rng.randint(0, 20), priority=self._rng.randint(0, 9), deadline=datetime.now(UTC) + _FAR
+        )
 
     def _flaky(self) -> TaskHandle:
         return self._enqueue(FLAKY, 0)
@@ -118,18 +133,22 @@ class Workload:
 
     def _enqueue(self, task_type: str, work_ms: int, **options: Any) -> TaskHandle:
         options.setdefault("retry", _RETRY)
-        return self._follow(self._client.enqueue(task_type, str(work_ms), **options))
+        parents = options.get("depends_on", ())
+        return self._follow(self._client.enqueue(task_type, str(work_ms), **options), parents=parents)
 
-    def _follow(self, handle: TaskHandle) -> TaskHandle:
+    def _follow(self, handle: TaskHandle, *, parents: Sequence[str] = ()) -> TaskHandle:
         self.submitted += 1
-        self._following.append(asyncio.create_task(self._note(handle)))
+        self._following.append(asyncio.create_task(self._note(handle, parents)))
         return handle
 
-    async def _note(self, handle: TaskHandle) -> None:
+    async def _note(self, handle: TaskHandle, parents: Sequence[str]) -> None:
         try:
             await handle.accepted()
         except CallError as error:
-            self.refused[error.reason or error.code.name] += 1
+            if error.reason == _TURNED_AWAY or not self._turned_away.isdisjoint(parents):
+                self._turned_away.add(handle.task_id)
+            else:
+                self.refused[error.reason or error.code.name] += 1
             return
         self.acknowledged += 1
         self._observe(Observation(ACKNOWLEDGED, handle.task_id))

@@ -11,10 +11,15 @@ order is a total order, so each promise is one pass over it. A recording with a 
 
 from __future__ import annotations
 
+from tercio_common.testing.history.agents import liveness_checks
 from tercio_common.testing.history.recording import (
     ACKNOWLEDGED,
+    BEAT,
+    CUT_OFF,
     LISTED,
+    RECONNECTED,
     RESOLVED,
+    SEEN,
     WATCHED,
     IncompleteRecordingError,
     Observation,
@@ -27,8 +32,12 @@ from tercio_common.testing.history.verdict import Verdict, Violation, judge, jud
 
 __all__ = [
     "ACKNOWLEDGED",
+    "BEAT",
+    "CUT_OFF",
     "LISTED",
+    "RECONNECTED",
     "RESOLVED",
+    "SEEN",
     "WATCHED",
     "IncompleteRecordingError",
     "Observation",
@@ -38,6 +47,7 @@ __all__ = [
     "Violation",
     "judge",
     "judge_recording",
+    "liveness_checks",
     "load",
     "recorded",
     "standard_checks",

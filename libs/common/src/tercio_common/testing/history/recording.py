@@ -28,6 +28,12 @@ LISTED = "listed"
 """A listing at the end of the run showed the task, in `state`."""
 WATCHED = "watched"
 """A watch that began at the first record showed the task as changed by record `seq`."""
+BEAT = "beat"
+"""An agent sent a heartbeat, or tried to, and was answered by the leader of `epoch`, or not at all."""
+SEEN = "seen"
+"""A reader was shown the agent in `state`: by a watch as of record `seq`, or by a read."""
+CUT_OFF, RECONNECTED = "cut off", "reconnected"
+"""The network lets nothing of the agent through; lets it through again."""
 
 _SEGMENT, _OBSERVATION, _GAP = b"S", b"O", b"G"
 _LENGTH_BYTES, _NUMBER_BYTES = 4, 8
@@ -42,16 +48,23 @@ class Observation:
     """What a client saw.
 
     Attributes:
-        kind: ACKNOWLEDGED, RESOLVED, LISTED or WATCHED.
-        task_id: the task.
+        kind: one of those above.
+        subject: the task, or the agent.
         state: name of its state without prefix; empty where it means nothing.
         seq: record that the client was told of; 0 where it means nothing.
+        asked_ms: wall time at which the client asked, in ms since 1970; 0 where it means nothing.
+        answered_ms: wall time at which it had the answer; 0 when there was none.
+        generation, revision: epoch of the leader that answered; 0 where it means nothing or is unknown.
     """
 
     kind: str
-    task_id: str
+    subject: str
     state: str = ""
     seq: int = 0
+    asked_ms: int = 0
+    answered_ms: int = 0
+    generation: int = 0
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

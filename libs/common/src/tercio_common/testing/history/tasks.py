@@ -214,7 +214,8 @@ class AcceptedTasksSurvive:
     def end(self, observations: Sequence[Observation]) -> Iterator[str]:
         seen = {kind: {} for kind in (ACKNOWLEDGED, RESOLVED, LISTED, WATCHED)}  # type: dict[str, dict[str, str]]
         for observation in observations:
-            seen[observation.kind][observation.task_id] = observation.state
+            if observation.kind in seen:
+                seen[observation.kind][observation.subject] = observation.state
         known = self._tasks.by_id
         yield from _report("acknowledged, but not recorded", [one for one in seen[ACKNOWLEDGED] if one not in known])
         yield from _report("neither ended nor listed at the end", self._vanished(seen[ACKNOWLEDGED], seen[LISTED]))
@@ -240,9 +241,9 @@ class ResolvedOnce:
         told: set[str] = set()
         for observation in observations:
             if observation.kind == RESOLVED:
-                if observation.task_id in told:
-                    yield f"a client was told the end of task {observation.task_id} twice"
-                told.add(observation.task_id)
+                if observation.subject in told:
+                    yield f"a client was told the end of task {observation.subject} twice"
+                told.add(observation.subject)
 
 
 class WatchIsGapless:
@@ -270,7 +271,7 @@ class WatchIsGapless:
         return ()
 
     def end(self, observations: Sequence[Observation]) -> Iterator[str]:
-        watched = [(one.seq, one.task_id) for one in observations if one.kind == WATCHED]
+        watched = [(one.seq, one.subject) for one in observations if one.kind == WATCHED]
         if not watched:
             return
         if any(later[0] < earlier[0] for earlier, later in pairwise(watched)):

@@ -74,14 +74,14 @@ def standard_checks() -> list[Check]:
     ]
 
 
-def judge(path: Path, *, service: str = "scheduler") -> Verdict:
-    """Judge the recording on file by every check.
+def judge(path: Path, *, service: str = "scheduler", also: Sequence[Check] = ()) -> Verdict:
+    """Judge the recording on file by every standard check, and `also` by these.
 
     Raises:
         IncompleteRecordingError: commits are missing: there is no verdict.
         LookupError: the service registers no decoder.
     """
-    return judge_recording(load(path), decode=decoder(service), by=standard_checks())
+    return judge_recording(load(path), decode=decoder(service), by=[*standard_checks(), *also])
 
 
 def judge_recording(recording: Recording, *, decode: Decode, by: Sequence[Check]) -> Verdict:

@@ -9,6 +9,7 @@ from typing import Final
 from tercio_common.errors import SettingsError
 from tercio_common.testing.chaos.faults import network, processes, store
 from tercio_common.testing.chaos.faults.clients import SameRequest, StalledReaders
+from tercio_common.testing.chaos.faults.clocks import WallJump
 from tercio_common.testing.chaos.faults.port import Fault
 from tercio_common.testing.chaos.fleet import LEASE_TTL_S
 from tercio_common.testing.chaos.proxy import Proxy
@@ -16,7 +17,7 @@ from tercio_common.testing.chaos.schedule import Kind
 
 _PAUSE_MS: Final = round(2 * LEASE_TTL_S * 1000)
 """Twice the lease: the role is somebody else's by then."""
-_REPLICAS, _AGENTS, _ETCD, _NETWORK = "replicas", "agents", "etcd", "network"
+_REPLICAS, _AGENTS, _ETCD, _NETWORK, _CLOCKS = "replicas", "agents", "etcd", "network", "clocks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ _ALL: Final = (
     ),
     FaultKind(name="store-gone", subject=_ETCD, hold_ms=(300, 2500), make=lambda: store.MembersGone(all_members=True)),
     FaultKind(name="slow-disk", subject=_ETCD, hold_ms=(1500, 4000), make=store.SlowDisk),
+    FaultKind(name="full-store", subject=_ETCD, hold_ms=(500, 3000), make=store.FullStore),
+    FaultKind(name="wall-jump", subject=_CLOCKS, hold_ms=(500, 3000), make=WallJump),
     FaultKind(name="compact", subject="", hold_ms=(0, 0), make=store.Compact),
     FaultKind(
         name="drop-replies",
@@ -85,6 +88,13 @@ _ALL: Final = (
         subject=_NETWORK,
         hold_ms=(500, 5000),
         make=lambda: network.Disturb(network.way_to_leader, Proxy.partition),
+    ),
+    # Work and requests are done, and done again: their senders never heard of it.
+    FaultKind(
+        name="lose-acknowledgements",
+        subject=_NETWORK,
+        hold_ms=(200, 2000),
+        make=lambda: network.Disturb(network.way_to_leader, Proxy.drop_replies),
     ),
     FaultKind(name="same-request", subject="", hold_ms=(0, 0), make=SameRequest),
     FaultKind(name="stalled-reader", subject="", hold_ms=(1000, 5000), make=StalledReaders),

@@ -67,7 +67,9 @@ async def _until_answered(fleet: Fleet, address: str, request: task_service_pb2.
             await asyncio.sleep(_PAUSE_S)
 
 
-_RETRIED: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+_RETRIED: Final = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+)
 
 
 class StalledReaders:
