@@ -47,9 +47,11 @@ async def test_every_promise_holds_for_20_000_tasks_on_three_members_through_all
     tmp_path: Path, seed: int
 ) -> None:
     # Snapshots so often that faults come in between.
-    fleet = FleetPlan(members=3, environment={"TERCIO_HOST__SNAPSHOT_BYTES": str(1 << 20)})
+    snapshots = {"TERCIO_HOST__SNAPSHOT_BYTES": str(1 << 20)}
+    fleet = FleetPlan(members=3, quota_bytes=256 << 20, environment=snapshots)
     plan = Plan(seconds=240, seed=seed, tasks=20_000, fleet=fleet, settle_s=90)
     report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
     report.demand()
-    assert report.tried.acknowledged >= plan.tasks
+    # A store that is nearly full turns new work away.
+    assert report.tried.acknowledged > plan.tasks / 2
     assert set(report.faults) == set(KINDS)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_LEAST_QUOTA_BYTES: Final = 64 << 20
+_QUOTA_BYTES_A_TASK: Final = 8_000
+"""Of etcd, which is filled on purpose: tasks take about 1 kB, a snapshot of them as much again, and history."""
+
 EPILOG: Final = "Example: tercio chaos --seconds 60 --seed 7 --members 3 --faults kill,pause,slow-disk"
 
 
@@ -51,7 +55,7 @@ def chaos(
     from tercio_common.testing.chaos.faults.catalogue import chosen
     from tercio_common.testing.chaos.fleet import FleetPlan
     from tercio_common.testing.chaos.processes import ServerNotReadyError
-    from tercio_common.testing.chaos.run import Plan
+    from tercio_common.testing.chaos.run import TASKS_A_SECOND, Plan
 
     if members not in {1, 3}:
         raise CommandError(f"--members is {members}; it must be 1 or 3", code=ExitCode.USAGE)
@@ -61,7 +65,9 @@ def chaos(
         binary = find_etcd(etcd)
     except TercioError as error:
         raise CommandError(str(error), code=ExitCode.USAGE) from None
-    plan = Plan(seconds=seconds, seed=seed, tasks=tasks, faults=names, fleet=FleetPlan(members=members))
+    count = tasks or round(seconds * TASKS_A_SECOND)
+    fleet = FleetPlan(members=members, quota_bytes=max(_LEAST_QUOTA_BYTES, count * _QUOTA_BYTES_A_TASK))
+    plan = Plan(seconds=seconds, seed=seed, tasks=count, faults=names, fleet=fleet)
     folder = _new_folder(keep)
     try:
         report = asyncio.run(_until_signal(plan, binary, folder))
