@@ -54,6 +54,7 @@ def test_a_family_names_all_of_its_kinds() -> None:
         "kill-leader",
         "kill-replica",
         "kill-agent",
+        "kill-registry",
         "compact",
     ]
 

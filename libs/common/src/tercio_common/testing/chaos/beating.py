@@ -34,6 +34,7 @@ class BeatingAgent:
         self._interval_s = interval_ms / 1000
         self._secret, self._instance = os.urandom(16), os.urandom(16)
         self._incarnation = 0
+        self.beats = 0
         self._goes_on = asyncio.Event()
         self._goes_on.set()
 
@@ -103,6 +104,7 @@ class BeatingAgent:
             await asyncio.sleep(self._interval_s * 0.9 - (_wall_ms() - sent) / 1000)
 
     def _note(self, sent: int, *, answered: bool = False, epoch: Any = None) -> None:
+        self.beats += 1
         self._observe(
             Observation(
                 BEAT,

@@ -1,4 +1,4 @@
-"""The fleet that chaos is done to: etcd, replicas of the scheduler, agents, and a proxy on every way between them.
+"""The fleet that chaos is done to: etcd, replicas of two services, agents, and a proxy on every way between them.
 
 Every replica reaches each member of etcd through a proxy of its own, and is reached by agents, clients and other
 replicas through one more, whose address it advertises: so each can be cut off alone.
@@ -18,6 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.election.port import Leader
 from tercio_common.etcd_client.settings import EtcdSettings
 from tercio_common.journal.store import EtcdStore
+from tercio_common.testing.chaos.beating import BeatingAgent
 from tercio_common.testing.chaos.etcd_cluster import EtcdCluster
 from tercio_common.testing.chaos.processes import NOTHING_THERE, SHORT_LEASE, ChildProcess, ServerProcess
 from tercio_common.testing.chaos.proxy import Proxy
@@ -26,6 +27,10 @@ from tercio_common.testing.history import Violation
 
 LEASE_TTL_S: Final = SHORT_LEASE["TTL_MS"] / 1000
 SERVICE: Final = "scheduler"
+REGISTRY: Final = "registry"
+BEAT_INTERVAL_MS: Final = 1_000
+"""Short, and long enough for agents of one busy machine to keep it."""
+_REGISTRY_MODULE: Final = "tercio_registry"
 _SKEWED: Final = "tercio_common.testing.chaos.skewed_clock"
 _AGENT_MODULE: Final = "tercio_common.testing.chaos.agent"
 _ATTEMPT_LEASE_MS: Final = 4_000
@@ -42,6 +47,7 @@ class FleetPlan:
         members: of etcd, 1 or 3.
         replicas: of the scheduler.
         agents: processes with handlers.
+        registries: replicas of the registry.
         module: what is run as the scheduler.
         quota_bytes: how much etcd takes: small enough to be filled in a moment. A task takes about 1 kB.
         environment: further variables of the replicas.
@@ -50,6 +56,7 @@ class FleetPlan:
     members: int = 1
     replicas: int = 3
     agents: int = 3
+    registries: int = 2
     module: str = "tercio_scheduler"
     quota_bytes: int = 64 << 20
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +64,7 @@ class FleetPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Replica:
-    """One replica of the scheduler.
+    """One replica of a service.
 
     Attributes:
         process: may be killed and stopped.
@@ -75,16 +82,21 @@ class Replica:
 class Fleet:
     """A running fleet; faults find their victims here."""
 
-    def __init__(self, *, etcd: EtcdCluster, store: EtcdStore, replicas: tuple[Replica, ...]) -> None:
-        """Describe a fleet; `running_fleet` makes one."""
+    def __init__(
+        self, *, etcd: EtcdCluster, store: EtcdStore, replicas: tuple[Replica, ...], registries: tuple[Replica, ...]
+    ) -> None:
+        """Describe a fleet; `running_fleet` makes one. `replicas` are the scheduler's."""
         self.etcd = etcd
         self.store = store
         self.replicas = replicas
+        self.registries = registries
         self.agents: tuple[ChildProcess, ...] = ()
+        self.beating: tuple[BeatingAgent, ...] = ()
+        """Agents of the registry, which only beat."""
         self.complaints: list[Violation] = []
         self.accepted: list[str] = []
         """Tasks that a fault submitted and the scheduler accepted."""
-        self._leader: Leader | None = None
+        self._leaders: dict[str, Leader] = {}
 
     @property
     def address(self) -> str:
@@ -98,11 +110,13 @@ class Fleet:
 
     @property
     def leader(self) -> Replica | None:
-        """The replica that was last seen to lead, if it still exists."""
-        for replica in self.replicas:
-            if self._leader is not None and replica.front.address == self._leader.address:
-                return replica
-        return None
+        """The scheduler that was last seen to lead."""
+        return self._seen_to_lead(SERVICE, self.replicas)
+
+    @property
+    def registry_leader(self) -> Replica | None:
+        """The registry that was last seen to lead."""
+        return self._seen_to_lead(REGISTRY, self.registries)
 
     def complain(self, promise: str, check: str, message: str) -> None:
         """Note a promise that was seen to be broken."""
@@ -110,7 +124,7 @@ class Fleet:
 
     def ended_by_themselves(self) -> list[str]:
         """Return what there is to say about processes that nobody killed and that ended."""
-        processes = [*(replica.process for replica in self.replicas), *self.agents]
+        processes = [*(replica.process for replica in (*self.replicas, *self.registries)), *self.agents]
         return [
             f"{process.name} ended by itself with code {process.exit_code}; its log ends: {process.log()[-1000:]}"
             for process in processes
@@ -125,12 +139,17 @@ class Fleet:
             ServerNotReadyError: a replica does not.
         """
         await asyncio.to_thread(self.etcd.wait_until_healthy)
-        await asyncio.gather(*(replica.process.ready() for replica in self.replicas))
+        await asyncio.gather(*(replica.process.ready() for replica in (*self.replicas, *self.registries)))
 
-    async def follow_leader(self) -> None:
-        """Keep `leader` up to date, for ever."""
-        async for leader in self.store.election(SERVICE).observe():
-            self._leader = leader or self._leader
+    async def follow_leader(self, service: str) -> None:
+        """Keep up to date who leads, for ever."""
+        async for leader in self.store.election(service).observe():
+            if leader is not None:
+                self._leaders[service] = leader
+
+    def _seen_to_lead(self, service: str, replicas: tuple[Replica, ...]) -> Replica | None:
+        leader = self._leaders.get(service)
+        return next((one for one in replicas if leader is not None and one.front.address == leader.address), None)
 
 
 @contextlib.asynccontextmanager
@@ -147,30 +166,33 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
         etcd = await asyncio.to_thread(stack.enter_context, starting)
         store = EtcdStore(EtcdSettings(endpoints=tuple(etcd.endpoints)), clock=SystemClock(), ttl_ms=2000)
         stack.push_async_callback(store.close)
-        replicas = [await _replica(number, plan, etcd, folder, stack) for number in range(plan.replicas)]
-        fleet = Fleet(etcd=etcd, store=store, replicas=tuple(replicas))
-        following = asyncio.create_task(fleet.follow_leader())
-        stack.push_async_callback(_end, following)
+        replicas = [await _replica(plan.module, plan, etcd, folder, stack) for _ in range(plan.replicas)]
+        registries = [await _replica(_REGISTRY_MODULE, plan, etcd, folder, stack) for _ in range(plan.registries)]
+        fleet = Fleet(etcd=etcd, store=store, replicas=tuple(replicas), registries=tuple(registries))
+        for service in (SERVICE, REGISTRY):
+            following = asyncio.create_task(fleet.follow_leader(service))
+            stack.push_async_callback(_end, following)
         await fleet.ready()
         fleet.agents = tuple(_agent(number, fleet, folder, stack) for number in range(plan.agents))
         yield fleet
 
 
 async def _replica(
-    number: int, plan: FleetPlan, etcd: EtcdCluster, folder: Path, stack: contextlib.AsyncExitStack
+    module: str, plan: FleetPlan, etcd: EtcdCluster, folder: Path, stack: contextlib.AsyncExitStack
 ) -> Replica:
     ways = [await stack.enter_async_context(Proxy(endpoint)) for endpoint in etcd.endpoints]
     front = await stack.enter_async_context(Proxy())
-    wall_clock = WallClock(folder / f"wall-clock-{number}")
+    wall_clock = WallClock(folder / f"wall-clock-{front.address}")
     settings = {
         "TERCIO_SERVER__ADVERTISE": front.address,
         "TERCIO_HOST__SNAPSHOT_BYTES": str(plan.quota_bytes // _SNAPSHOTS_A_QUOTA),
         "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": str(_ATTEMPT_LEASE_MS),
+        "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": str(BEAT_INTERVAL_MS),
         **wall_clock.environment,
         **plan.environment,
     }
     endpoints = [way.address for way in ways]
-    process = ServerProcess(plan.module, folder=folder, endpoints=endpoints, settings=settings, launcher=_SKEWED)
+    process = ServerProcess(module, folder=folder, endpoints=endpoints, settings=settings, launcher=_SKEWED)
     front.target = process.address
     process.start()
     stack.callback(process.kill)

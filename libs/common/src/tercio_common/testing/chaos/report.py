@@ -15,6 +15,7 @@ PROMISES: Final = {
     "G2": "one result is recorded",
     "G3": "one leader's writes commit",
     "G6": "an attempt ends once",
+    "G7": "who is shown healthy has renewed",
     "G8": "a retry has no second effect",
     "G9": "a poison task stops",
     "G10": "watches are gapless",
@@ -32,6 +33,9 @@ class Tried:
         watched: changes that the watch showed.
         resumed: how often it had to resume.
         same_requests: requests that were sent from 32 tasks at once.
+        beats: that agents sent.
+        healthy: how often a reader was shown an agent as HEALTHY.
+        registries: leaders of the registry.
     """
 
     acknowledged: int = 0
@@ -39,6 +43,9 @@ class Tried:
     watched: int = 0
     resumed: int = 0
     same_requests: int = 0
+    beats: int = 0
+    healthy: int = 0
+    registries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +153,7 @@ def _tried_on(verdict: Verdict, tried: Tried) -> dict[str, str]:
         "G2": f"{kinds[Kind.SUCCEEDED]} results of {kinds[Kind.OFFERED]} attempts",
         "G3": f"{verdict.records} records of {verdict.epochs} leaders",
         "G6": f"{sum(kinds[kind] for kind in ENDS_ATTEMPT)} ends of attempts",
+        "G7": f"{tried.healthy} times shown healthy, {tried.beats} beats to {tried.registries} leaders",
         "G8": f"{tried.same_requests} requests × 32",
         "G9": f"{tried.ended.get('DEAD_LETTER', 0)} dead letters",
         "G10": f"{tried.watched} changes, resumed {tried.resumed} times",

@@ -16,6 +16,7 @@ import grpc
 from tercio import CallError, Client
 from tercio_common.testing.chaos.faults.catalogue import KINDS, chosen
 from tercio_common.testing.chaos.fleet import SERVICE, Fleet, FleetPlan, running_fleet
+from tercio_common.testing.chaos.liveness import Liveness, watched_agents
 from tercio_common.testing.chaos.report import Report, Tried, report_of
 from tercio_common.testing.chaos.schedule import Planned, schedule
 from tercio_common.testing.chaos.watcher import Watcher
@@ -75,14 +76,15 @@ async def run_chaos(plan: Plan, *, etcd: Path, folder: Path, on_fault: Told = la
     async with (
         running_fleet(plan.fleet, binary=etcd, folder=folder) as fleet,
         recorded(fleet.store.journal(SERVICE), folder / _RECORDING) as recorder,
+        watched_agents(fleet, folder) as liveness,
         _load(plan, fleet, recorder) as (work, watcher),
     ):
         await asyncio.gather(
             work.run(plan.tasks or round(plan.seconds * TASKS_A_SECOND), seconds=plan.seconds),
             _inject_all(planned, fleet, tell),
         )
-        troubles = [*fleet.ended_by_themselves(), *await _come_to_rest(fleet, work, watcher, plan.settle_s)]
-    return await _judged(plan, fleet, work, watcher, injected, troubles, folder / _RECORDING)
+        troubles = [*fleet.ended_by_themselves(), *await _come_to_rest(fleet, work, watcher, liveness, plan.settle_s)]
+    return await _judged(plan, fleet, work, watcher, liveness, injected, troubles, folder / _RECORDING)
 
 
 @contextlib.asynccontextmanager
@@ -128,7 +130,9 @@ async def _inject(planned: Planned, fleet: Fleet, tell: Told) -> None:
         await fault.heal()
 
 
-async def _come_to_rest(fleet: Fleet, work: Workload, watcher: Watcher, within_s: float) -> list[str]:
+async def _come_to_rest(
+    fleet: Fleet, work: Workload, watcher: Watcher, liveness: Liveness, within_s: float
+) -> list[str]:
     """Wait until nothing is open any more, and enter the listing; return what did not come to rest."""
     within_ms = round(within_s * 1000)
     at = "etcd and the replicas answer"
@@ -145,6 +149,8 @@ async def _come_to_rest(fleet: Fleet, work: Workload, watcher: Watcher, within_s
             await work.all_ended()
             at = "every task is listed"
             await work.note_listing()
+            at = "every agent that beats is shown healthy"
+            await eventually(liveness.all_healthy, within_ms=within_ms)
     except (TimeoutError, AssertionError, CallError) as error:
         return [f"{within_s:.0f} s after the last fault it did not hold that {at} {error}".rstrip()]
     return []
@@ -155,28 +161,36 @@ async def _judged(
     fleet: Fleet,
     work: Workload,
     watcher: Watcher,
+    liveness: Liveness,
     injected: Mapping[str, int],
     troubles: Sequence[str],
     recording: Path,
 ) -> Report:
+    refused = [f"{count} submissions were refused: {reason}" for reason, count in work.refused.items()]
+    complaints = list(fleet.complaints)
+    verdict, registries = None, 0
+    try:
+        of_agents = await asyncio.to_thread(liveness.judge)
+        complaints += of_agents.violations
+        registries = of_agents.epochs
+        verdict = await asyncio.to_thread(judge, recording)
+    except IncompleteRecordingError as error:
+        refused.append(str(error))
     tried = Tried(
         acknowledged=work.acknowledged,
         ended={state.name: count for state, count in sorted(work.ended.items())},
         watched=watcher.changes,
         resumed=watcher.resumed,
         same_requests=injected.get("same-request", 0),
+        beats=liveness.beats,
+        healthy=liveness.healthy,
+        registries=registries,
     )
-    refused = [f"{count} submissions were refused: {reason}" for reason, count in work.refused.items()]
-    try:
-        verdict = await asyncio.to_thread(judge, recording)
-    except IncompleteRecordingError as error:
-        verdict = None
-        refused.append(str(error))
     return report_of(
         verdict,
         seed=plan.seed,
         faults=injected,
         tried=tried,
-        complaints=fleet.complaints,
+        complaints=complaints,
         troubles=[*troubles, *refused],
     )

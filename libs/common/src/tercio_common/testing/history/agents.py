@@ -17,7 +17,7 @@ from tercio_common.epochs import NO_EPOCH, Epoch
 from tercio_common.testing.history.checks import Check, Entry
 from tercio_common.testing.history.recording import BEAT, CUT_OFF, RECONNECTED, SEEN, Observation
 
-_DELIVERY_MS: Final = 1_500
+_DELIVERY_MS: Final = 3_000
 """A beat that was sent is read by a leader that runs, at the latest."""
 _EVER: Final = 1 << 62
 _SLEW_MS: Final = 250

@@ -8,16 +8,17 @@ from typing import Final
 
 from tercio_common.errors import SettingsError
 from tercio_common.testing.chaos.faults import network, processes, store
-from tercio_common.testing.chaos.faults.clients import SameRequest, StalledReaders
+from tercio_common.testing.chaos.faults.clients import SameRequest, SilentAgent, StalledReaders
 from tercio_common.testing.chaos.faults.clocks import WallJump
 from tercio_common.testing.chaos.faults.port import Fault
-from tercio_common.testing.chaos.fleet import LEASE_TTL_S
+from tercio_common.testing.chaos.fleet import BEAT_INTERVAL_MS, LEASE_TTL_S
 from tercio_common.testing.chaos.proxy import Proxy
 from tercio_common.testing.chaos.schedule import Kind
 
 _PAUSE_MS: Final = round(2 * LEASE_TTL_S * 1000)
 """Twice the lease: the role is somebody else's by then."""
 _REPLICAS, _AGENTS, _ETCD, _NETWORK, _CLOCKS = "replicas", "agents", "etcd", "network", "clocks"
+_REGISTRIES, _BEATING = "registries", "beating agents"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,26 @@ _ALL: Final = (
     FaultKind(
         name="pause-agent", subject=_AGENTS, hold_ms=(1000, 6000), make=lambda: processes.Pause(processes.any_agent)
     ),
+    FaultKind(
+        name="kill-registry",
+        subject=_REGISTRIES,
+        hold_ms=(300, 2000),
+        make=lambda: processes.Kill(processes.registry_leader),
+    ),
+    FaultKind(
+        name="pause-registry",
+        subject=_REGISTRIES,
+        hold_ms=(_PAUSE_MS, _PAUSE_MS),
+        make=lambda: processes.Pause(processes.registry_leader),
+    ),
+    FaultKind(
+        name="cut-registry",
+        subject=_REGISTRIES,
+        hold_ms=(500, 5000),
+        make=lambda: network.Disturb(network.ways_of_registry_to_store, Proxy.partition),
+    ),
+    # Longer than its lease at times.
+    FaultKind(name="silent-agent", subject=_BEATING, hold_ms=(1000, 4 * BEAT_INTERVAL_MS), make=SilentAgent),
     FaultKind(
         name="member-gone", subject=_ETCD, hold_ms=(500, 3000), make=lambda: store.MembersGone(all_members=False)
     ),

@@ -1,4 +1,4 @@
-"""Faults of clients: one that sends the same request from many tasks at once, one that stops reading."""
+"""Faults of clients: the same request from many tasks at once, one that stops reading, an agent that falls silent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import grpc
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio_common.ids import SeededIds
+from tercio_common.testing.chaos.beating import BeatingAgent
 from tercio_common.testing.chaos.fleet import Fleet
 from tercio_common.testing.chaos.workload import WORK
 
 _CALLERS: Final = 32
 _CALL_TIMEOUT_S: Final = 5.0
 _PAUSE_S: Final = 0.1
-_GIVE_UP_S: Final = 60.0
-"""Far below the age at which a retry is refused."""
+_GIVE_UP_S: Final = 120.0
+"""Longer than a store may be nearly full while faults go on, below the age at which a retry is refused."""
 _STALLED: Final = 8
 
 
@@ -91,3 +92,18 @@ class StalledReaders:
             call.cancel()
         for channel in self._channels:
             await channel.close()
+
+
+class SilentAgent:
+    """An agent that only beats stops in its tracks; healing lets it go on."""
+
+    def __init__(self) -> None:
+        self._agent: BeatingAgent | None = None
+
+    async def inject(self, fleet: Fleet, rng: random.Random) -> None:
+        self._agent = rng.choice(fleet.beating)
+        self._agent.pause()
+
+    async def heal(self) -> None:
+        if self._agent is not None:
+            self._agent.resume()

@@ -19,6 +19,11 @@ def ways_of_leader_to_store(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]
     return (fleet.leader or rng.choice(fleet.replicas)).ways_to_store
 
 
+def ways_of_registry_to_store(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
+    """Choose those of the registry that leads; any replica's while none does."""
+    return (fleet.registry_leader or rng.choice(fleet.registries)).ways_to_store
+
+
 def way_to_leader(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
     """Choose the way to the leader, of agents, clients and other replicas; to any replica while there is none."""
     return ((fleet.leader or rng.choice(fleet.replicas)).front,)

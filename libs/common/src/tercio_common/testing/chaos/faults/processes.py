@@ -22,6 +22,11 @@ def any_replica(fleet: Fleet, rng: random.Random) -> ChildProcess:
     return rng.choice(fleet.replicas).process
 
 
+def registry_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose the registry that leads; any replica while none does."""
+    return (fleet.registry_leader or rng.choice(fleet.registries)).process
+
+
 def any_agent(fleet: Fleet, rng: random.Random) -> ChildProcess:
     """Choose any agent."""
     return rng.choice(fleet.agents)
