@@ -8,11 +8,11 @@ import pytest
 
 from tercio_common.errors import Refusal
 from tercio_common.journal.feed import Feed, FeedEntry
-from tercio_common.machine.table import Change
+from tercio_common.machine.table import NO_CHANGES, Changes
 
 
 def entry(seq: int, *, changed: bool = True) -> FeedEntry:
-    return FeedEntry(seq, 0, 0, (Change("rows", seq, seq),) if changed else ())
+    return FeedEntry(seq, 0, 0, Changes({"rows": {seq: seq}}) if changed else NO_CHANGES)
 
 
 def make(count: int, *, ring_bytes: int = 1 << 20, lag_bytes: int = 1 << 20) -> Feed:

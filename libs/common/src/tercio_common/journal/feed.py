@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tercio_common.errors import Refusal
-from tercio_common.machine.table import Change
+from tercio_common.machine.table import Changes
 
 _CHANGE_BYTES = 256
 """Charged for each change beside the bytes of its record: a row's objects and its place in the ring."""
@@ -26,7 +26,7 @@ class FeedEntry(NamedTuple):
     seq: int
     now: int
     wall: int
-    changes: tuple[Change, ...]
+    changes: Changes
 
 
 class Feed:
@@ -63,8 +63,8 @@ class Feed:
 
     def _add(self, entry: FeedEntry, record_bytes: int) -> None:
         self.committed = entry.seq
-        if entry.changes:
-            self._end += record_bytes + _CHANGE_BYTES * len(entry.changes)
+        if count := len(entry.changes):
+            self._end += record_bytes + _CHANGE_BYTES * count
             self._ring.append((entry, self._end))
             while self._end - self._start > self._ring_bytes and len(self._ring) > 1:
                 dropped, self._start = self._ring.popleft()

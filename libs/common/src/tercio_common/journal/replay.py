@@ -104,7 +104,7 @@ class Replay:
         for event in record.events:
             self._machine.apply(self._codec.decode_event(event), at)
         self._requests.remember(call_of_record(record), reply=record.reply, now=at.now)
-        entry = FeedEntry(at.seq, at.now, at.wall, tuple(tables.changes()))
+        entry = FeedEntry(at.seq, at.now, at.wall, tables.changes())
         self._feed.publish(entry, record.ByteSize())
         position.seq, position.now, position.wall = at.seq, at.now, at.wall
 

@@ -1,23 +1,24 @@
 """Tables: partitions of immutable rows, with derived indexes, undo, and snapshots that cost nothing to start.
 
-Partitions follow linear hashing (Litwin, 1980): the table grows by splitting one partition at a time, so no insertion
-ever pays for a resize of the whole, and each partition stays near `SPLIT_AT` rows. A snapshot marks every partition
-as shared; the first change to a shared partition copies it (24 µs for 4,096 rows), so the snapshot sees the rows of
-its moment while the table moves on.
+Partitions follow extendible hashing (Fagin and others, 1979): the low bits of a key's hash choose a slot, several slots
+may hold the same partition, and one that is full is split alone, so no insertion ever pays for a resize of the whole.
+A snapshot marks every partition as shared; the first change to a shared partition copies it (24 µs for 4,096 rows), so
+the snapshot sees the rows of its moment while the table moves on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from functools import partial
-from itertools import repeat
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 Row = TypeVar("Row")
 _IndexedRow = TypeVar("_IndexedRow", contravariant=True)
 
-SPLIT_AT = 2048
-"""Mean rows a partition at which the table splits one; twice this is the usual largest."""
+SPLIT_AT = 4096
+"""Rows of a partition beyond which it is split."""
+_NO_ROWS: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class Index(Protocol[_IndexedRow]):
@@ -36,12 +37,34 @@ class Change(NamedTuple):
     row: Any
 
 
-class _Partition:
-    __slots__ = ("rows", "shared")
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one command changed: each key once, in each table by first change.
 
-    def __init__(self) -> None:
-        self.rows: dict[Any, Any] = {}
-        self.shared = False
+    Iterating gives each as a `Change`, made on the spot; `rows` is the quick way to those of one table.
+
+    Attributes:
+        by_table: the rows by key, by name of table; None stands for a row that was deleted.
+    """
+
+    by_table: Mapping[str, Mapping[Any, Any]]
+
+    def __len__(self) -> int:
+        """Return how many keys were changed."""
+        return sum(map(len, self.by_table.values()))
+
+    def __iter__(self) -> Iterator[Change]:
+        """Give each change."""
+        for table, rows in self.by_table.items():
+            for key, row in rows.items():
+                yield Change(table, key, row)
+
+    def rows(self, table: str) -> Mapping[Any, Any]:
+        """Return the changed rows of one table by key, None for those that were deleted."""
+        return self.by_table.get(table, _NO_ROWS)
+
+
+NO_CHANGES: Final = Changes(_NO_ROWS)
 
 
 class Table(Generic[Row]):
@@ -52,9 +75,10 @@ class Table(Generic[Row]):
         self.name = name
         self.key = key
         self.fed = fed
-        self._partitions = [_Partition()]
+        self._slots: list[dict[Any, Row]] = [{}]
+        self._depths = [0]  # of each slot: how many low bits the keys of its partition have in common
         self._mask = 0
-        self._split = 0
+        self._shared: set[int] = set()  # slots whose partition belongs to a snapshot
         self._count = 0
         self._indexes: list[Index[Row]] = []
         self._undo = store.undo
@@ -70,40 +94,28 @@ class Table(Generic[Row]):
 
     def __contains__(self, key: Any) -> bool:
         """Tell whether there is a row with this key."""
-        return key in self._partition(key).rows
+        return key in self._slots[hash(key) & self._mask]
 
     def get(self, key: Any) -> Row | None:
         """Return the row with this key."""
-        # As in `_partition`, written out: rows are read several times a command.
-        number = hash(key) & self._mask
-        if number < self._split:
-            number = hash(key) & (self._mask * 2 + 1)
-        return self._partitions[number].rows.get(key)
+        return self._slots[hash(key) & self._mask].get(key)
 
     def __getitem__(self, key: Any) -> Row:
         """Return the row with this key; raises KeyError."""
-        number = hash(key) & self._mask
-        if number < self._split:
-            number = hash(key) & (self._mask * 2 + 1)
-        row: Row = self._partitions[number].rows[key]
-        return row
+        return self._slots[hash(key) & self._mask][key]
 
     def values(self) -> Iterator[Row]:
         """Give every row, in no useful order."""
-        for partition in self._partitions:
-            yield from partition.rows.values()
+        for partition in self._partitions():
+            yield from partition.values()
 
     def put(self, row: Row) -> None:
         """Insert or replace the row with this row's key."""
         key = self.key(row)
-        number = hash(key) & self._mask
-        if number < self._split:
-            number = hash(key) & (self._mask * 2 + 1)
-        partition = self._partitions[number]
-        if partition.shared:
-            partition.rows = partition.rows.copy()
-            partition.shared = False
-        rows = partition.rows
+        slot = hash(key) & self._mask
+        if slot in self._shared:
+            self._copy(slot)
+        rows = self._slots[slot]
         old = rows.get(key)
         rows[key] = row
         self._undo.append((self, key, old, row))
@@ -111,17 +123,15 @@ class Table(Generic[Row]):
             self._count += 1  # before the indexes follow: should one of them raise, undoing counts it out again
         for index in self._indexes:
             index.changed(key, old, row)
-        if old is None and self._count > len(self._partitions) * SPLIT_AT:
-            self._grow()
+        if old is None and len(rows) > SPLIT_AT:
+            self._split(slot)
 
     def delete(self, key: Any) -> None:
         """Remove the row with this key; raises KeyError."""
-        partition = self._partition(key)
-        old = partition.rows[key]
-        if partition.shared:
-            partition.rows = partition.rows.copy()
-            partition.shared = False
-        del partition.rows[key]
+        slot = hash(key) & self._mask
+        if slot in self._shared:
+            self._copy(slot)
+        old = self._slots[slot].pop(key)
         self._count -= 1
         self._undo.append((self, key, old, None))
         for index in self._indexes:
@@ -129,9 +139,8 @@ class Table(Generic[Row]):
 
     def share(self) -> list[dict[Any, Row]]:
         """Return the present rows for a snapshot; they do not change any more."""
-        for partition in self._partitions:
-            partition.shared = True
-        return [partition.rows for partition in self._partitions]
+        self._shared = set(range(len(self._slots)))
+        return list(self._partitions())
 
     def restore(self, key: Any, old: Row | None) -> None:
         """Undo one change."""
@@ -140,23 +149,38 @@ class Table(Generic[Row]):
         else:
             self.put(old)
 
-    def _partition(self, key: Any) -> _Partition:
-        number = hash(key) & self._mask
-        if number < self._split:
-            number = hash(key) & (self._mask * 2 + 1)
-        return self._partitions[number]
+    def _partitions(self) -> Iterator[dict[Any, Row]]:
+        return (rows for slot, rows in enumerate(self._slots) if slot < 1 << self._depths[slot])
 
-    def _grow(self) -> None:
-        source, target = self._partitions[self._split], _Partition()
-        wide = self._mask * 2 + 1
-        stay: dict[Any, Any] = {}
-        for key, row in source.rows.items():
-            (stay if hash(key) & wide == self._split else target.rows)[key] = row
-        source.rows, source.shared = stay, False
-        self._partitions.append(target)
-        self._split += 1
-        if self._split > self._mask:
-            self._mask, self._split = wide, 0
+    def _slots_of(self, slot: int) -> range:
+        """Return every slot that holds the same partition."""
+        step = 1 << self._depths[slot]
+        return range(slot & (step - 1), len(self._slots), step)
+
+    def _copy(self, slot: int) -> None:
+        """Leave a partition to the snapshot."""
+        rows, slots = self._slots[slot].copy(), self._slots_of(slot)
+        for each in slots:
+            self._slots[each] = rows
+        self._shared.difference_update(slots)
+
+    def _split(self, slot: int) -> None:
+        """Part the rows of a partition, which is not shared, by one more bit of their keys' hashes."""
+        bit = 1 << self._depths[slot]
+        if bit == len(self._slots):
+            if bit * SPLIT_AT > 16 * self._count:
+                return  # many keys have equal hashes: more slots would not part them
+            self._slots *= 2
+            self._depths *= 2
+            self._shared |= {each + bit for each in self._shared}
+            self._mask = len(self._slots) - 1
+        low: dict[Any, Row] = {}
+        high: dict[Any, Row] = {}
+        for key, row in self._slots[slot].items():
+            (high if hash(key) & bit else low)[key] = row
+        for each in self._slots_of(slot):
+            self._slots[each] = high if each & bit else low
+            self._depths[each] += 1
 
 
 class TableStore:
@@ -184,19 +208,13 @@ class TableStore:
             table.restore(key, old)
         self.undo.clear()
 
-    def changes(self) -> list[Change]:
-        """Return what the present command changed so far: each key once, in each table by first change."""
+    def changes(self) -> Changes:
+        """Return what the present command changed so far."""
         found: dict[Table[Any], dict[Any, Any]] = {}
-        last, rows = None, {}
+        last: Table[Any] | None = None
+        rows: dict[Any, Any] = {}
         for table, key, _, row in self.undo:
             if table is not last:
                 last, rows = table, found.setdefault(table, {})
             rows[key] = row
-        # Made by the tuple's own constructor: a named tuple's costs three times as much, and there is one for each row.
-        make = partial(tuple.__new__, Change)
-        return [
-            change
-            for table, rows in found.items()
-            if table.fed
-            for change in map(make, zip(repeat(table.name), rows.keys(), rows.values()))
-        ]
+        return Changes({table.name: rows for table, rows in found.items() if table.fed}) if found else NO_CHANGES

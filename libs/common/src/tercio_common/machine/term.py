@@ -28,6 +28,7 @@ from tercio_common.machine.calls import Call
 from tercio_common.machine.fleet_time import FleetTime
 from tercio_common.machine.protocol import Codec, Moment, StateMachine
 from tercio_common.machine.records import Encoded, encode_record
+from tercio_common.machine.table import NO_CHANGES
 from tercio_common.settings import HostSettings
 
 _log = structlog.get_logger(__name__)
@@ -146,7 +147,7 @@ class Term:
                 "commit; split it",
             )
         due = self.machine.next_due()
-        entry = FeedEntry(at.seq, at.now, at.wall, tuple(self.machine.tables.changes()))
+        entry = FeedEntry(at.seq, at.now, at.wall, self.machine.tables.changes())
         # From here on nothing fails: a command that is queued cannot be undone, and a memory of requests that is
         # undone would forget in another order than a replay does.
         self.requests.remember(call, reply=kept, now=at.now)
@@ -161,7 +162,7 @@ class Term:
         at = self.moment(call.principal)
         self.machine.tables.begin()
         self.requests.remember(call, reply=b"", now=at.now)
-        self._unpublished.append((FeedEntry(at.seq, at.now, at.wall, ()), 0))
+        self._unpublished.append((FeedEntry(at.seq, at.now, at.wall, NO_CHANGES), 0))
         self.tip = at
         self.committer.add(Encoded(at.seq, encode_record(at, call, reply=b"", events=())), lazy=False)
 

@@ -93,11 +93,8 @@ class SubmissionStream(ServedStream[Answer, pb.SubmitStreamResponse]):
             if not following:
                 continue
             for entry in entries:
-                self._note_ends(
-                    change.row
-                    for change in entry.changes
-                    if change.key in following and change.table == "tasks" and change.row is not None
-                )
+                changed = entry.changes.rows("tasks")
+                self._note_ends([row for key, row in changed.items() if key in following and row is not None])
 
     def _note_ends(self, rows: Iterable[TaskRow]) -> None:
         """Send each result once, whether it was found in the feed or in the state."""

@@ -82,9 +82,7 @@ class _Reader:
         """Give the messages of these entries, one an entry as far as it fits."""
         for entry in entries:
             rows = [
-                change.row
-                for change in entry.changes
-                if change.table == "tasks" and change.row is not None and self._chosen.matches(change.row)
+                row for row in entry.changes.rows("tasks").values() if row is not None and self._chosen.matches(row)
             ]
             message = pb.WatchTasksResponse()
             size = 0

@@ -7,13 +7,14 @@ otherwise be offered the same tasks again and again, and cost each of them an at
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from tercio_common.machine.host import Host
 from tercio_scheduler import metrics
 from tercio_scheduler.api.agent_streams import AgentStreams
 from tercio_scheduler.state.commands import AttemptKey
-from tercio_scheduler.state.rows import LIVE_ATTEMPT, State, TaskRow
+from tercio_scheduler.state.rows import LIVE_ATTEMPT, NO_PAST, State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 
 _LOST: Final = "AGENT_LOST"
@@ -33,18 +34,19 @@ class AttemptFollower:
         session: SchedulerSession = host.session
         async for entries in host.feed.subscribe(None):
             for entry in entries:
-                for table, key, row in entry.changes:
-                    if table == "tasks":
-                        self._follow(key, row, session, now=entry.now)
+                rows = entry.changes.rows("tasks")
+                if session.progress:
+                    _drop_progress(rows, session)
+                for row in rows.values():
+                    # Most tasks have no past and are not cancelled: they are passed over without a call.
+                    if row is not None and (row.past is not NO_PAST or row.state is State.CANCELLING):
+                        self._follow(row, session, now=entry.now)
 
-    def _follow(self, task_id: str, row: TaskRow | None, session: SchedulerSession, *, now: int) -> None:
-        if row is None or row.state not in LIVE_ATTEMPT:
-            if session.progress:
-                session.drop_progress(task_id)
-            if row is not None and row.past.errors:
-                self._follow_failure(row, session, now=now)
-        elif row.state is State.CANCELLING:
+    def _follow(self, row: TaskRow, session: SchedulerSession, *, now: int) -> None:
+        if row.state is State.CANCELLING:
             self._cancel(row)
+        elif row.state not in LIVE_ATTEMPT and row.past.errors:
+            self._follow_failure(row, session, now=now)
 
     def _follow_failure(self, row: TaskRow, session: SchedulerSession, *, now: int) -> None:
         """Stop an attempt that this change took from its agent; later changes of the row still show its error."""
@@ -62,3 +64,9 @@ class AttemptFollower:
         offer = row.offer
         if offer is not None:
             self._agents.cancel(offer.agent_id, offer.instance_id, AttemptKey(row.task_id, offer.epoch, row.number))
+
+
+def _drop_progress(rows: Mapping[str, TaskRow | None], session: SchedulerSession) -> None:
+    for task_id, row in rows.items():
+        if row is None or row.state not in LIVE_ATTEMPT:
+            session.drop_progress(task_id)
