@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 import grpc
@@ -28,25 +28,27 @@ class Assigned(NamedTuple):
 class RawAgent:
     """One Work stream."""
 
-    def __init__(self, call: Any, *, agent_id: str) -> None:
+    def __init__(self, call: Any, *, agent_id: str, instance_id: bytes) -> None:
         """Use `raw_agent`."""
         self._call = call
         self._agent_id = agent_id
+        self._instance_id = instance_id
         self._frames = 0
         self._session = os.urandom(16).hex()
         self._assigned: list[Assigned] = []
         self.committed = 0
         self.cancelled: list[Assigned] = []
 
-    async def hello(self, *, concurrency: int = 1) -> None:
-        """Introduce a process that holds nothing."""
+    async def hello(self, *, concurrency: int = 1, started: Sequence[Assigned] = ()) -> None:
+        """Introduce a process that holds nothing but these."""
         await self._call.write(
             work_pb2.WorkRequest(
                 hello=work_pb2.Hello(
                     agent_id=self._agent_id,
-                    instance_id=os.urandom(16),
+                    instance_id=self._instance_id,
                     concurrency=concurrency,
                     session_id=self._session,
+                    started=_columns(*started),
                 )
             )
         )
@@ -64,6 +66,10 @@ class RawAgent:
     async def succeed(self, attempt: Assigned, result: bytes) -> None:
         """Report the attempt's success, and wait until the report is dealt with."""
         await self._report(work_pb2.WorkFrame(ended=_columns(attempt), results=[result], run_micros=[1]))
+
+    async def end(self, attempt: Assigned, outcome: work_pb2.Outcome.ValueType) -> None:
+        """Report that the attempt ended like that, and wait until the report is dealt with."""
+        await self._report(work_pb2.WorkFrame(ended=_columns(attempt), outcomes=[outcome], run_micros=[1]))
 
     async def _report(self, frame: work_pb2.WorkFrame) -> None:
         self._frames += 1
@@ -89,16 +95,21 @@ class RawAgent:
 
 
 @contextlib.asynccontextmanager
-async def raw_agent(address: str, *, agent_id: str = "raw") -> AsyncIterator[RawAgent]:
+async def raw_agent(address: str, *, agent_id: str = "raw", instance_id: bytes = b"") -> AsyncIterator[RawAgent]:
     """Open a Work stream; at the end it is cut, as if the process had been killed."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = WorkServiceStub(channel)
         call = stub.Work()
         try:
-            yield RawAgent(call, agent_id=agent_id)
+            yield RawAgent(call, agent_id=agent_id, instance_id=instance_id or os.urandom(16))
         finally:
             call.cancel()
 
 
-def _columns(attempt: Assigned) -> work_pb2.AttemptColumns:
-    return work_pb2.AttemptColumns(task_ids=[attempt.task_id], numbers=[attempt.number], epochs=[attempt.epoch])
+def _columns(*attempts: Assigned) -> work_pb2.AttemptColumns:
+    return work_pb2.AttemptColumns(
+        task_ids=[attempt.task_id for attempt in attempts],
+        numbers=[attempt.number for attempt in attempts],
+        epochs=[attempt.epoch for attempt in attempts],
+        epoch_indexes=range(len(attempts)),
+    )

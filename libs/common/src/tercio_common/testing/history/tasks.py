@@ -145,21 +145,21 @@ class AttemptsEndOnce:
     promise = "G6"
 
     def __init__(self) -> None:
-        self._ended: dict[str, tuple[Attempt | None, int]] = {}
+        self._ended: dict[tuple[str, Attempt | None], int] = {}
 
     def see(self, entry: Entry) -> Iterator[str]:
         seq = entry.record.seq
         for fact in entry.facts:
             if fact.kind not in _OF_ATTEMPT:
                 continue
-            ended, when = self._ended.get(fact.task_id, (None, 0))
-            if when and ended == fact.attempt:
+            name = fact.task_id, fact.attempt
+            if name in self._ended:
                 yield (
                     f"record {seq} says that attempt {fact.attempt} of task {fact.task_id} {fact.kind.value}, "
-                    f"but it ended in record {when}"
+                    f"but it ended in record {self._ended[name]}"
                 )
             if fact.kind in ENDS_ATTEMPT:
-                self._ended[fact.task_id] = fact.attempt, seq
+                self._ended[name] = seq
 
     def end(self, observations: Sequence[Observation]) -> Iterable[str]:
         return ()
