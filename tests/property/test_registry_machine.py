@@ -16,8 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.registry_machine import Driver, rows
 from tercio_common.errors import Refusal
 from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
+from tercio_registry.state.filters import AgentFilter
+from tercio_registry.state.listing import list_agents
 from tercio_registry.state.rules import Rules
-from tercio_registry.state.views import AgentFilter, State, list_agents
+from tercio_registry.state.views import State
 
 RULES = Rules(interval=1_000, retention=20_000)
 LAG = RULES.granularity + RULES.interval // 4

@@ -74,11 +74,17 @@ class Driver:
         reply: AgentView = self.do(command)
         return reply
 
-    def beat(self, agent_id: str = "a", incarnation: int = 1) -> str:
+    def beat(self, agent_id: str = "a", incarnation: int = 1, *, active_attempts: int = 0) -> str:
         """Receive one heartbeat, record what it brings, and return the reason of its answer."""
         self.session.pulse(self.now)
         answer = heartbeats.receive(
-            self.machine.agents, agent_id, incarnation, session=self.session, now=self.now, epoch=self.epoch
+            self.machine.agents,
+            agent_id,
+            incarnation,
+            session=self.session,
+            now=self.now,
+            epoch=self.epoch,
+            active_attempts=active_attempts,
         )
         while self.session.has_pending:
             self.do(ConfirmAgents(self.session.take_pending(1000)))

@@ -14,8 +14,9 @@ from tercio_common.machine.system_tasks import (
 )
 from tercio_registry.codec import RegistryCodec, decode_event
 from tercio_registry.state import events
-from tercio_registry.state.agents import AgentRow, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.agents import AgentRow, Amount, Drain, Health, IncarnationFloor, Membership, Profile
 from tercio_registry.state.machine import AGENTS, INCARNATIONS
+from tercio_registry.state.obligations import REGISTRATIONS, RegistrationRow, Stage
 
 PROFILE = Profile(
     agent_type="worker",
@@ -23,6 +24,9 @@ PROFILE = Profile(
     capabilities=(("python", 80), ("rust", 1)),
     labels=(("gpu", ""), ("zone", "b")),
     concurrency=7,
+    resource_requirements=(Amount("cpu", 4_000, "millicores"), Amount("memory", 8 << 30, "bytes")),
+    max_resources=(Amount("tokens", 10_000),),
+    started_wall=3,
 )
 SYSTEM_TASK = SystemTaskRow(
     system_task_id="registry-1-2-3-0",
@@ -35,14 +39,19 @@ SYSTEM_TASK = SystemTaskRow(
     due=7,
 )
 EVENTS = [
-    events.AgentRegistered(agent_id="a", profile=PROFILE, fingerprint="ab", instance_id=b"\0\xff", incarnation=3),
+    events.AgentRegistered(
+        agent_id="a", profile=PROFILE, fingerprint="ab", instance_id=b"\0\xff", incarnation=3, registration_id="r"
+    ),
     events.AgentsConfirmed(("a", "b")),
     events.AgentsDeclined(Health.UNHEALTHY, ("a", "b")),
     events.AgentsGone(("a",), "no heartbeat"),
     events.AgentsEvicted(("a", "b")),
     events.AgentDeregistered(agent_id="a", reason="bye"),
+    events.AgentDeregistered(agent_id="a", reason="bye", drain=Drain(1, 2, 3)),
     events.AgentCordoned(agent_id="a", cordoned=True, reason="disk"),
-    events.AgentDrained(agent_id="a", reason="disk"),
+    events.AgentDrained(agent_id="a", reason="disk", leave_by=9),
+    events.RegistrationBegun("r"),
+    events.RegistrationsUndone(("r", "s")),
     SystemTasksOpened((SYSTEM_TASK, SYSTEM_TASK._replace(system_task_id="registry-1-2-3-1", incarnation=0))),
     SystemTasksClosed(
         (
@@ -86,12 +95,16 @@ def test_every_event_is_tried() -> None:
                 enrolled_now=5,
                 ended_now=6,
                 changed_seq=7,
+                registration_id="r",
+                leave_by=8,
+                drain=Drain(),
             ),
         ),
+        (REGISTRATIONS, RegistrationRow("r", Stage.DUE)),
         (INCARNATIONS, IncarnationFloor(12)),
         (SYSTEM_TASKS, SYSTEM_TASK),
     ],
-    ids=[AGENTS, INCARNATIONS, SYSTEM_TASKS],
+    ids=[AGENTS, REGISTRATIONS, INCARNATIONS, SYSTEM_TASKS],
 )
 def test_a_row_is_read_as_it_was_written(table: str, row: object) -> None:
     codec = RegistryCodec()

@@ -7,7 +7,9 @@ import pytest
 from support.registry_machine import Driver
 from tercio_registry.state.agents import Profile
 from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
-from tercio_registry.state.views import AgentFilter, Page, State, list_agents
+from tercio_registry.state.filters import AgentFilter, compile_expression
+from tercio_registry.state.listing import Page, list_agents
+from tercio_registry.state.views import State
 
 
 def listed(driver: Driver, selected: AgentFilter, *, after: str = "", size: int = 100) -> Page:
@@ -37,6 +39,7 @@ def driver() -> Driver:
     driver.register("b", profile=Profile(agent_type="reviewer"))
     driver.register("gone")
     driver.do(DeregisterAgent(agent_id="gone"))
+    driver.beat("b", active_attempts=1)
     return driver
 
 
@@ -49,6 +52,24 @@ def driver() -> Driver:
         pytest.param(AgentFilter(capabilities=(("rust", 21), ("python", 1))), [], id="every capability"),
         pytest.param(AgentFilter(labels=(("zone", "a"),)), ["a"], id="by label"),
         pytest.param(AgentFilter(agent_type="reviewer"), ["b"], id="by type"),
+        *(
+            pytest.param(AgentFilter(expression=compile_expression(text)), expected, id=text)
+            for text, expected in (
+                ("id = a OR id = c", ["a", "c"]),
+                ("type = work*", ["a", "c"]),
+                ("version = ''", ["a", "b", "c"]),
+                ("capabilities.rust >= 21", ["a"]),
+                ("NOT capabilities:rust", ["b"]),
+                ("labels.zone = b OR labels:gpu", ["a", "c"]),
+                ("state = DEREGISTERED", ["gone"]),
+                ("state != HEALTHY", ["gone"]),
+                ("cordoned = true", []),
+                ("draining = false AND concurrency = 1", ["a", "b", "c"]),
+                ("load > 0.5", ["b"]),
+                ('register_time > "2023-11-14T22:13:20Z"', []),
+                ('register_time >= "2023-11-14T22:13:20Z"', ["a", "b", "c"]),
+            )
+        ),
     ],
 )
 def test_filters(driver: Driver, selected: AgentFilter, expected: list[str]) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf.message import Message
 
 from tercio_common.machine import system_tasks_codec
+from tercio_common.machine.descriptions import Description, describe
 from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTaskRow, SystemTasksClosed, SystemTasksOpened
 from tercio_common.records.v1 import system_task_pb2
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
-from tercio_registry.state.agents import AgentRow, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.agents import AgentRow, Amount, Drain, Health, IncarnationFloor, Membership, Profile
 from tercio_registry.state.machine import AGENTS, INCARNATIONS
+from tercio_registry.state.obligations import REGISTRATIONS, RegistrationRow, Stage
 
 
 def encode_event(event: Any) -> bytes:
@@ -39,16 +41,23 @@ class RegistryCodec:
     def decode_event(self, data: bytes) -> events.Event:
         return decode_event(data)
 
+    def describe_event(self, data: bytes) -> Description:
+        event = records.Event.FromString(data)
+        return describe(event, event.WhichOneof("kind") or "")
+
     def encode_row(self, table: str, row: Any) -> bytes:
         return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
 
-    def decode_row(self, table: str, data: bytes) -> AgentRow | IncarnationFloor | SystemTaskRow:
+    def decode_row(self, table: str, data: bytes) -> AgentRow | IncarnationFloor | SystemTaskRow | RegistrationRow:
         if table == INCARNATIONS:
             return IncarnationFloor(records.IncarnationRow.FromString(data).floor)
         if table == AGENTS:
             return _agent_row(records.AgentRow.FromString(data))
         if table == SYSTEM_TASKS:
             return system_tasks_codec.row_of(system_task_pb2.SystemTaskRow.FromString(data))
+        if table == REGISTRATIONS:
+            row = records.RegistrationRow.FromString(data)
+            return RegistrationRow(row.registration_id, Stage(row.stage))
         raise ValueError(f"the registry has no table {table!r}")
 
 
@@ -59,6 +68,9 @@ def _profile_record(profile: Profile) -> records.Profile:
         capabilities=dict(profile.capabilities),
         labels=dict(profile.labels),
         concurrency=profile.concurrency,
+        resource_requirements=_amount_records(profile.resource_requirements),
+        max_resources=_amount_records(profile.max_resources),
+        started_wall_ms=profile.started_wall,
     )
 
 
@@ -69,7 +81,30 @@ def _profile(record: records.Profile) -> Profile:
         capabilities=tuple(sorted(record.capabilities.items())),
         labels=tuple(sorted(record.labels.items())),
         concurrency=record.concurrency,
+        resource_requirements=_amounts(record.resource_requirements),
+        max_resources=_amounts(record.max_resources),
+        started_wall=record.started_wall_ms,
     )
+
+
+def _amount_records(amounts: Iterable[Amount]) -> list[records.Amount]:
+    return [records.Amount(dimension=each.dimension, amount=each.amount, unit=each.unit) for each in amounts]
+
+
+def _amounts(found: Iterable[records.Amount]) -> tuple[Amount, ...]:
+    return tuple(Amount(record.dimension, record.amount, record.unit) for record in found)
+
+
+def _drain_record(drain: Drain | None) -> records.Drain | None:
+    return (
+        None
+        if drain is None
+        else records.Drain(finished=drain.finished, returned=drain.returned, duration_ms=drain.duration)
+    )
+
+
+def _drain(record: records.Drain) -> Drain:
+    return Drain(record.finished, record.returned, record.duration_ms)
 
 
 def _agent_record(row: AgentRow) -> records.AgentRow:
@@ -90,6 +125,9 @@ def _agent_record(row: AgentRow) -> records.AgentRow:
         enrolled_now_ms=row.enrolled_now,
         ended_now_ms=row.ended_now,
         changed_seq=row.changed_seq,
+        registration_id=row.registration_id,
+        leave_by_ms=row.leave_by,
+        drain=_drain_record(row.drain),
     )
 
 
@@ -111,6 +149,9 @@ def _agent_row(record: records.AgentRow) -> AgentRow:
         enrolled_now=record.enrolled_now_ms,
         ended_now=record.ended_now_ms,
         changed_seq=record.changed_seq,
+        registration_id=record.registration_id,
+        leave_by=record.leave_by_ms,
+        drain=_drain(record.drain) if record.HasField("drain") else None,
     )
 
 
@@ -126,6 +167,7 @@ def _registered_record(event: events.AgentRegistered) -> records.Event:
             fingerprint=event.fingerprint,
             instance_id=event.instance_id,
             incarnation=event.incarnation,
+            registration_id=event.registration_id,
         )
     )
 
@@ -137,7 +179,21 @@ def _registered(record: records.AgentRegistered) -> events.AgentRegistered:
         fingerprint=record.fingerprint,
         instance_id=record.instance_id,
         incarnation=record.incarnation,
+        registration_id=record.registration_id,
     )
+
+
+def _deregistered_record(event: events.AgentDeregistered) -> records.Event:
+    return records.Event(
+        agent_deregistered=records.AgentDeregistered(
+            agent_id=event.agent_id, reason=event.reason, drain=_drain_record(event.drain)
+        )
+    )
+
+
+def _deregistered(record: records.AgentDeregistered) -> events.AgentDeregistered:
+    drain = _drain(record.drain) if record.HasField("drain") else None
+    return events.AgentDeregistered(agent_id=record.agent_id, reason=record.reason, drain=drain)
 
 
 def _cordoned_record(event: events.AgentCordoned) -> records.Event:
@@ -154,12 +210,16 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     ),
     events.AgentsGone: lambda e: records.Event(agents_gone=records.AgentsGone(agent_ids=e.agent_ids, reason=e.reason)),
     events.AgentsEvicted: lambda e: records.Event(agents_evicted=records.AgentsEvicted(agent_ids=e.agent_ids)),
-    events.AgentDeregistered: lambda e: records.Event(
-        agent_deregistered=records.AgentDeregistered(agent_id=e.agent_id, reason=e.reason)
-    ),
+    events.AgentDeregistered: _deregistered_record,
     events.AgentCordoned: _cordoned_record,
     events.AgentDrained: lambda e: records.Event(
-        agent_drained=records.AgentDrained(agent_id=e.agent_id, reason=e.reason)
+        agent_drained=records.AgentDrained(agent_id=e.agent_id, reason=e.reason, leave_by_ms=e.leave_by)
+    ),
+    events.RegistrationBegun: lambda e: records.Event(
+        registration_begun=records.RegistrationBegun(registration_id=e.registration_id)
+    ),
+    events.RegistrationsUndone: lambda e: records.Event(
+        registrations_undone=records.RegistrationsUndone(registration_ids=e.registration_ids)
     ),
     SystemTasksOpened: lambda e: records.Event(system_tasks_opened=system_tasks_codec.opened_record(e)),
     SystemTasksClosed: lambda e: records.Event(system_tasks_closed=system_tasks_codec.closed_record(e)),
@@ -169,6 +229,7 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     AGENTS: _agent_record,
     INCARNATIONS: _incarnation_record,
     SYSTEM_TASKS: system_tasks_codec.row_record,
+    REGISTRATIONS: lambda row: records.RegistrationRow(registration_id=row.registration_id, stage=row.stage),
 }
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
@@ -177,9 +238,11 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "agents_declined": lambda r: events.AgentsDeclined(Health(r.health), tuple(r.agent_ids)),
     "agents_gone": lambda r: events.AgentsGone(tuple(r.agent_ids), r.reason),
     "agents_evicted": lambda r: events.AgentsEvicted(tuple(r.agent_ids)),
-    "agent_deregistered": lambda r: events.AgentDeregistered(agent_id=r.agent_id, reason=r.reason),
+    "agent_deregistered": _deregistered,
     "agent_cordoned": lambda r: events.AgentCordoned(agent_id=r.agent_id, cordoned=r.cordoned, reason=r.reason),
-    "agent_drained": lambda r: events.AgentDrained(agent_id=r.agent_id, reason=r.reason),
+    "agent_drained": lambda r: events.AgentDrained(agent_id=r.agent_id, reason=r.reason, leave_by=r.leave_by_ms),
+    "registration_begun": lambda r: events.RegistrationBegun(r.registration_id),
+    "registrations_undone": lambda r: events.RegistrationsUndone(tuple(r.registration_ids)),
     "system_tasks_opened": system_tasks_codec.opened_of,
     "system_tasks_closed": system_tasks_codec.closed_of,
 }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tercio_common.errors import Refusal
 from tercio_common.ids import decode_cursor, encode_cursor
-from tercio_registry.state.views import AgentFilter
+from tercio_registry.state.filters import AgentFilter
 
 _WATCH = "agents"
 _PAGE = "agents-page"
@@ -72,7 +72,8 @@ def decode_page(text: str, selected: AgentFilter) -> str:
 
 
 def _digest(selected: AgentFilter) -> str:
-    text = repr((sorted(selected.states), selected.capabilities, selected.labels, selected.agent_type))
+    parts = (sorted(selected.states), selected.capabilities, selected.labels, selected.agent_type)
+    text = repr((*parts, selected.expression.text))
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 

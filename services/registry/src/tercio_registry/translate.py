@@ -11,15 +11,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
-from tercio.api.type.v1 import epoch_pb2
+from tercio.api.type.v1 import epoch_pb2, resource_amount_pb2
 from tercio_common.epochs import Epoch
+from tercio_common.filtering.grammar import FilterError
+from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_common.ids import IdSource
 from tercio_common.rpc.violations import MAX_TEXT, Violations
-from tercio_registry.state.agents import Profile
+from tercio_registry.state.agents import Amount, Profile
 from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent, RegisterAgent
+from tercio_registry.state.filters import AgentFilter, Candidate, compile_expression
 from tercio_registry.state.heartbeats import Answer
 from tercio_registry.state.rules import Rules
-from tercio_registry.state.views import AgentFilter, AgentView, State
+from tercio_registry.state.views import AgentView, State
 
 MAX_BEATS = 1_000
 _MAX_REASON = 1_024
@@ -135,7 +138,12 @@ def agent_message(shown: AgentView) -> agent_pb2.Agent:
         confirmed_epoch=epoch_pb2.Epoch(generation=row.confirmed_generation, revision=row.confirmed_revision),
         state_reason=shown.why,
         etag=str(row.changed_seq),
+        resource_requirements=_amount_messages(profile.resource_requirements),
+        max_resources=_amount_messages(profile.max_resources),
+        active_attempts=shown.active_attempts,
     )
+    if profile.started_wall:
+        message.start_time.CopyFrom(_timestamp(profile.started_wall))
     if shown.renewed_wall is not None:
         message.renew_time.CopyFrom(_timestamp(shown.renewed_wall))
     return message
@@ -186,6 +194,13 @@ def _timestamp(milliseconds: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest * 1_000_000)
 
 
+def _amount_messages(amounts: Iterable[Amount]) -> list[resource_amount_pb2.ResourceAmount]:
+    return [
+        resource_amount_pb2.ResourceAmount(dimension=each.dimension, amount=each.amount, unit=each.unit)
+        for each in amounts
+    ]
+
+
 def _sorted(mapping: Mapping[str, int] | Mapping[str, str]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(mapping.items()))
 
@@ -206,8 +221,17 @@ def _filter(message: pb.AgentFilter, found: Violations) -> AgentFilter:
     found.check_labels("filter.labels", message.labels)
     found.check_length("filter.agent_type", message.agent_type, most=MAX_TEXT)
     return AgentFilter(
+        expression=_expression(message.expression, found),
         states=frozenset(State(number) for number in message.states if number in known),
         capabilities=_sorted(message.capabilities),
         labels=_sorted(message.labels),
         agent_type=message.agent_type,
     )
+
+
+def _expression(text: str, found: Violations) -> Filter[Candidate]:
+    try:
+        return compile_expression(text)
+    except FilterError as error:
+        found.add("filter.expression", str(error))
+        return EVERYTHING

@@ -20,11 +20,12 @@ from tercio_registry.api.link import Link
 from tercio_registry.api.watching import Watching
 from tercio_registry.cursors import Position, decode_page, encode_page, encode_position
 from tercio_registry.state.commands import ReportSystemTasks
+from tercio_registry.state.listing import list_agents
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.registration import present
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
-from tercio_registry.state.views import AgentView, list_agents, view
+from tercio_registry.state.views import AgentView, view
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

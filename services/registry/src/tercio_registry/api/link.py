@@ -92,7 +92,15 @@ class Link:
         session, now, epoch = term.session, term.moment().now, term.epoch
         answers = []
         for beat in request.beats:
-            answer = heartbeats.receive(agents, beat.agent_id, beat.incarnation, session=session, now=now, epoch=epoch)
+            answer = heartbeats.receive(
+                agents,
+                beat.agent_id,
+                beat.incarnation,
+                session=session,
+                now=now,
+                epoch=epoch,
+                active_attempts=beat.active_attempts,
+            )
             self._note(answer, stream)
             answers.append(answer)
             _OUTCOMES[answer.reason].inc()

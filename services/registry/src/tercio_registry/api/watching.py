@@ -6,7 +6,7 @@ gone or deregistered before.
 
 States are shown as the present leader sees them: what an earlier leader recorded as HEALTHY is UNCONFIRMED here until
 this leader has heard the agent. A take-over by itself changes no row and is not announced agent by agent; each agent's
-confirmation is.
+confirmation is. Nor does a heartbeat change a row: a filter over the load is looked at when something else changes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from tercio_common.machine.term import Term
 from tercio_registry import metrics, translate
 from tercio_registry.cursors import Position, decode_position, encode_position
 from tercio_registry.state.agents import AgentRow
+from tercio_registry.state.filters import AgentFilter, Candidate
 from tercio_registry.state.machine import AGENTS, RegistryMachine
-from tercio_registry.state.views import AgentFilter, state_of, view
+from tercio_registry.state.views import state_of, view
 
 BOOKMARK_MS = 10_000
 """A reader whose filter matches little still gets a cursor this often, so that it never falls out of the ring."""
@@ -113,7 +114,9 @@ class _Reader:
         return was_inside
 
     def _matches(self, row: AgentRow) -> bool:
-        return self._selected.matches(row, state_of(row, self._term.epoch))
+        term = self._term
+        active_attempts = term.session.active_attempts(row.agent_id)
+        return self._selected.matches(Candidate(row, state_of(row, term.epoch), active_attempts))
 
     def _message(self, row: AgentRow) -> pb.WatchAgentsResponse:
         shown = view(row, self._term.moment(), self._term.session)

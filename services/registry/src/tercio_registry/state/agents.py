@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Membership(IntEnum):
@@ -22,6 +23,22 @@ class Health(IntEnum):
     UNHEALTHY = 3
 
 
+class Amount(NamedTuple):
+    """How much of one resource: a whole number of `unit`, so that sums are exact."""
+
+    dimension: str
+    amount: int
+    unit: str = ""
+
+
+class Drain(NamedTuple):
+    """What an agent did before it left: attempts that it finished and returned, and how long that took, in ms."""
+
+    finished: int = 0
+    returned: int = 0
+    duration: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What an agent says of itself.
@@ -32,6 +49,9 @@ class Profile:
         capabilities: (name, level 1 to 100), sorted by name.
         labels: (key, value), sorted by key.
         concurrency: attempts that it runs at once, from 1.
+        resource_requirements: what it needs, sorted by dimension.
+        max_resources: the most that it may use, sorted by dimension.
+        started_wall: when its process started, wall time in ms; 0 when it did not say.
     """
 
     agent_type: str = ""
@@ -39,6 +59,9 @@ class Profile:
     capabilities: tuple[tuple[str, int], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     concurrency: int = 1
+    resource_requirements: tuple[Amount, ...] = ()
+    max_resources: tuple[Amount, ...] = ()
+    started_wall: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +80,9 @@ class AgentRow:
         enrolled_now: fleet time in ms of the last registration, which renews like a heartbeat.
         ended_now: fleet time in ms at which the membership ended; 0 while active.
         changed_seq: record that changed the row last.
+        registration_id: what was reserved and cleared for this incarnation is kept under it; empty when nothing was.
+        leave_by: fleet time in ms at which a draining agent is removed; 0 when it may take as long as it likes.
+        drain: what the agent did before it left, None when it did not say.
     """
 
     agent_id: str
@@ -75,6 +101,9 @@ class AgentRow:
     enrolled_now: int
     ended_now: int = 0
     changed_seq: int
+    registration_id: str = ""
+    leave_by: int = 0
+    drain: Drain | None = None
 
     @property
     def active(self) -> bool:
@@ -91,8 +120,10 @@ class AgentRow:
         profile = self.profile
         names = sum(len(name) + 4 for name, _ in profile.capabilities)
         labels = sum(len(key) + len(value) + 4 for key, value in profile.labels)
+        amounts = sum(len(each.dimension) + len(each.unit) + 12 for each in profile.resource_requirements)
+        amounts += sum(len(each.dimension) + len(each.unit) + 12 for each in profile.max_resources)
         texts = len(self.agent_id) + len(profile.agent_type) + len(profile.version) + len(self.reason)
-        return 200 + texts + names + labels
+        return 200 + texts + names + labels + amounts
 
 
 @dataclass(frozen=True, slots=True)

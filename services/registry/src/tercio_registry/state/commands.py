@@ -5,26 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tercio_common.machine.system_tasks import SystemTaskOutcome, SystemTaskWanted
-from tercio_registry.state.agents import Profile
+from tercio_registry.state.agents import Drain, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterAgent:
-    """Take an agent, or the next incarnation of one, into the fleet; the edge chose the id if the agent had none."""
+    """Take an agent, or the next incarnation of one, into the fleet; the edge chose the id if the agent had none.
+
+    `registration_id` names a registration that was begun, because something outside was done for it.
+    """
 
     agent_id: str
     profile: Profile
     fingerprint: str
     instance_id: bytes
+    registration_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginRegistration:
+    """Note that something outside is about to be done for a registration."""
+
+    registration_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRegistrations:
+    """Note that what was done outside for these registrations is undone."""
+
+    registration_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeregisterAgent:
-    """End a membership; incarnation 0 means whichever is present."""
+    """End a membership; incarnation 0 means whichever is present.
+
+    With `leave_within`, in ms, the agent drains first and is removed after that long at the latest; 0 ends it at once.
+    """
 
     agent_id: str
     incarnation: int = 0
     reason: str = ""
+    leave_within: int = 0
+    drain: Drain | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

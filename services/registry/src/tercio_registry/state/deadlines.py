@@ -27,6 +27,8 @@ class Deadlines:
             self._due.pop(key, None)
         elif old is None or old.membership is not new.membership:
             self.set(key, self._first(new))
+        elif new.leave_by and new.leave_by != old.leave_by:
+            self.set(key, min(self._due[key], new.leave_by))
 
     def set(self, agent_id: str, due: int) -> None:
         """Look at the agent again at `due`, rounded up."""

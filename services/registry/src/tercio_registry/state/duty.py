@@ -38,6 +38,7 @@ def cordoned(event: AgentCordoned, row: AgentRow, at: Moment) -> AgentRow:
         row,
         cordoned=event.cordoned,
         draining=row.draining and event.cordoned,
+        leave_by=row.leave_by if event.cordoned else 0,
         reason=event.reason if event.cordoned else "",
         changed_seq=at.seq,
     )
@@ -53,4 +54,4 @@ def drain(command: DrainAgent, row: AgentRow | None) -> AgentDrained | None:
 
 def drained(event: AgentDrained, row: AgentRow, at: Moment) -> AgentRow:
     """Return the row after the agent was asked to leave."""
-    return replace(row, draining=True, reason=event.reason, changed_seq=at.seq)
+    return replace(row, draining=True, reason=event.reason, leave_by=event.leave_by, changed_seq=at.seq)

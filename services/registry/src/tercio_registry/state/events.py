@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tercio_common.machine.system_tasks import SystemTasksClosed, SystemTasksOpened
-from tercio_registry.state.agents import Health, Profile
+from tercio_registry.state.agents import Drain, Health, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class AgentRegistered:
     fingerprint: str
     instance_id: bytes
     incarnation: int
+    registration_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class AgentDeregistered:
 
     agent_id: str
     reason: str
+    drain: Drain | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,25 @@ class AgentCordoned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentDrained:
-    """An agent was asked to finish its work and leave."""
+    """An agent was asked to finish its work and leave, by that fleet time in ms unless it is 0."""
 
     agent_id: str
     reason: str
+    leave_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationBegun:
+    """Something outside is about to be done for a registration."""
+
+    registration_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationsUndone:
+    """What was done outside for these registrations is undone."""
+
+    registration_ids: tuple[str, ...]
 
 
 Event = (
@@ -83,6 +100,8 @@ Event = (
     | AgentDeregistered
     | AgentCordoned
     | AgentDrained
+    | RegistrationBegun
+    | RegistrationsUndone
     | SystemTasksOpened
     | SystemTasksClosed
 )

@@ -14,7 +14,14 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table
 from tercio_registry.state.agents import AgentRow, Health
 from tercio_registry.state.deadlines import Deadlines
-from tercio_registry.state.events import AgentsConfirmed, AgentsDeclined, AgentsEvicted, AgentsGone, Event
+from tercio_registry.state.events import (
+    AgentDeregistered,
+    AgentsConfirmed,
+    AgentsDeclined,
+    AgentsEvicted,
+    AgentsGone,
+    Event,
+)
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 
@@ -37,7 +44,7 @@ def expire(
         if outcome is not None:
             found.setdefault(outcome, []).append(agent_id)
             changes += 1
-    return [_event(outcome, tuple(agent_ids), rules) for outcome, agent_ids in found.items()]
+    return [event for outcome, agent_ids in found.items() for event in _events(outcome, tuple(agent_ids), rules)]
 
 
 def confirm(agents: Table[AgentRow], agent_ids: Iterable[str], at: Moment, *, session: Session) -> list[Event]:
@@ -69,6 +76,7 @@ def declined(row: AgentRow, health: Health, at: Moment) -> AgentRow:
 
 _GONE = "gone"
 _EVICTED = "evicted"
+_LEFT = "left"
 
 
 def _look(row: AgentRow, at: Moment, *, session: Session, rules: Rules) -> tuple[Health | str | None, int]:
@@ -80,9 +88,12 @@ def _look(row: AgentRow, at: Moment, *, session: Session, rules: Rules) -> tuple
     age = at.now - start
     if age >= rules.ttl:
         return _GONE, at.now + rules.interval
+    if row.leave_by and at.now >= row.leave_by:
+        return _LEFT, at.now + rules.interval
     health = rules.health_at(age)
     worse = health > row.health and row.confirmed_by(*at.epoch)
-    return (health if worse else None), start + rules.next_age(age)
+    due = start + rules.next_age(age)
+    return (health if worse else None), min(due, row.leave_by) if row.leave_by else due
 
 
 def _is_news(row: AgentRow, at: Moment, session: Session) -> bool:
@@ -92,9 +103,12 @@ def _is_news(row: AgentRow, at: Moment, session: Session) -> bool:
     return row.health is not Health.HEALTHY or not row.confirmed_by(*at.epoch)
 
 
-def _event(outcome: Health | str, agent_ids: tuple[str, ...], rules: Rules) -> Event:
+def _events(outcome: Health | str, agent_ids: tuple[str, ...], rules: Rules) -> list[Event]:
     if isinstance(outcome, Health):
-        return AgentsDeclined(outcome, agent_ids)
+        return [AgentsDeclined(outcome, agent_ids)]
     if outcome == _GONE:
-        return AgentsGone(agent_ids, f"no heartbeat for {rules.ttl} ms")
-    return AgentsEvicted(agent_ids)
+        return [AgentsGone(agent_ids, f"no heartbeat for {rules.ttl} ms")]
+    if outcome == _LEFT:
+        why = "its time to drain was over"
+        return [AgentDeregistered(agent_id=agent_id, reason=why) for agent_id in agent_ids]
+    return [AgentsEvicted(agent_ids)]

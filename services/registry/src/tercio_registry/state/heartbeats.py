@@ -25,13 +25,21 @@ class Answer(NamedTuple):
 
 
 def receive(
-    agents: Table[AgentRow], agent_id: str, incarnation: int, *, session: Session, now: int, epoch: Epoch
+    agents: Table[AgentRow],
+    agent_id: str,
+    incarnation: int,
+    *,
+    session: Session,
+    now: int,
+    epoch: Epoch,
+    active_attempts: int = 0,
 ) -> Answer:
     """Renew the lease of that incarnation at fleet time `now`."""
     row = agents.get(agent_id)
     answer = answer_for(row, agent_id, incarnation)
     if row is not None and not answer.reason:
-        session.renew(row, now, generation=epoch.generation, revision=epoch.revision)
+        generation, revision = epoch
+        session.renew(row, now, generation=generation, revision=revision, active_attempts=active_attempts)
     return answer
 
 

@@ -12,6 +12,8 @@ from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state import duty, health, registration
 from tercio_registry.state.agents import AgentRow, IncarnationFloor, Membership
 from tercio_registry.state.commands import (
+    BeginRegistration,
+    CloseRegistrations,
     ConfirmAgents,
     CordonAgent,
     DeregisterAgent,
@@ -31,7 +33,10 @@ from tercio_registry.state.events import (
     AgentsEvicted,
     AgentsGone,
     Event,
+    RegistrationBegun,
+    RegistrationsUndone,
 )
+from tercio_registry.state.obligations import Obligations
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, Census, IdOrder, view
@@ -52,6 +57,7 @@ class RegistryMachine:
             INCARNATIONS, lambda _row: _FLOOR, store=self.tables, fed=False
         )
         self.system_tasks = SystemTasks(self.tables, owner="registry")
+        self.obligations = Obligations(self.tables)
         self.deadlines = Deadlines(rules)
         self.order = IdOrder()
         self.census = Census()
@@ -73,6 +79,11 @@ class RegistryMachine:
             case ReportSystemTasks(outcomes=outcomes):
                 closed, unknown = self.system_tasks.close(outcomes)
                 return Decision([closed] if closed.outcomes else (), unknown)
+            case BeginRegistration(registration_id=registration_id):
+                return Decision([self.obligations.begin(registration_id)])
+            case CloseRegistrations(registration_ids=registration_ids):
+                undone = self.obligations.close(registration_ids)
+                return Decision([undone]) if undone is not None else NOTHING
             case ElectionWon():
                 return NOTHING
             case _:
@@ -83,8 +94,13 @@ class RegistryMachine:
         if isinstance(event, SystemTasksOpened | SystemTasksClosed):
             self.system_tasks.apply(event)
             return
+        if isinstance(event, RegistrationBegun | RegistrationsUndone):
+            self.obligations.apply(event)
+            return
         for row in self._rows_after(event, at):
+            former = self.agents.get(row.agent_id)
             self.agents.put(row)
+            self.obligations.follow(former, row)
         if isinstance(event, AgentsEvicted):
             self._evict(event.agent_ids)
 
@@ -106,9 +122,10 @@ class RegistryMachine:
         match command:
             case RegisterAgent():
                 self._check_space(command, row)
+                self.obligations.check_begun(command.registration_id)
                 event = registration.register(command, row, at, rules=self.rules, floor=self._floor())
             case DeregisterAgent():
-                event = registration.deregister(command, row)
+                event = registration.deregister(command, row, at)
             case CordonAgent():
                 event = duty.cordon(command, row)
             case DrainAgent():
@@ -129,7 +146,8 @@ class RegistryMachine:
             case AgentRegistered():
                 return [registration.registered(event, agents.get(event.agent_id), at)]
             case AgentDeregistered():
-                return [registration.ended(agents[event.agent_id], Membership.DEREGISTERED, event.reason, at)]
+                row, left = agents[event.agent_id], Membership.DEREGISTERED
+                return [registration.ended(row, left, event.reason, at, drain=event.drain)]
             case AgentCordoned():
                 return [duty.cordoned(event, agents[event.agent_id], at)]
             case AgentDrained():
@@ -140,7 +158,7 @@ class RegistryMachine:
                 return [health.declined(agents[each], event.health, at) for each in event.agent_ids]
             case AgentsGone():
                 return [registration.ended(agents[each], Membership.GONE, event.reason, at) for each in event.agent_ids]
-            case AgentsEvicted() | SystemTasksOpened() | SystemTasksClosed():
+            case _:
                 return []
 
     def _evict(self, agent_ids: Sequence[str]) -> None:

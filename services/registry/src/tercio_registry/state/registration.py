@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
-from tercio_registry.state.agents import AgentRow, Health, Membership
+from tercio_registry.state.agents import AgentRow, Drain, Health, Membership
 from tercio_registry.state.commands import DeregisterAgent, RegisterAgent
-from tercio_registry.state.events import AgentDeregistered, AgentRegistered
+from tercio_registry.state.events import AgentDeregistered, AgentDrained, AgentRegistered
 from tercio_registry.state.rules import Rules
 
 
@@ -31,6 +31,7 @@ def register(command: RegisterAgent, row: AgentRow | None, at: Moment, *, rules:
         fingerprint=command.fingerprint,
         instance_id=command.instance_id,
         incarnation=_incarnation(command, row, floor),
+        registration_id=command.registration_id,
     )
 
 
@@ -48,15 +49,17 @@ def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> Agen
         confirmed_revision=at.epoch.revision,
         cordoned=cordoned,
         draining=same is not None and same.draining,
+        leave_by=same.leave_by if same is not None else 0,
         reason=row.reason if row is not None and row.active and (cordoned or same is not None) else "",
         registered_wall=same.registered_wall if same is not None else at.wall,
         enrolled_now=at.now,
         changed_seq=at.seq,
+        registration_id=event.registration_id,
     )
 
 
-def deregister(command: DeregisterAgent, row: AgentRow | None) -> AgentDeregistered | None:
-    """Decide a farewell; None when the membership has ended already.
+def deregister(command: DeregisterAgent, row: AgentRow | None, at: Moment) -> AgentDeregistered | AgentDrained | None:
+    """Decide a farewell, or the drain before it; None when it changes nothing.
 
     Raises:
         Refusal: AGENT_NOT_FOUND or AGENT_REPLACED.
@@ -69,16 +72,27 @@ def deregister(command: DeregisterAgent, row: AgentRow | None) -> AgentDeregiste
             f"{row.incarnation} is; nothing was changed",
             {"agentId": row.agent_id, "incarnation": str(row.incarnation)},
         )
-    return AgentDeregistered(agent_id=row.agent_id, reason=command.reason) if row.active else None
+    if not row.active:
+        return None
+    if not command.leave_within:
+        return AgentDeregistered(agent_id=row.agent_id, reason=command.reason, drain=command.drain)
+    leave_by = at.now + command.leave_within
+    if row.draining and row.leave_by:
+        leave_by = min(leave_by, row.leave_by)  # a second call may hasten the end, never put it off
+    if row.draining and (leave_by, command.reason) == (row.leave_by, row.reason):
+        return None
+    return AgentDrained(agent_id=row.agent_id, reason=command.reason, leave_by=leave_by)
 
 
-def ended(row: AgentRow, membership: Membership, reason: str, at: Moment) -> AgentRow:
+def ended(row: AgentRow, membership: Membership, reason: str, at: Moment, *, drain: Drain | None = None) -> AgentRow:
     """Return the row after its membership ended."""
     return replace(
         row,
         membership=membership,
         health=Health.HEALTHY,
         draining=False,
+        leave_by=0,
+        drain=drain,
         reason=reason,
         ended_now=at.now,
         changed_seq=at.seq,

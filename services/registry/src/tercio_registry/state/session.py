@@ -15,11 +15,12 @@ from tercio_registry.state.rules import Rules
 class Session:
     """Last renewals, in ms of fleet time. The edge writes it; `decide` only reads."""
 
-    __slots__ = ("_began", "_heard", "_pending", "_renewals", "rules")
+    __slots__ = ("_active", "_began", "_heard", "_pending", "_renewals", "rules")
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._renewals: dict[str, int] = {}
+        self._active: dict[str, int] = {}  # attempts that agents run; idle ones are left out
         self._pending: dict[str, None] = {}
         self._began = -1
         self._heard = -1
@@ -34,9 +35,13 @@ class Session:
             return now
         return self._began
 
-    def renew(self, row: AgentRow, now: int, *, generation: int, revision: int) -> bool:
+    def renew(self, row: AgentRow, now: int, *, generation: int, revision: int, active_attempts: int = 0) -> bool:
         """Note a renewal of an active agent; return whether it brings a transition, which waits in `take_pending`."""
         self._renewals[row.agent_id] = now
+        if active_attempts:
+            self._active[row.agent_id] = active_attempts
+        else:
+            self._active.pop(row.agent_id, None)
         if row.health is Health.HEALTHY and row.confirmed_by(generation, revision):
             return False
         self._pending[row.agent_id] = None
@@ -45,6 +50,10 @@ class Session:
     def last_renewal(self, agent_id: str) -> int | None:
         """Return the last renewal that this leader has heard."""
         return self._renewals.get(agent_id)
+
+    def active_attempts(self, agent_id: str) -> int:
+        """Return how many attempts the agent was running at its last renewal; 0 when it was not heard."""
+        return self._active.get(agent_id, 0)
 
     def lease_start(self, row: AgentRow, now: int) -> int:
         """Return from when the agent's lease is counted: never from before this leader listened."""
@@ -64,8 +73,9 @@ class Session:
 
     def forget_others(self, agent_ids: Iterable[str]) -> None:
         """Keep only these agents' renewals."""
-        renewals = self._renewals
+        renewals, active = self._renewals, self._active
         self._renewals = {agent_id: renewals[agent_id] for agent_id in agent_ids if agent_id in renewals}
+        self._active = {agent_id: active[agent_id] for agent_id in self._renewals if agent_id in active}
 
     def __len__(self) -> int:
         return len(self._renewals)

@@ -1,17 +1,15 @@
-"""What readers see: the state derived from row, epoch and session; filters; the order of listings."""
+"""What readers see: the state derived from row, epoch and session, and counts of it; the order of listings."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_common.machine.protocol import Moment
-from tercio_common.machine.table import Table
 from tercio_registry.state.agents import AgentRow, Health, Membership
 from tercio_registry.state.session import Session
 
@@ -46,12 +44,19 @@ def state_of(row: AgentRow, epoch: Epoch) -> State:
 
 
 class AgentView(NamedTuple):
-    """An agent as shown. `renewed_wall` is wall time in ms, None while nothing was heard; `why` is for people."""
+    """An agent as shown.
+
+    Attributes:
+        renewed_wall: wall time in ms, None while nothing was heard.
+        why: for people.
+        active_attempts: that it was running at its last renewal, 0 while nothing was heard.
+    """
 
     row: AgentRow
     state: State
     renewed_wall: int | None
     why: str
+    active_attempts: int = 0
 
 
 def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
@@ -63,7 +68,8 @@ def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
         if heard is None and row.confirmed_by(*at.epoch):
             heard = row.enrolled_now
         renewed = None if heard is None else at.wall - (at.now - max(heard, row.enrolled_now))
-    return AgentView(row, state, renewed, "; ".join(part for part in (_WHY.get(state, ""), _duty(row)) if part))
+    why = "; ".join(part for part in (_WHY.get(state, ""), _duty(row)) if part)
+    return AgentView(row, state, renewed, why, session.active_attempts(row.agent_id))
 
 
 def _duty(row: AgentRow) -> str:
@@ -71,30 +77,6 @@ def _duty(row: AgentRow) -> str:
         return row.reason
     what = "draining" if row.draining else "cordoned" if row.cordoned else ""
     return f"{what}: {row.reason}" if what and row.reason else what
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentFilter:
-    """Selects agents; each part that is not empty must match. Without states, those that are present match."""
-
-    states: frozenset[State] = frozenset()
-    capabilities: tuple[tuple[str, int], ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-    agent_type: str = ""
-
-    def matches(self, row: AgentRow, state: State) -> bool:
-        """Tell whether an agent in that state is selected."""
-        if state not in (self.states or PRESENT_STATES):
-            return False
-        profile = row.profile
-        if self.agent_type and profile.agent_type != self.agent_type:
-            return False
-        if self.labels and not set(self.labels) <= set(profile.labels):
-            return False
-        if not self.capabilities:
-            return True
-        levels = dict(profile.capabilities)
-        return all(levels.get(name, 0) >= level for name, level in self.capabilities)
 
 
 class IdOrder:
@@ -144,39 +126,6 @@ class Census:
                 confirmed = (generation, revision) == (epoch.generation, epoch.revision)
                 counts[_OF_HEALTH[health] if confirmed else State.UNCONFIRMED] += count
         return counts
-
-
-class Page(NamedTuple):
-    """Agents in the order of their ids; `after` continues, and is empty after the last."""
-
-    agents: list[AgentView]
-    after: str
-
-
-_LOOKS_PER_PAGE = 20_000
-"""A page may be short, or even empty, rather than hold the event loop for longer than some 20 ms."""
-
-
-def list_agents(
-    agents: Table[AgentRow],
-    order: IdOrder,
-    at: Moment,
-    *,
-    session: Session,
-    selected: AgentFilter,
-    after: str,
-    size: int,
-) -> Page:
-    """Return up to `size` selected agents with ids over `after`."""
-    found: list[AgentView] = []
-    last = after
-    for looks, agent_id in enumerate(order.after(after)):
-        if len(found) == size or looks == _LOOKS_PER_PAGE:
-            return Page(found, last)
-        row, last = agents[agent_id], agent_id
-        if selected.matches(row, state_of(row, at.epoch)):
-            found.append(view(row, at, session))
-    return Page(found, "")
 
 
 def _kind(row: AgentRow) -> tuple[Membership, Health, int, int]:
