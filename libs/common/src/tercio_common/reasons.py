@@ -65,7 +65,7 @@ REASONS: dict[str, Reason] = {
     "AGENT_REPLACED": Reason(_PRECONDITION, False, "A newer process of this agent has registered; stop this one."),
     "AGENT_GONE": Reason(_PRECONDITION, False, "The agent was declared gone; register again."),
     "AGENT_NOT_ACTIVE": Reason(_PRECONDITION, False, "The agent's state does not allow it."),
-    "INVALID_SPECIFICATION": Reason(_INVALID, False, "The agent's fields are wrong; BadRequest lists every one of them."),
+    "INVALID_SPECIFICATION": Reason(_INVALID, False, "The agent has wrong fields; BadRequest lists every one of them."),
     "SECURITY_CLEARANCE_DENIED": Reason(
         StatusCode.PERMISSION_DENIED, False, "The agent was not cleared; metadata `issues` says why."
     ),
