@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+from benchmarks.calibration import calibrate
 from benchmarks.fleet import Fleet
 from tercio import Client
 
 _IN_FLIGHT = 10_000
 _PACED_RATE = 50
-_CALIBRATION_STEPS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Round:
         tasks: how many ended.
         seconds: from the first submission to the last result.
         cpu_micros: processor time a task, by process; `client` is this one.
-        calibration_ms: time of a fixed loop of plain Python just before, which tells how fast the machine was.
+        calibration_ms: time of a fixed loop just before, which tells how fast the machine was.
     """
 
     tasks: int
@@ -45,15 +45,6 @@ class Latency:
     tasks: int
     p50_ms: float
     p99_ms: float
-
-
-def calibrate() -> float:
-    """Return how many milliseconds a fixed loop takes."""
-    began = time.perf_counter()
-    total = 0
-    for step in range(_CALIBRATION_STEPS):
-        total += step & 7
-    return (time.perf_counter() - began) * 1000
 
 
 async def throughput(client: Client, fleet: Fleet, *, seconds: float) -> Round:
