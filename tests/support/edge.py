@@ -16,6 +16,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.composition import Service
 from tercio_common.election.port import Leader
 from tercio_common.epochs import Epoch
+from tercio_common.machine.calls import Call, Peer
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_common.rpc.server import RunningServer, start_server
@@ -44,6 +45,7 @@ class FakeHost:
     leading: bool = True
     leader: Leader | None = None
     drained: list[str] = field(default_factory=list)
+    met: list[Peer] = field(default_factory=list)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def follow(self, address: str) -> None:
@@ -54,6 +56,9 @@ class FakeHost:
 
     async def run(self) -> None:
         await self.stopped.wait()
+
+    async def meet(self, peer: Peer, call: Call) -> None:
+        self.met.append(peer)
 
     async def drain(self) -> None:
         self.drained.append("host")

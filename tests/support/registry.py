@@ -19,6 +19,7 @@ from tercio_common.clock import Clock
 from tercio_common.composition import Ports, Service
 from tercio_common.ids import SeededIds
 from tercio_common.journal.store import Store
+from tercio_common.peers import NO_PEERS
 from tercio_common.rpc.server import start_server
 from tercio_common.settings import HostSettings, ServerSettings
 from tercio_common.testing.eventually import eventually
@@ -171,7 +172,7 @@ async def running_registry(
             address="127.0.0.1:0",
             host_settings=host_settings or HostSettings(),
             settings=settings,
-            registry_address="",
+            peers=NO_PEERS,
         )
     )
     server = await start_server([service], settings=ServerSettings(port=0), clock=clock)

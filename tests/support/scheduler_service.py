@@ -19,6 +19,7 @@ from tercio_common.clock import Clock
 from tercio_common.composition import Ports, Service
 from tercio_common.ids import SeededIds
 from tercio_common.journal.store import Store
+from tercio_common.peers import NO_PEERS, Peers
 from tercio_common.rpc.server import start_server
 from tercio_common.settings import HostSettings, ServerSettings
 from tercio_common.testing.eventually import eventually
@@ -350,6 +351,11 @@ def keys_of(listed: work_api.AttemptColumns) -> list[tuple[str, int, tuple[int, 
     ]
 
 
+def peers_at(port: int) -> Peers:
+    """Return the way to a registry on this machine."""
+    return Peers(addresses={"registry": f"127.0.0.1:{port}"})
+
+
 @contextlib.asynccontextmanager
 async def running_scheduler(
     store: Store,
@@ -357,7 +363,7 @@ async def running_scheduler(
     clock: Clock,
     settings: SchedulerSettings | None = None,
     host_settings: HostSettings | None = None,
-    registry_address: str = "",
+    peers: Peers = NO_PEERS,
 ) -> AsyncIterator[Scheduler]:
     """Serve one replica from the moment at which it leads."""
     service = app.build(
@@ -369,7 +375,7 @@ async def running_scheduler(
             address="127.0.0.1:0",
             host_settings=host_settings or HostSettings(),
             settings=settings,
-            registry_address=registry_address,
+            peers=peers,
         )
     )
     server = await start_server([service], settings=ServerSettings(port=0), clock=clock)

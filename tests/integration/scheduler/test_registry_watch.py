@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support.registry import TTL_MS, Registry, running_registry
-from support.scheduler_service import Scheduler, running_scheduler
+from support.scheduler_service import Scheduler, peers_at, running_scheduler
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
@@ -23,7 +23,7 @@ async def registry(store: MemoryStore, clock: ManualClock) -> AsyncIterator[Regi
 
 @pytest.fixture
 async def scheduler(store: MemoryStore, clock: ManualClock, registry: Registry) -> AsyncIterator[Scheduler]:
-    async with running_scheduler(store, clock=clock, registry_address=f"127.0.0.1:{registry.port}") as running:
+    async with running_scheduler(store, clock=clock, peers=peers_at(registry.port)) as running:
         yield running
 
 
@@ -51,7 +51,7 @@ async def test_what_happened_before_the_watch_counts(
     await registry.register("left")
     await registry.stub.DrainAgent(pb.DrainAgentRequest(agent_id="drained"))
     await registry.stub.DeregisterAgent(pb.DeregisterAgentRequest(agent_id="left"))
-    async with running_scheduler(store, clock=clock, registry_address=f"127.0.0.1:{registry.port}") as scheduler:
+    async with running_scheduler(store, clock=clock, peers=peers_at(registry.port)) as scheduler:
         await eventually(lambda: standing(scheduler, "drained") == Standing(draining=True))
         assert standing(scheduler, "left") == Standing(gone=True)
 
@@ -70,7 +70,7 @@ async def test_the_last_view_is_kept_while_the_registry_is_away(store: MemorySto
     async with running_registry(store, clock=clock) as registry:
         await registry.register("a")
         await registry.stub.CordonAgent(pb.CordonAgentRequest(agent_id="a", cordoned=True))
-        async with running_scheduler(store, clock=clock, registry_address=f"127.0.0.1:{registry.port}") as scheduler:
+        async with running_scheduler(store, clock=clock, peers=peers_at(registry.port)) as scheduler:
             await eventually(lambda: standing(scheduler, "a") == Standing(cordoned=True))
             await registry.service.host.drain()
             async with scheduler.agent("a") as cordoned, scheduler.agent("unknown") as other:
@@ -84,7 +84,7 @@ async def test_everything_attached_may_work_if_the_registry_was_never_reached(
     store: MemoryStore, clock: ManualClock
 ) -> None:
     async with (
-        running_scheduler(store, clock=clock, registry_address="127.0.0.1:9") as scheduler,
+        running_scheduler(store, clock=clock, peers=peers_at(9)) as scheduler,
         scheduler.agent("a") as agent,
     ):
         await scheduler.submit("t")

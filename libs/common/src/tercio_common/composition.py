@@ -21,6 +21,7 @@ from tercio_common.settings import HostSettings
 
 if TYPE_CHECKING:
     from tercio_common.machine.host import Host
+    from tercio_common.peers import Peers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Ports:
         address: `host:port` at which other replicas reach this one.
         host_settings: of the replica.
         settings: the service's own section, or None for its defaults.
-        registry_address: `host:port` where the fleet's registry answers.
+        peers: the way to the other services of the fleet.
     """
 
     clock: Clock
@@ -45,7 +46,7 @@ class Ports:
     address: str
     host_settings: HostSettings
     settings: Any
-    registry_address: str
+    peers: Peers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -27,6 +27,7 @@ from tercio_common.errors import SettingsError, TercioError
 from tercio_common.ids import RandomIds
 from tercio_common.journal.store import Store
 from tercio_common.lifecycle import Application, serving
+from tercio_common.peers import peers_of
 from tercio_common.settings import ProcessSettings, StoreSettings, load_settings
 from tercio_common.stores import open_store
 from tercio_common.telemetry.logs import set_up_logs
@@ -150,7 +151,7 @@ def _build(application: Application, *, store: Store, settings: ProcessSettings,
             address=f"{settings.server.bind}:{settings.server.port}",
             host_settings=settings.host,
             settings=application.settings,
-            registry_address=settings.registry_address,
+            peers=peers_of(settings),
         )
     )
 

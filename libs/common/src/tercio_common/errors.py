@@ -9,6 +9,7 @@ TercioError
 │   ├── LeadershipLostError   the lease ended or the leader's key is gone
 │   ├── StoreUnavailableError no answer to a read
 │   └── JournalGapError       segments before the wanted one were truncated: load the snapshot
+├── StoreRestoredError        the store's revisions began again, and its generation was not raised
 └── SettingsError             settings contradict each other
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class TercioError(Exception):
@@ -40,6 +42,7 @@ class Refusal(TercioError):
         metadata: small facts for programs; keys in lowerCamelCase.
         retry_after_ms: when a retry may succeed; 0 says nothing.
         violations: fields that are wrong.
+        details: further protobuf messages for the status, small ones; only an edge adds them.
     """
 
     reason: str
@@ -47,6 +50,7 @@ class Refusal(TercioError):
     metadata: Mapping[str, str] = field(default_factory=dict)
     retry_after_ms: int = 0
     violations: tuple[FieldViolation, ...] = ()
+    details: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
         """Reason and message."""
@@ -79,6 +83,10 @@ class StoreUnavailableError(StoreError):
 
 class JournalGapError(StoreError):
     """Segments before the wanted one were truncated: load the snapshot instead."""
+
+
+class StoreRestoredError(TercioError):
+    """The store's revisions began again, and its generation was not raised: nobody may lead with it."""
 
 
 class SettingsError(TercioError):

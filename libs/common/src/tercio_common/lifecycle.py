@@ -26,6 +26,7 @@ from tercio_common.garbage import tune_for_many_rows
 from tercio_common.ids import RandomIds
 from tercio_common.journal.store import Store
 from tercio_common.machine.host import Host
+from tercio_common.peers import peers_of
 from tercio_common.rpc.server import RunningServer, start_server
 from tercio_common.settings import ProcessSettings, ServerSettings
 from tercio_common.stores import open_store
@@ -129,7 +130,7 @@ def _build(application: Application, *, store: Store, settings: ProcessSettings,
             address=server.advertise or f"{server.bind}:{server.port}",
             host_settings=settings.host,
             settings=application.settings,
-            registry_address=settings.registry_address,
+            peers=peers_of(settings),
         )
     )
 

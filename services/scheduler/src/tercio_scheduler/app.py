@@ -72,7 +72,7 @@ def build(ports: Ports) -> Service:
             AttemptFollower(agents, lease_ms=settings.attempt_lease_ms).run,
             dispatcher.run,
             Recaller(agents).run,
-            RegistryWatch(ports.registry_address, changed=dispatcher.poke).run,
+            RegistryWatch(ports.peers, changed=dispatcher.poke).run,
             measure,
         ),
     )

@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tercio_common.errors import Refusal
+from tercio_common.journal.peer_epochs import PeerEpochs
 from tercio_common.machine.calls import Call
 from tercio_common.machine.table import Table, TableStore
 
@@ -81,7 +82,7 @@ class _Ageing(Generic[RowT]):
 
 
 class Requests:
-    """The table of requests and the table of sessions of one machine."""
+    """What one machine remembers of its callers: the tables of requests, of sessions and of peers."""
 
     def __init__(
         self, store: TableStore, *, window_ms: int, retry_age_ms: int, limit: int, session_window_ms: int
@@ -93,6 +94,7 @@ class Requests:
             REQUESTS, lambda row: (row.principal, row.request_id), store=store, fed=False
         )
         self._sessions: Table[SessionRow] = Table(SESSIONS, lambda row: row.session_id, store=store, fed=False)
+        self.peers = PeerEpochs(store)
         self._old_requests = _Ageing(self._requests, time_of=lambda row: row.received, window_ms=window_ms)
         self._old_sessions = _Ageing(self._sessions, time_of=lambda row: row.seen, window_ms=session_window_ms)
 
@@ -149,5 +151,6 @@ class Requests:
             self._requests.put(row)
         if call.session_id:
             self._sessions.put(SessionRow(call.session_id, call.frame_number, now))
+        self.peers.remember(call.peer)
         self._old_requests.forget(now)
         self._old_sessions.forget(now)

@@ -17,14 +17,14 @@ from tercio_common.clock import Clock
 from tercio_common.election.port import Election, Leader, Leadership
 from tercio_common.election.renewal import Renewal
 from tercio_common.epochs import NO_EPOCH, Epoch
-from tercio_common.errors import FencedError, LeadershipLostError, Refusal, StoreError
+from tercio_common.errors import FencedError, LeadershipLostError, Refusal, StoreError, StoreRestoredError
 from tercio_common.journal.feed import Feed
 from tercio_common.journal.port import Journal
 from tercio_common.journal.replay import Position, Replay
 from tercio_common.journal.requests import Requests
 from tercio_common.journal.snapshots import Snapshotter
 from tercio_common.journal.space import SpaceGuard
-from tercio_common.machine.calls import EFFECT, Call
+from tercio_common.machine.calls import EFFECT, Call, Peer
 from tercio_common.machine.protocol import Codec, ElectionWon, Moment, StateMachine
 from tercio_common.machine.term import Proposal, Term
 from tercio_common.machine.timers import Timers
@@ -63,6 +63,8 @@ class Host:
         self.space = SpaceGuard(journal, clock=clock)
         self.leader: Leader | None = None
         self.epoch: Epoch = NO_EPOCH
+        self._known_epoch: Epoch = NO_EPOCH
+        self._outranked = asyncio.Event()
 
     @property
     def leading(self) -> bool:
@@ -150,6 +152,17 @@ class Host:
         await term.committed(seq)
         return seen
 
+    async def meet(self, peer: Peer, call: Call) -> None:
+        """Take note of the epoch for which another service's leader calls. Raises `Refusal`; see `Term.meet`."""
+        await self.term.meet(peer, call)
+
+    def outranked(self, known: Epoch) -> None:
+        """Step down: a peer has seen the epoch `known` of this role, which is higher than this leader's."""
+        _log.warning("outranked", service=self.name, epoch=str(self.epoch), known=str(known), effect="steps down")
+        self._known_epoch = max(self._known_epoch, known)
+        if self._term is not None:
+            self._outranked.set()
+
     async def committed(self, seq: int) -> None:
         """Wait until `seq` is durable and may be released. Raises `Refusal`."""
         await self.term.committed(seq)
@@ -187,6 +200,10 @@ class Host:
             await self.clock.sleep_ms(_RETRY_MS)
             return
         self.epoch = leadership.epoch
+        if self.epoch < self._known_epoch:
+            await self._election.resign(leadership)
+            raise _restored(self.name, self.epoch, self._known_epoch)
+        self._outranked.clear()
         renewal = Renewal(
             election=self._election, leadership=leadership, clock=self.clock, settings=self._settings.lease
         )
@@ -269,9 +286,22 @@ class Host:
         ]
         tasks = [group.create_task(_forever(runner)) for runner in runners]
         stopped = group.create_task(self._stopped.wait())
-        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        outranked = group.create_task(self._outranked.wait())
+        await asyncio.wait([*tasks, stopped, outranked], return_when=asyncio.FIRST_COMPLETED)
         if stopped.done():
             raise LeadershipLostError("this replica was drained")
+        if outranked.done():
+            raise LeadershipLostError(f"a peer has seen epoch {self._known_epoch} of this role")
+
+
+def _restored(name: str, epoch: Epoch, known: Epoch) -> StoreRestoredError:
+    """Return why this process stops: the store gave an epoch that is over, so it is not the store that it was."""
+    message = (
+        f"the store gave {name} epoch {epoch}, but a peer has seen {known}: it was restored or replaced; run "
+        "`tercio store new-generation` and start this process again"
+    )
+    _log.error("store_restored", service=name, epoch=str(epoch), known=str(known), effect="stops", fix=message)
+    return StoreRestoredError(message)
 
 
 def _check_not_cancelled() -> None:

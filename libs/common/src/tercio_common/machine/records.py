@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
-from tercio_common.machine.calls import Call
+from tercio_common.machine.calls import Call, Peer
 from tercio_common.machine.protocol import Moment
 from tercio_common.records.v1 import record_pb2
 
@@ -35,7 +35,7 @@ class Encoded(NamedTuple):
 
 def encode_record(at: Moment, call: Call, *, reply: bytes, events: Sequence[bytes]) -> bytes:
     """Encode what one command did."""
-    return record_pb2.Record(
+    record = record_pb2.Record(
         schema=SCHEMA,
         epoch_generation=at.epoch.generation,
         epoch_revision=at.epoch.revision,
@@ -50,7 +50,13 @@ def encode_record(at: Moment, call: Call, *, reply: bytes, events: Sequence[byte
         events=events,
         session_id=call.session_id,
         frame_number=call.frame_number,
-    ).SerializeToString()
+    )
+    if call.peer is not None:
+        role, shard, (generation, revision) = call.peer
+        record.peer.CopyFrom(
+            record_pb2.PeerRow(role=role, shard=shard, epoch_generation=generation, epoch_revision=revision)
+        )
+    return record.SerializeToString()
 
 
 def join_segment(records: Iterable[Encoded]) -> bytes:
@@ -89,7 +95,13 @@ def call_of_record(record: record_pb2.Record) -> Call:
         digest=record.request_digest,
         session_id=record.session_id,
         frame_number=record.frame_number,
+        peer=peer_of(record.peer) if record.HasField("peer") else None,
     )
+
+
+def peer_of(record: record_pb2.PeerRow) -> Peer:
+    """Return the leader that a record or a row names."""
+    return Peer(record.role, record.shard, Epoch(record.epoch_generation, record.epoch_revision))
 
 
 def _varint(number: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tercio_common.journal.peer_epochs import PEERS, PeerRow
 from tercio_common.journal.requests import REQUESTS, SESSIONS, RequestRow, SessionRow
 from tercio_common.machine.protocol import Codec
 from tercio_common.records.v1 import record_pb2
@@ -24,6 +25,10 @@ def encode_row(codec: Codec, table: str, row: Any) -> bytes:
         return record_pb2.SessionRow(
             session_id=row.session_id, last_frame=row.last_frame, seen_ms=row.seen
         ).SerializeToString()
+    if table == PEERS:
+        return record_pb2.PeerRow(
+            role=row.role, shard=row.shard, epoch_generation=row.generation, epoch_revision=row.revision
+        ).SerializeToString()
     return codec.encode_row(table, row)
 
 
@@ -37,4 +42,7 @@ def decode_row(codec: Codec, table: str, data: bytes) -> Any:
     if table == SESSIONS:
         session = record_pb2.SessionRow.FromString(data)
         return SessionRow(session.session_id, session.last_frame, session.seen_ms)
+    if table == PEERS:
+        peer = record_pb2.PeerRow.FromString(data)
+        return PeerRow(peer.role, peer.shard, peer.epoch_generation, peer.epoch_revision)
     return codec.decode_row(table, data)

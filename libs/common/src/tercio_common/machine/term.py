@@ -24,7 +24,7 @@ from tercio_common.journal.feed import Feed, FeedEntry
 from tercio_common.journal.port import Journal
 from tercio_common.journal.replay import Position
 from tercio_common.journal.requests import Requests
-from tercio_common.machine.calls import Call
+from tercio_common.machine.calls import Call, Peer
 from tercio_common.machine.fleet_time import FleetTime
 from tercio_common.machine.protocol import Codec, Moment, StateMachine
 from tercio_common.machine.records import Encoded, encode_record
@@ -109,6 +109,8 @@ class Term:
             Refusal: the command changed nothing. What it says depends on the tip: `committed(tip.seq)` first.
         """
         self.check_open()
+        if call.peer is not None:
+            self.requests.peers.is_news(call.peer)
         at = self.moment(call.principal)
         known = self.requests.find(call, now=at.now)
         if known is not None:
@@ -156,6 +158,22 @@ class Term:
         self.committer.add(record, lazy=lazy)
         self._rearm_timer(due)
         return Proposal(at.seq, reply)
+
+    async def meet(self, peer: Peer, call: Call) -> None:
+        """Return once the epoch for which `peer` calls is durably noted; only a rise makes a record.
+
+        Raises:
+            Refusal: STALE_EPOCH.
+        """
+        self.check_open()
+        try:
+            if not self.requests.peers.is_news(peer):
+                return
+        except Refusal:
+            await self.committed(self.tip.seq)
+            raise
+        self.write_header(call._replace(peer=peer))
+        await self.committed(self.tip.seq)
 
     def write_header(self, call: Call) -> None:
         """Record the time alone, so that an idle leader's fleet time is not lost with it."""

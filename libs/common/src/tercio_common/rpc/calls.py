@@ -27,12 +27,20 @@ def call_of(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Ca
     age_ms = _age_ms(metadata.text_values(context.invocation_metadata()), found)
     found.raise_if_any()
     digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest() if request_id else b""
-    return Call(principal.current(), incoming.current().method.path, request_id, digest, age_ms)
+    current = incoming.current()
+    return Call(principal.current(), current.method.path, request_id, digest, age_ms, peer=current.peer)
 
 
 def call_of_frame(*, session_id: str, frame_number: int) -> Call:
     """Return the call for one frame of the current stream."""
-    return Call(principal.current(), incoming.current().method.path, session_id=session_id, frame_number=frame_number)
+    current = incoming.current()
+    return Call(
+        principal.current(),
+        current.method.path,
+        session_id=session_id,
+        frame_number=frame_number,
+        peer=current.peer,
+    )
 
 
 def _age_ms(values: dict[str, str], found: Violations) -> int:

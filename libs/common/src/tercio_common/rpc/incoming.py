@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import grpc
+
+from tercio_common.machine.calls import Peer
 
 
 class Method(NamedTuple):
@@ -34,20 +36,24 @@ class Incoming:
         context: gRPC's.
         metadata: textual metadata of the client.
         principal: the caller, once identified.
+        peer: the leader of another service that calls; None for everybody else.
         request_id: names the call in logs.
         code: how it ended, a name of `grpc.StatusCode`.
         reason: why it failed, from the catalogue; empty otherwise.
         trailing: what is added to the trailing metadata.
+        gates: awaited in turn before the call is handled.
     """
 
     method: Method
     context: grpc.aio.ServicerContext[Any, Any]
     metadata: Mapping[str, str]
     principal: str = ""
+    peer: Peer | None = None
     request_id: str = ""
     code: str = "OK"
     reason: str = ""
     trailing: list[tuple[str, str | bytes]] = field(default_factory=list)
+    gates: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
 _incoming: ContextVar[Incoming] = ContextVar("tercio_incoming_call")

@@ -22,6 +22,8 @@ FORWARDED_PRINCIPAL = "tercio-forwarded-principal"
 """Whom a replica speaks for."""
 REPLICA_TOKEN = "tercio-replica-token"  # noqa: S105 - the name of a key, not a secret
 """Proves a process of the fleet."""
+PEER = "tercio-peer"
+"""`role/shard/generation/revision`: the leader for which a process of the fleet calls another service."""
 AGE = "tercio-age-ms"
 """Milliseconds since the request was first sent; grows with each retry."""
 REQUEST_ID = "tercio-request-id"

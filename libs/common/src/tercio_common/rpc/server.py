@@ -38,6 +38,7 @@ from tercio_common.rpc.interceptors.errors import Errors
 from tercio_common.rpc.interceptors.identity import Identity
 from tercio_common.rpc.interceptors.limits import Limits
 from tercio_common.rpc.interceptors.metrics import Metrics
+from tercio_common.rpc.interceptors.peers import PeerGate
 from tercio_common.rpc.interceptors.tracing import Tracing
 from tercio_common.rpc.reflection import add_reflection
 from tercio_common.rpc.wrapping import WrappingInterceptor
@@ -123,6 +124,7 @@ async def start_server(
                 Limits(max_unary_calls=settings.max_unary_calls),
                 Identity(authorisation, replica_token=token, trust_network=settings.trust_network),
                 Deadlines(clock),
+                PeerGate(replicas),
             )
         )
         server = grpc.aio.server(interceptors=(wrapping, forwarding), options=_options(settings))

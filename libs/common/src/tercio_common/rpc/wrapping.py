@@ -107,6 +107,8 @@ def _wrap(handler: Any, path: str, concerns: tuple[Concern, ...]) -> Handler:
             with contextlib.ExitStack() as stack:
                 for concern in concerns:
                     stack.enter_context(concern.around(call))
+                for gate in call.gates:
+                    await gate()
                 if request is _MALFORMED:
                     _refuse_malformed()
                 if method.streams_requests and not passes_bytes:

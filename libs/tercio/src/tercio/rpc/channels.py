@@ -36,14 +36,18 @@ _OPTIONS: Final = (
 class Channels:
     """The open channels of one client or agent, one an address."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()) -> None:
+        """Pass every call through `interceptors`."""
+        self._interceptors = tuple(interceptors)
         self._open: dict[str, grpc.aio.Channel] = {}
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """Return the channel to an address; it connects when it is first used."""
         channel = self._open.get(address)
         if channel is None:
-            channel = self._open[address] = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            channel = self._open[address] = grpc.aio.insecure_channel(
+                address, options=_OPTIONS, interceptors=self._interceptors
+            )
         return channel
 
     async def close(self) -> None:

@@ -18,11 +18,12 @@ from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.rpc.backoff import Backoff
-from tercio.rpc.channels import FOLLOW_LEADER, Channels, Reconnect, Route
+from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
 from tercio.rpc.errors import CallError
 from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio_common.machine.host import Host
+from tercio_common.peers import Peers, note_refusal
 from tercio_scheduler.state.session import SchedulerSession, Standing
 
 if TYPE_CHECKING:
@@ -38,28 +39,24 @@ _log = structlog.get_logger(__name__)
 class RegistryWatch:
     """The effect."""
 
-    def __init__(self, address: str, *, changed: Callable[[], None]) -> None:
-        """Watch the registry at `address`, any of its replicas; `changed` is called after each change of standing."""
-        self._address = address
+    def __init__(self, peers: Peers, *, changed: Callable[[], None]) -> None:
+        """Watch the registry of the fleet; `changed` is called after each change of standing."""
+        self._peers = peers
         self._changed = changed
 
     async def run(self, host: Host) -> None:
         """Follow for ever."""
-        if not self._address:
+        if not self._peers.has("registry"):
             await asyncio.Event().wait()
-        channels = Channels()
-        route = Route(channels, (self._address,))
-        remote: Remote[RegistryServiceAsyncStub] = Remote(route, RegistryServiceStub)
-        reconnect = Reconnect(route, Backoff())
         view = _View(host.session, changed=self._changed)
-        try:
+        async with self._peers.remote("registry", RegistryServiceStub, host=host) as remote:
+            reconnect = Reconnect(remote.route, Backoff())
             while True:
-                tried = route.address
+                tried = remote.route.address
                 error = await _follow(remote, view, reconnect)
                 _log.info("registry_away", address=tried, error=str(error), effect="the last view of agents is kept")
+                note_refusal(error, host=host)
                 await reconnect.wait(error, tried=tried)
-        finally:
-            await channels.close()
 
 
 class _View:

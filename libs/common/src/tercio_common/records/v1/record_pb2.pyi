@@ -38,6 +38,7 @@ class Record(google.protobuf.message.Message):
     EVENTS_FIELD_NUMBER: builtins.int
     SESSION_ID_FIELD_NUMBER: builtins.int
     FRAME_NUMBER_FIELD_NUMBER: builtins.int
+    PEER_FIELD_NUMBER: builtins.int
     schema: builtins.int
     """Version of the layout of this message. 1 at present."""
     epoch_generation: builtins.int
@@ -68,6 +69,10 @@ class Record(google.protobuf.message.Message):
     def events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """Encoded by the service's codec, in the order in which they were applied."""
 
+    @property
+    def peer(self) -> Global___PeerRow:
+        """The leader of another service that called; absent when somebody else did."""
+
     def __init__(
         self,
         *,
@@ -85,8 +90,11 @@ class Record(google.protobuf.message.Message):
         events: collections.abc.Iterable[builtins.bytes] | None = ...,
         session_id: builtins.str = ...,
         frame_number: builtins.int = ...,
+        peer: Global___PeerRow | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "events", b"events", "frame_number", b"frame_number", "method", b"method", "now_ms", b"now_ms", "principal", b"principal", "reply", b"reply", "request_digest", b"request_digest", "request_id", b"request_id", "schema", b"schema", "seq", b"seq", "session_id", b"session_id", "wall_ms", b"wall_ms"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["peer", b"peer"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "events", b"events", "frame_number", b"frame_number", "method", b"method", "now_ms", b"now_ms", "peer", b"peer", "principal", b"principal", "reply", b"reply", "request_digest", b"request_digest", "request_id", b"request_id", "schema", b"schema", "seq", b"seq", "session_id", b"session_id", "wall_ms", b"wall_ms"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Record: typing_extensions.TypeAlias = Record
@@ -268,3 +276,34 @@ class SessionRow(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SessionRow: typing_extensions.TypeAlias = SessionRow
+
+@typing.final
+class PeerRow(google.protobuf.message.Message):
+    """PeerRow remembers the highest epoch that was seen of a role."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: builtins.int
+    SHARD_FIELD_NUMBER: builtins.int
+    EPOCH_GENERATION_FIELD_NUMBER: builtins.int
+    EPOCH_REVISION_FIELD_NUMBER: builtins.int
+    role: builtins.str
+    """Name of the service."""
+    shard: builtins.int
+    """Its shard, from 0."""
+    epoch_generation: builtins.int
+    """Generation of its leader's epoch."""
+    epoch_revision: builtins.int
+    """Revision of its leader's epoch."""
+    def __init__(
+        self,
+        *,
+        role: builtins.str = ...,
+        shard: builtins.int = ...,
+        epoch_generation: builtins.int = ...,
+        epoch_revision: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "role", b"role", "shard", b"shard"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PeerRow: typing_extensions.TypeAlias = PeerRow

@@ -12,14 +12,19 @@ import contextlib
 import functools
 import hmac
 import ipaddress
+import re
 import urllib.parse
 from collections.abc import Iterator
 
+from tercio_common.epochs import Epoch
 from tercio_common.errors import Refusal
+from tercio_common.machine.calls import Peer
 from tercio_common.rpc import metadata
 from tercio_common.rpc.authorisation import Authorisation
 from tercio_common.rpc.incoming import Incoming
 from tercio_common.rpc.principal import LOCAL, REPLICA
+
+_PEER = re.compile(r"([a-z]{1,32})/(\d{1,4})/(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
 class Identity:
@@ -39,6 +44,7 @@ class Identity:
         call.principal = self._principal(call.metadata, local=local, proved=proved)
         replica = call.principal == REPLICA or (local and not self._token)
         self._authorisation.check(call.method.path, principal=call.principal, replica=replica)
+        call.peer = _peer(call.metadata, replica=replica)
         yield
 
     def _principal(self, values: metadata.Values, *, local: bool, proved: bool) -> str:
@@ -64,6 +70,21 @@ class Identity:
         if self._token and hmac.compare_digest(given.encode(), self._token):
             return True
         raise Refusal("UNAUTHENTICATED", "the replica token is not this fleet's; all its processes need the same one")
+
+
+def _peer(values: metadata.Values, *, replica: bool) -> Peer | None:
+    """Return the leader that calls; anybody else who named one could fence the real one off."""
+    text = values.get(metadata.PEER)
+    if text is None:
+        return None
+    if not replica:
+        raise Refusal("PERMISSION_DENIED", "only a process of the fleet may call for a leader")
+    found = _PEER.fullmatch(text)
+    if found is None:
+        raise Refusal("INVALID_ARGUMENT", f"metadata {metadata.PEER} must match {_PEER.pattern}")
+    role, *numbers = found.groups()
+    shard, generation, revision = map(int, numbers)
+    return Peer(role, shard, Epoch(generation, revision))
 
 
 @functools.lru_cache(maxsize=4096)  # a peer is a connection, and has many calls
