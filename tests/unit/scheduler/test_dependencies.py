@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 
 from support.scheduler_drive import Drive
+from support.steps import counted_steps
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Tick
 from tercio_scheduler.state.commands import CancelTask, RetryTask
@@ -15,7 +16,7 @@ def test_a_task_waits_until_every_parent_succeeded():
     drive.attach()
     assert drive.dispatch() == {"agent": ["a", "b"]}
     drive.end("a")
-    assert drive.row("c").waiting == ("b",)
+    assert drive.row("c").waiting_for == ("b",)
     assert drive.dispatch() == {}
     drive.end("b")
     assert drive.dispatch() == {"agent": ["c"]}
@@ -39,6 +40,21 @@ def test_children_become_ready_in_the_order_of_their_acceptance():
     drive.dispatch()
     drive.end("parent")
     assert drive.dispatch() == {"agent": ["z", "a", "m"]}
+
+
+def test_what_the_end_of_a_parent_costs_does_not_grow_with_the_number_of_parents():
+    def steps_of_one_end(parents: int) -> int:
+        drive = Drive()
+        names = [f"p{number}" for number in range(parents)]
+        drive.submit(*names, "child", after={"child": names})
+        drive.attach(concurrency=parents)
+        drive.dispatch(limit=parents)
+        with counted_steps() as steps:
+            drive.end(names[0])
+        assert drive.row("child").waiting_for == tuple(names[1:])
+        return steps.total
+
+    assert steps_of_one_end(2000) < 1.1 * steps_of_one_end(20)
 
 
 def test_a_cycle_is_refused_by_its_name():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
 from tercio_scheduler.state import events, tasks, transitions
-from tercio_scheduler.state.rows import TERMINAL, State, TaskRow, Why
+from tercio_scheduler.state.rows import TERMINAL, State, TaskRow, Why, waiting_bits
 from tercio_scheduler.state.tables import SchedulerTables
 
 
@@ -36,10 +36,11 @@ def find_cycles(task_ids: Sequence[str], dependencies: Mapping[int, tuple[str, .
                 stack.extend((parent, False) for parent in reversed(parents_of[task_id]))
 
 
-def unfinished_parents(tables: SchedulerTables, parents: Sequence[str]) -> tuple[str, ...]:
-    """Return the parents that have not succeeded; one that is not in the tables yet counts as such."""
+def unfinished_parents(tables: SchedulerTables, parents: Sequence[str]) -> int:
+    """Return the bits of parents that have not succeeded; one that is not in the tables yet counts as such."""
     get = tables.tasks.get
-    return tuple([parent for parent in parents if (row := get(parent)) is None or row.state is not State.SUCCEEDED])
+    unfinished = {parent for parent in parents if (row := get(parent)) is None or row.state is not State.SUCCEEDED}
+    return waiting_bits(parents, unfinished)
 
 
 def waiting_again(tables: SchedulerTables, row: TaskRow) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ def waiting_again(tables: SchedulerTables, row: TaskRow) -> tuple[str, ...]:
         Refusal: TASK_STATE_CONFLICT when one of them ended without success or is no longer kept.
     """
     waiting = []
-    for parent_id in row.waiting:
+    for parent_id in row.waiting_for:
         parent = tables.tasks.get(parent_id)
         if parent is None or (parent.state in TERMINAL and parent.state is not State.SUCCEEDED):
             raise Refusal(
@@ -87,7 +88,7 @@ def apply_failures(tables: SchedulerTables, event: events.DependenciesFailed, at
 
 
 def _culprit(tables: SchedulerTables, row: TaskRow) -> str:
-    for parent_id in row.waiting:
+    for parent_id in row.waiting_for:
         parent = tables.tasks.get(parent_id)
         if parent is not None and parent.state in TERMINAL:
             return parent_id

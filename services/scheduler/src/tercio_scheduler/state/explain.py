@@ -64,7 +64,7 @@ def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at
         summary=_summary(row, candidates, ahead=ahead, missing=missing, at=at),
         remedies=tuple(_remedies(row, candidates, missing=missing)),
         candidates=tuple(candidates[:MOST_CANDIDATES]),
-        waiting_for=row.waiting if row.state is State.BLOCKED else (),
+        waiting_for=row.waiting_for if row.state is State.BLOCKED else (),
         tasks_ahead=ahead,
         missing=missing,
     )
@@ -106,7 +106,7 @@ def _summary(row: TaskRow, candidates: list[Candidate], *, ahead: int, missing: 
         return _why_ready(candidates, ahead=ahead, missing=missing)
     because = f": {row.why.message}" if row.why.message else ""
     return {
-        State.BLOCKED: f"It waits for {len(row.waiting)} tasks that have not succeeded yet.",
+        State.BLOCKED: f"It waits for {row.waiting.bit_count()} tasks that have not succeeded yet.",
         State.BACKOFF: f"It failed {row.past.failures} times and is tried again in {max(0, row.due - at.now)} ms.",
         State.OFFERED: f"Attempt {row.number} was offered to agent {agent_id}, which has not started it.",
         State.RUNNING: f"Attempt {row.number} runs on agent {agent_id}.",

@@ -11,7 +11,7 @@ from typing import Final
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.lines import AcceptanceOrder, Line
 from tercio_scheduler.state.queues import ReadyQueues
-from tercio_scheduler.state.rows import NO_PAST, PlanRow, State, TaskRow
+from tercio_scheduler.state.rows import NO_PAST, PlanRow, State, TaskRow, TaskSpec
 from tercio_scheduler.state.timers import TimerHeap
 
 _ROW_BYTES: Final = 256
@@ -61,7 +61,8 @@ class TaskIndexes:
         self.timers = TimerHeap(fleet_due, get=get)
         self.deadlines = TimerHeap(wall_due, get=get)
         self.by_agent: dict[str, dict[str, None]] = {}
-        self.children: dict[str, dict[str, None]] = {}
+        self.children: dict[str, dict[str, int]] = {}
+        """The tasks that each parent blocks, each with the bit of that parent in `TaskRow.waiting`."""
         self.failing: dict[str, None] = {}
         self.kept_of_plan: dict[str, int] = {}
         self.live_bytes = 0
@@ -70,6 +71,9 @@ class TaskIndexes:
 
     def changed(self, key: str, old: TaskRow | None, new: TaskRow | None) -> None:
         """Follow one change; see `tercio_common.machine.table.Index`."""
+        if old is not None and new is not None and old.state is _BLOCKED and new.state is _BLOCKED:
+            self._wait(key, new.spec, old.waiting, new.waiting)  # one of many parents has succeeded
+            return
         if old is None:
             if new is not None:
                 self._appeared(new)
@@ -112,7 +116,7 @@ class TaskIndexes:
             if not held:
                 del self.by_agent[offer.agent_id]
         elif state is _BLOCKED:
-            self._unblocked(key, row)
+            self._wait(key, row.spec, row.waiting, 0)
         elif state is not _BACKOFF:
             self.finished.leave(row)
             self.failing.pop(key, None)
@@ -131,7 +135,7 @@ class TaskIndexes:
                 held = self.by_agent[offer.agent_id] = {}
             held[key] = None
         elif state is _BLOCKED:
-            self._blocked(key, row)
+            self._wait(key, row.spec, 0, row.waiting)
         elif state is not _BACKOFF:
             self.finished.enter(row)
             if state is not _SUCCEEDED and key in self.children:
@@ -141,15 +145,19 @@ class TaskIndexes:
         if row.spec.deadline and state in _HAS_DEADLINE:
             self.deadlines.enter(row.spec.deadline, key)
 
-    def _blocked(self, key: str, row: TaskRow) -> None:
-        for parent_id in row.waiting:
-            self.children.setdefault(parent_id, {})[key] = None
-            parent = self._get(parent_id)
-            if parent is not None and parent.state in _UNSUCCESSFUL:
-                self.failing[parent_id] = None
-
-    def _unblocked(self, key: str, row: TaskRow) -> None:
-        for parent_id in row.waiting:
+    def _wait(self, key: str, spec: TaskSpec, before: int, after: int) -> None:
+        """Follow a change of the parents that a task waits for."""
+        changed = before ^ after
+        while changed:
+            bit = changed & -changed
+            changed ^= bit
+            parent_id = spec.depends_on[bit.bit_length() - 1]
+            if after & bit:
+                self.children.setdefault(parent_id, {})[key] = bit
+                parent = self._get(parent_id)
+                if parent is not None and parent.state in _UNSUCCESSFUL:
+                    self.failing[parent_id] = None
+                continue
             children = self.children[parent_id]
             del children[key]
             if not children:

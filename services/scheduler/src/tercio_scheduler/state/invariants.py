@@ -34,7 +34,7 @@ def check(machine: SchedulerMachine) -> list[str]:
 
 def _row(tables: SchedulerTables, row: TaskRow) -> Iterator[str]:
     if (row.state is State.BLOCKED) != bool(row.waiting) and row.state not in TERMINAL:
-        yield f"{row.state.name} while waiting for {row.waiting}"
+        yield f"{row.state.name} while waiting for {row.waiting_for}"
     if row.state in LIVE_ATTEMPT and (row.offer is None or row.number < 1):
         yield f"{row.state.name} without an attempt"
     if (row.due != 0) != (row.state in _TIMED):
@@ -99,7 +99,7 @@ def _timers(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:
 def _dependencies(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:
     children: dict[str, set[str]] = {}
     for row in rows:
-        for parent_id in row.waiting if row.state is State.BLOCKED else ():
+        for parent_id in row.waiting_for if row.state is State.BLOCKED else ():
             children.setdefault(parent_id, set()).add(row.task_id)
             parent = tables.tasks.get(parent_id)
             if parent is None or parent.state is State.SUCCEEDED:

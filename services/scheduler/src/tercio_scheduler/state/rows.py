@@ -6,7 +6,7 @@ moment at which a frame made its tasks ready, the offer that brought a frame of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -227,7 +227,8 @@ class TaskRow(NamedTuple):
         offer: of the present or last attempt; None before the first.
         number: of the present or last attempt; 0 before the first.
         past: what former attempts left; `NO_PAST` for most tasks.
-        waiting: parents that have not succeeded. Not empty while BLOCKED.
+        waiting: a bit for each of `spec.depends_on`, the lowest for the first: set until that parent succeeded. Not 0
+            while BLOCKED. A child of many parents changes with each of them: that costs a few words, not a list.
         result: what the successful attempt returned.
         run_micros: how long the last ended attempt ran on its agent, in microseconds.
         cancel_to: the state in which CANCELLING ends unless the attempt succeeds; None otherwise.
@@ -244,10 +245,15 @@ class TaskRow(NamedTuple):
     offer: Offer | None
     number: int
     past: Past
-    waiting: tuple[str, ...]
+    waiting: int
     result: bytes
     run_micros: int
     cancel_to: State | None
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """The parents that have not succeeded, in the order in which they were named."""
+        return tuple([parent for place, parent in enumerate(self.spec.depends_on) if self.waiting >> place & 1])
 
 
 class PlanRow(NamedTuple):
@@ -296,7 +302,7 @@ task_row: Final[
                 Offer | None,
                 int,
                 Past,
-                tuple[str, ...],
+                int,
                 bytes,
                 int,
                 State | None,
@@ -306,6 +312,12 @@ task_row: Final[
     ]
 ] = partial(tuple.__new__, TaskRow)
 """Builds a row from all its fields in order, in half the time of `TaskRow(...)`; for the hot path only."""
+
+
+def waiting_bits(depends_on: Sequence[str], parents: Collection[str]) -> int:
+    """Return the bits of those parents; see `TaskRow.waiting`."""
+    return sum([1 << place for place, parent in enumerate(depends_on) if parent in parents])
+
 
 NO_REASON: Final = Why("", "")
 NO_PAST: Final = Past(0, (), b"")

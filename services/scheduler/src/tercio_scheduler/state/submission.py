@@ -61,7 +61,7 @@ def apply(tables: SchedulerTables, event: events.TasksSubmitted, at: Moment) -> 
     instant, readiness = Instant(at.now, at.wall), Readiness(at.seq, at.now, at.wall)
     order = tables.take_positions(at, len(columns.task_ids)) - 1
     put, plan_id, submitter = tables.tasks.put, columns.plan_id, at.principal
-    waiting: tuple[str, ...] = ()
+    waiting = 0
     parents: tuple[str, ...] = ()
     for index, task_id in enumerate(columns.task_ids):
         order += 1

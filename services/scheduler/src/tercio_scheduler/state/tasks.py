@@ -51,9 +51,10 @@ def _count(tables: SchedulerTables, old: TaskRow, new: TaskRow, at: Moment) -> N
 
 def _release_children(tables: SchedulerTables, parent_id: str, at: Moment) -> None:
     # In the order of acceptance: the index knows no order that every replica would share.
-    children = sorted([tables.tasks[child] for child in tables.index.children[parent_id]], key=_acceptance)
+    bits = dict(tables.index.children[parent_id])
+    children = sorted([tables.tasks[child] for child in bits], key=_acceptance)
     for child in children:
-        waiting = tuple([parent for parent in child.waiting if parent != parent_id])
+        waiting = child.waiting & ~bits[child.task_id]
         if waiting:
             tables.tasks.put(child._replace(waiting=waiting))
         else:

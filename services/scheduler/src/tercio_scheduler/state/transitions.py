@@ -23,6 +23,7 @@ from tercio_scheduler.state.rows import (
     TaskRow,
     Why,
     task_row,
+    waiting_bits,
 )
 
 _FINISHED_BY_DEADLINE: Final = Why("DEADLINE_PASSED", "the task was not finished by its deadline")
@@ -43,7 +44,7 @@ def ready(row: TaskRow, at: Moment, *, position: int) -> TaskRow:
         ready=Readiness(at.seq, at.now, at.wall),
         entered=Instant(at.now, at.wall),
         due=0,
-        waiting=(),
+        waiting=0,
         cancel_to=None,
     )
 
@@ -75,7 +76,7 @@ def offered(row: TaskRow, offer: Offer, *, entered: Instant, number: int) -> Tas
             offer,
             number,
             row.past,
-            (),
+            0,
             b"",
             0,
             None,
@@ -110,7 +111,7 @@ def succeeded(row: TaskRow, *, entered: Instant, position: int, result: bytes, r
             row.offer,
             row.number,
             past if past is NO_PAST else Past(past.failures, past.errors, b""),
-            (),
+            0,
             result,
             run_micros,
             None,
@@ -182,5 +183,9 @@ def retried(row: TaskRow, at: Moment, *, position: int, waiting: tuple[str, ...]
     if not waiting:
         return ready(row, at, position=position)
     return row._replace(
-        state=State.BLOCKED, why=NO_REASON, position=0, entered=Instant(at.now, at.wall), waiting=waiting
+        state=State.BLOCKED,
+        why=NO_REASON,
+        position=0,
+        entered=Instant(at.now, at.wall),
+        waiting=waiting_bits(spec.depends_on, waiting),
     )
