@@ -46,8 +46,8 @@ proto: $(READY) ## Python code from the contracts
 	$(RUN) python tools/generate_protos.py
 
 ##@ Measure
-bench: $(READY) etcd ## throughput and latency on this machine; ARGS=--smoke is short
-	$(RUN) python -m benchmarks $(ARGS)
+bench: $(READY) etcd ## Tercio beside its peers on this machine, 10 minutes; ARGS=--smoke is short
+	$(RUN) python -m benchmarks.peers $(ARGS)
 
 ##@ Clean
 clean: ## remove everything that tools made

@@ -47,12 +47,12 @@ class Latency:
     p99_ms: float
 
 
-async def throughput(client: Client, fleet: Fleet, *, seconds: float) -> Round:
-    """Keep the fleet full for that long, then wait for what is under way."""
+async def throughput(client: Client, fleet: Fleet, *, seconds: float, in_flight: int = _IN_FLIGHT) -> Round:
+    """Keep so many tasks under way for that long, then wait for them."""
     calibration = calibrate()
     before, own_before, began = fleet.cpu_seconds(), time.process_time(), time.perf_counter()
     count = 0
-    async for _ in client.map("noop", _until(began + seconds), in_flight=_IN_FLIGHT):
+    async for _ in client.map("noop", _until(began + seconds), in_flight=in_flight):
         count += 1
     taken = time.perf_counter() - began
     after = fleet.cpu_seconds()

@@ -63,10 +63,11 @@ def _is_built(place: Path, pins: str) -> bool:
 def _build(place: Path, pins: str) -> None:
     print(f"installing {place.name} into {place}, once", file=sys.stderr)
     uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
+    place.mkdir(parents=True, exist_ok=True)
     try:
-        _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)])
-        packages = pins.split()
-        _run([uv, "pip", "install", "--quiet", "--python", str(place / "bin/python"), *packages])
+        # Run there: in this repository uv would apply the pins of the workspace to the peer.
+        _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, "."], cwd=place)
+        _run([uv, "pip", "install", "--quiet", "--python", "bin/python", *pins.split()], cwd=place)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UnavailableError(f"its packages cannot be installed ({error})") from error
     (place / _PINS).write_text(pins, encoding="utf-8")
@@ -90,13 +91,13 @@ def _install_redis() -> None:
     if not (is_own_machine and shutil.which("apt-get")):
         return
     print("installing redis-server from the distribution, once", file=sys.stderr)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        _run(["apt-get", "update", "--quiet=2"], environment)
-        _run(["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", "redis-server"], environment)
+        _run(["apt-get", "update", "--quiet=2"])
+        _run(["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", "redis-server"])
     except (OSError, subprocess.CalledProcessError) as error:
         raise UnavailableError(f"apt-get failed ({error}): {_HOW_TO_GET_REDIS}") from error
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment)
+def _run(command: list[str], *, cwd: Path = ROOT) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, cwd=cwd, env=environment)
