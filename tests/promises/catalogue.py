@@ -1,0 +1,216 @@
+"""Each promise in force: where it is tested, under which faults, and what breaks it.
+
+A promise is only as good as the check that fails without it. So every promise names at least one mutation, a process
+without the mechanism that keeps it, and the test in which the check was seen to fail on it. `tests/architecture` holds
+this table against the tests, the launchers and docs/guarantees.md.
+
+    python -m tests.promises.catalogue        prints it
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """One mechanism that is taken away.
+
+    Attributes:
+        launcher: module under tests/support/launchers.
+        without: what the mutated process lacks or does.
+        test: file and function in which the check fails on it.
+    """
+
+    launcher: str
+    without: str
+    test: str
+
+
+class Promise(NamedTuple):
+    """One promise.
+
+    Attributes:
+        name: as in docs/guarantees.md.
+        text: in a few words.
+        files: tests of the promise, under tests/promises.
+        faults: what is done to the fleet in them.
+        mutations: at least one.
+    """
+
+    name: str
+    text: str
+    files: tuple[str, ...]
+    faults: tuple[str, ...]
+    mutations: tuple[Mutation, ...]
+
+
+PROMISES = (
+    Promise(
+        "G1",
+        "what was accepted ends, or stays visible",
+        ("test_g01_acceptance.py", "test_g03_fencing.py", "test_full_store.py"),
+        (
+            "the leader is killed after an acknowledgement",
+            "each member of etcd is killed under load, then all of them",
+            "leaders are killed and stopped under 5,000 tasks",
+            "etcd is filled up",
+        ),
+        (
+            Mutation(
+                "eager_replies",
+                "replies leave before the commit",
+                "test_g01_acceptance.py::test_replies_before_the_commit_would_be_found_out",
+            ),
+            Mutation(
+                "idle_space_guard",
+                "nobody makes room in a full etcd",
+                "test_full_store.py::test_a_store_that_nobody_repairs_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
+        "G2",
+        "one result is recorded",
+        ("test_g02_results.py",),
+        ("an older attempt reports late",),
+        (
+            Mutation(
+                "trusting_reports",
+                "any report counts",
+                "test_g02_results.py::test_a_scheduler_that_takes_any_report_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
+        "G3",
+        "one leader's writes commit",
+        ("test_g03_fencing.py",),
+        ("a leader is stopped for twice its lease", "a leader does not notice that it lost the role"),
+        (
+            Mutation(
+                "unfenced_leader",
+                "the journal's append has no fence",
+                "test_g03_fencing.py::test_without_the_fence_the_stale_record_shows_in_the_history",
+            ),
+        ),
+    ),
+    Promise(
+        "G6",
+        "an attempt ends once",
+        ("test_g06_release.py",),
+        ("every way to end is told twice", "an agent is cut off for longer than its attempt's lease, and reports"),
+        (
+            Mutation(
+                "trusting_reports",
+                "any report counts",
+                "test_g06_release.py::test_an_attempt_that_ends_again_with_each_report_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
+        "G7",
+        "who is shown healthy has renewed; nobody alive is declared gone for an outage",
+        ("test_g07_liveness.py",),
+        (
+            "the leader is killed, and an agent with it",
+            "the leader is stopped for twice the agents' TTL",
+            "etcd is gone for longer than that TTL, and an agent with it",
+            "agents are cut off",
+        ),
+        (
+            Mutation(
+                "charged_downtime",
+                "agents pay for the time that nobody listened",
+                "test_g07_liveness.py::test_a_registry_that_misjudges_agents_over_a_take_over_would_be_found_out",
+            ),
+            Mutation(
+                "believed_health",
+                "a leader shows what an earlier one recorded",
+                "test_g07_liveness.py::test_a_registry_that_misjudges_agents_over_a_take_over_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
+        "G8",
+        "a retry has no second effect",
+        ("test_g08_retries.py",),
+        ("one request from 32 callers at once, and again after a take-over",),
+        (
+            Mutation(
+                "forgetful_requests",
+                "nothing is de-duplicated",
+                "test_g08_retries.py::test_without_de_duplication_the_second_effect_shows_in_the_history",
+            ),
+        ),
+    ),
+    Promise(
+        "G9",
+        "a poison task stops",
+        ("test_g09_poison.py",),
+        ("a handler always fails", "a task kills its agents"),
+        (
+            Mutation(
+                "endless_attempts",
+                "failures are not added up",
+                "test_g09_poison.py::test_attempts_without_end_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
+        "G10",
+        "watches are ordered, gapless and resumable",
+        ("test_g10_watches.py", "test_g10_lag.py"),
+        (
+            "the leader is killed under a watch, which resumes later",
+            "a reader stalls while etcd is compacted",
+            "a cursor is too old",
+        ),
+        (
+            Mutation(
+                "off_by_one_cursor",
+                "a resumed watch leaves out one record",
+                "test_g10_watches.py::test_a_cursor_that_is_off_by_one_leaves_a_change_out",
+            ),
+            Mutation(
+                "skipping_feed",
+                "a reader that fell behind goes on with the present",
+                "test_g10_lag.py::test_a_feed_that_passes_over_what_a_slow_reader_missed_would_be_found_out",
+            ),
+        ),
+    ),
+)
+
+BESIDE = (
+    Mutation(
+        "unslewed_wall",
+        "absolute deadlines follow the machine's clock",
+        "test_wall_clock.py::test_deadlines_that_follow_the_jump_would_be_found_out",
+    ),
+)
+"""Mutations of what docs/guarantees.md says beside the numbered promises."""
+
+SURVIVED = {
+    "stale_leader": (
+        "test_g03_fencing.py::test_the_fence_alone_stops_a_leader_that_does_not_notice_that_it_was_replaced"
+    )
+}
+"""Launchers that are faults, not mutations: a promise holds under them."""
+
+
+def table() -> str:
+    """Return the table as text."""
+    lines: list[str] = []
+    for promise in PROMISES:
+        lines.append(f"{promise.name:<5}{promise.text}")
+        lines += [f"     test      tests/promises/{file}" for file in promise.files]
+        lines += [f"     fault     {fault}" for fault in promise.faults]
+        lines += [f"     mutation  {one.launcher}: {one.without}" for one in promise.mutations]
+    mutations = {one.launcher for promise in PROMISES for one in promise.mutations}
+    faults = sum(len(promise.faults) for promise in PROMISES)
+    lines.append(f"{len(PROMISES)} promises, {faults} faults, {len(mutations)} mutations")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{table()}\n")
