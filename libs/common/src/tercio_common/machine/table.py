@@ -16,8 +16,9 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 Row = TypeVar("Row")
 _IndexedRow = TypeVar("_IndexedRow", contravariant=True)
 
-SPLIT_AT = 4096
-"""Rows of a partition beyond which it is split."""
+SPLIT_AT = 2048
+"""Rows beyond which the first partition is split; the last one is at nearly twice as many, so that a growing table
+splits one now and then, and not all of them at once."""
 _NO_ROWS: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
@@ -77,6 +78,7 @@ class Table(Generic[Row]):
         self.fed = fed
         self._slots: list[dict[Any, Row]] = [{}]
         self._depths = [0]  # of each slot: how many low bits the keys of its partition have in common
+        self._limits = [SPLIT_AT]  # of each slot: rows beyond which its partition is split
         self._mask = 0
         self._shared: set[int] = set()  # slots whose partition belongs to a snapshot
         self._count = 0
@@ -123,7 +125,7 @@ class Table(Generic[Row]):
             self._count += 1  # before the indexes follow: should one of them raise, undoing counts it out again
         for index in self._indexes:
             index.changed(key, old, row)
-        if old is None and len(rows) > SPLIT_AT:
+        if old is None and len(rows) > self._limits[slot]:
             self._split(slot)
 
     def delete(self, key: Any) -> None:
@@ -172,6 +174,7 @@ class Table(Generic[Row]):
                 return  # many keys have equal hashes: more slots would not part them
             self._slots *= 2
             self._depths *= 2
+            self._limits *= 2
             self._shared |= {each + bit for each in self._shared}
             self._mask = len(self._slots) - 1
         low: dict[Any, Row] = {}
@@ -181,6 +184,7 @@ class Table(Generic[Row]):
         for each in self._slots_of(slot):
             self._slots[each] = high if each & bit else low
             self._depths[each] += 1
+            self._limits[each] = SPLIT_AT + SPLIT_AT * (each & (2 * bit - 1)) // (2 * bit)
 
 
 class TableStore:
