@@ -70,6 +70,10 @@ class CounterFleet:
         await eventually(lambda: host.leading)
         return host
 
+    async def ended(self, host: Host) -> None:
+        """Wait until the replica ends by itself."""
+        await self._running.pop(host)
+
     async def stop(self, host: Host) -> None:
         task = self._running.pop(host)
         task.cancel()

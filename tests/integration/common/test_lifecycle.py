@@ -30,13 +30,8 @@ class Counters:
     def __init__(self) -> None:
         self.hosts: list[Host] = []
         self.echo = Echo()
-        self.failing = False
 
     def build(self, ports: Ports) -> Service:
-        async def effect(host: Host) -> None:
-            await eventually(lambda: self.failing, within_ms=60_000)
-            raise ValueError("a defect")
-
         host = Host(
             name="counters",
             machine=CounterMachine,
@@ -47,7 +42,6 @@ class Counters:
             clock=ports.clock,
             settings=ports.host_settings,
             address=ports.address,
-            effects=[effect],
         )
 
         async def add(text: str, context: Context) -> str:
@@ -108,14 +102,18 @@ async def test_streams_are_told_to_go_elsewhere_and_the_role_is_given_up(tmp_pat
     assert not counters.hosts[-1].leading
 
 
-async def test_an_unexpected_end_of_the_host_ends_the_process_with_an_error(tmp_path: Path) -> None:
-    counters = Counters()
+async def test_an_unexpected_end_of_the_host_ends_the_process_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_host: Host) -> None:
+        raise ValueError("a defect")
 
-    async def work(client: EchoClient) -> None:
-        counters.failing = True
+    async def nothing(_client: EchoClient) -> None:
+        return
 
+    monkeypatch.setattr(Host, "_campaign_and_lead", fail)
     with capture_logs() as lines:
-        assert await serve(counters, settings_of(tmp_path), work) == FAILED
+        assert await serve(Counters(), settings_of(tmp_path), nothing) == FAILED
     (line,) = [one for one in lines if one["event"] == "background_task_ended"]
     assert line["task"] == "host of counters"
 

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from tercio_common.background import Background
+from tercio_common.background import Background, Pauses
+from tercio_common.testing.manual_clock import ManualClock
 
 
 async def endless() -> None:
@@ -56,3 +57,11 @@ async def test_a_task_that_may_end_is_no_failure_unless_it_raises() -> None:
     assert not background.failed.is_set()
     background.may_end(background.start("two", raising()))
     await background.failed.wait()
+
+
+def test_pauses_grow_up_to_half_a_minute_and_begin_anew_after_a_time_without_failure() -> None:
+    clock = ManualClock()
+    pauses = Pauses(clock=clock)
+    assert [pauses.next_ms() for _ in range(10)] == [200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30_000, 30_000]
+    clock.jump(61_000)
+    assert pauses.next_ms() == 200

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import structlog
 
+from tercio_common.background import Pauses, note_failure, run_for_ever
 from tercio_common.clock import Clock
 from tercio_common.election.port import Election, Leader, Leadership
 from tercio_common.election.renewal import Renewal
@@ -32,6 +34,8 @@ from tercio_common.settings import HostSettings
 
 T = TypeVar("T")
 _RETRY_MS = 200
+_ENDS_LEADERSHIP = (StoreError, Refusal)
+"""What a runner raises when there is no leadership to go on with. Anything else is a defect of that runner alone."""
 _log = structlog.get_logger(__name__)
 
 
@@ -60,6 +64,7 @@ class Host:
         self._listeners: list[Callable[[int], None]] = []
         self._term: Term | None = None
         self._stopped = asyncio.Event()
+        self._pauses = Pauses(clock=clock)
         self.space = SpaceGuard(journal, clock=clock)
         self.leader: Leader | None = None
         self.epoch: Epoch = NO_EPOCH
@@ -108,8 +113,18 @@ class Host:
         return self._term
 
     def on_commit(self, listener: Callable[[int], None]) -> None:
-        """Call `listener` with the committed sequence number after each commit, in every term; it must be quick."""
-        self._listeners.append(listener)
+        """Call `listener` with the committed sequence number after each commit, in every term; it must be quick.
+
+        What it raises is logged and counted: the commit has happened, and everybody else hears of it.
+        """
+
+        def notify(committed: int) -> None:
+            try:
+                listener(committed)
+            except Exception:
+                note_failure(_name_of(listener), consequence="it is called again after the next commit")
+
+        self._listeners.append(notify)
 
     def moment(self) -> Moment:
         """Return the present moment. Raises like `propose`."""
@@ -170,7 +185,7 @@ class Host:
     async def run(self) -> None:
         """Campaign and lead, over and over, until drained or cancelled."""
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._observe()), group.create_task(self.space.run())]
+            helpers = [group.create_task(self._guarded(work, ())) for work in (self._observe, self.space.run)]
             try:
                 while not self._stopped.is_set():
                     await self._campaign_and_lead()
@@ -194,10 +209,12 @@ class Host:
 
     async def _campaign_and_lead(self) -> None:
         try:
-            leadership = await self._election.campaign(self.address)
+            leadership = await self._unless_stopped(self._election.campaign(self.address))
         except StoreError as error:
             _log.warning("campaign_failed", service=self.name, error=str(error), effect="tries again")
-            await self.clock.sleep_ms(_RETRY_MS)
+            await self._pause(_RETRY_MS)
+            return
+        if leadership is None:
             return
         self.epoch = leadership.epoch
         if self.epoch < self._known_epoch:
@@ -207,19 +224,27 @@ class Host:
         renewal = Renewal(
             election=self._election, leadership=leadership, clock=self.clock, settings=self._settings.lease
         )
+        is_defect = False
         try:
             await self._lead(leadership, renewal)
-        except* (StoreError, Refusal) as group:
+        except* _ENDS_LEADERSHIP as group:
+            is_defect = group.subgroup(StoreError) is None
             reasons = [str(error) for error in group.exceptions]
             log = _log.info if self._stopped.is_set() else _log.warning
             log("stepped_down", service=self.name, epoch=str(leadership.epoch), reasons=reasons)
+        except* Exception:
+            is_defect = True
+            note_failure(f"leadership of {self.name}", consequence="this replica steps down and stands again")
         finally:
             await self._election.resign(leadership)
+        if is_defect:
+            # It would end the next leadership in the same breath, and so for ever.
+            await self._pause(self._pauses.next_ms())
 
     async def _lead(self, leadership: Leadership, renewal: Renewal) -> None:
         """Lead until something ends it, always by an exception but for a drain."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_forever(renewal.run()))
+            group.create_task(_forever(renewal.run))
             term, position = await self._take_over(leadership, renewal)
             try:
                 await self._serve(term, position, group)
@@ -278,13 +303,11 @@ class Host:
             uncovered_bytes=position.journal_bytes,
             tail_ms=self._settings.tail_ms,
         )
-        runners = [
-            term.commit(),
-            Timers(term, idle_commit_ms=self._settings.idle_commit_ms).run(),
-            snapshotter.run(),
-            *(effect(self) for effect in self._effects),
-        ]
-        tasks = [group.create_task(_forever(runner)) for runner in runners]
+        timers = Timers(term, idle_commit_ms=self._settings.idle_commit_ms)
+        restartable = [timers.run, snapshotter.run, *(_bound(effect, self) for effect in self._effects)]
+        tasks = [group.create_task(self._guarded(work, _ENDS_LEADERSHIP)) for work in restartable]
+        # What a failed commit took from the queue cannot be committed later: that ends the leadership.
+        tasks.append(group.create_task(_forever(term.commit)))
         stopped = group.create_task(self._stopped.wait())
         outranked = group.create_task(self._outranked.wait())
         await asyncio.wait([*tasks, stopped, outranked], return_when=asyncio.FIRST_COMPLETED)
@@ -303,6 +326,32 @@ def _restored(name: str, epoch: Epoch, known: Epoch) -> StoreRestoredError:
     _log.error("store_restored", service=name, epoch=str(epoch), known=str(known), effect="stops", fix=message)
     return StoreRestoredError(message)
 
+    async def _guarded(self, work: Callable[[], Awaitable[None]], ended_by: tuple[type[Exception], ...]) -> None:
+        await run_for_ever(_name_of(work), work, clock=self.clock, ended_by=ended_by)
+
+    async def _pause(self, duration_ms: int) -> None:
+        await self._unless_stopped(self.clock.sleep_ms(duration_ms))
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what `work` gives; None when this replica was drained first, and then `work` is cancelled."""
+        doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            doing.cancel()
+            stopped.cancel()
+            await asyncio.gather(doing, stopped, return_exceptions=True)
+        return None if doing.cancelled() else doing.result()
+
+
+def _bound(effect: Callable[[Host], Awaitable[None]], host: Host) -> Callable[[], Awaitable[None]]:
+    """Return the effect on this host, under its own name."""
+    return functools.update_wrapper(functools.partial(effect, host), effect)
+
+
+def _name_of(work: Callable[..., Any]) -> str:
+    return getattr(work, "__qualname__", repr(work))
+
 
 def _check_not_cancelled() -> None:
     """Raise a cancellation that came while the leadership was ending: Python 3.11's task group keeps it to itself."""
@@ -311,6 +360,6 @@ def _check_not_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-async def _forever(runner: Awaitable[None]) -> None:
-    await runner
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
     raise FencedError("a task that should run for ever returned")
