@@ -93,6 +93,12 @@ async def test_a_snapshot_that_fails_is_taken_later_by_the_same_leader(fleet: Co
     assert host.epoch == epoch
 
 
+async def test_of_timers_that_fire_together_only_the_one_that_fails_is_set_aside(fleet: CounterFleet) -> None:
+    host = await fleet.leader()
+    await asyncio.gather(*(add(host, name, lifetime=5) for name in ("first", "fragile", "second", "third")))
+    await eventually(lambda: counters(host) == {"fragile": 1})
+
+
 async def test_a_leadership_that_cannot_begin_is_sought_again_after_longer_and_longer_pauses(
     fleet: CounterFleet,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.registry_machine import Driver
+from tercio_common.machine.protocol import Tick
 from tercio_registry.state.commands import ConfirmAgents
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.views import State
@@ -147,11 +148,17 @@ def test_a_mass_extinction_goes_in_steps() -> None:
     assert driver.machine.census.by_state(driver.epoch)[State.GONE] == 250
 
 
-def test_a_timer_that_fails_is_set_aside_by_name() -> None:
+def test_of_two_timers_the_one_that_fails_is_set_aside_by_name() -> None:
     driver = Driver()
-    driver.register()
-    assert "'a'" in driver.machine.set_aside_due()
-    assert driver.machine.next_due() is None
+    for agent_id in ("a", "b"):
+        driver.register(agent_id)
+    due = driver.machine.next_due()
+    assert due is not None
+    driver.now = due
+    driver.machine.decide(Tick(limit=1), driver.moment(), driver.session)  # as if applying its events had failed
+    name = driver.machine.set_aside_due()
+    (left,) = driver.machine.deadlines.agents()
+    assert name == f"the deadline of agent {'ab'.replace(left, '')!r}"
 
 
 def test_intervals_differ_by_agent_by_a_tenth_and_are_always_the_same() -> None:

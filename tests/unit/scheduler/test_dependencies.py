@@ -142,3 +142,13 @@ def test_a_parent_that_is_retried_in_time_keeps_its_children():
     drive.propose(RetryTask(task_id="a"))
     drive.settle()
     assert drive.state("b") is State.BLOCKED
+
+
+def test_a_child_that_cannot_fail_is_set_aside_and_its_siblings_fail():
+    drive = Drive()
+    drive.submit("parent", "poison", "sibling", after={"poison": ["parent"], "sibling": ["parent"]})
+    drive.propose(CancelTask(task_id="parent"))
+    drive.machine.decide(Tick(limit=1), drive.moment(), drive.session)  # as if applying its event had failed
+    assert "poison" in drive.machine.set_aside_due()
+    drive.settle()
+    assert drive.states() == {"parent": State.CANCELLED, "poison": State.BLOCKED, "sibling": State.FAILED}

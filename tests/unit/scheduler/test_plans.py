@@ -2,6 +2,7 @@ import pytest
 
 from support.scheduler_drive import Drive
 from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import Tick
 from tercio_scheduler.state import plans
 from tercio_scheduler.state.commands import CancelPlan, RetryTask
 from tercio_scheduler.state.rows import Outcome, State, Template
@@ -96,3 +97,17 @@ def test_a_plan_goes_with_its_last_task(drive):
     drive.pass_time(3_600_000)
     with pytest.raises(Refusal, match="PLAN_NOT_FOUND"):
         plan(drive)
+
+
+def test_a_plan_that_cannot_be_cancelled_is_set_aside_also_when_undoing_changed_the_order():
+    drive = Drive()
+    for plan_id in ("p1", "p2"):
+        drive.submit(*[f"{plan_id}-{number}" for number in range(1_001)], plan_id=plan_id)
+        drive.propose(CancelPlan(plan_id=plan_id))
+    drive.machine.decide(Tick(limit=1), drive.moment(), drive.session)  # as if applying its event had failed
+    cancelling = drive.machine.tables.plan_index.cancelling
+    cancelling["p1"] = cancelling.pop("p1")
+    assert drive.machine.set_aside_due() == "cancellation of plan p1"
+    drive.settle()
+    assert drive.machine.tables.plans["p1"].cancel_next > 0
+    assert drive.machine.tables.plans["p2"].cancel_next == -1

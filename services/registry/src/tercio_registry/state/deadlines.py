@@ -20,6 +20,7 @@ class Deadlines:
         self._rules = rules
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
+        self._popped = ""
 
     def changed(self, key: str, old: AgentRow | None, new: AgentRow | None) -> None:
         """See `Index`."""
@@ -52,7 +53,13 @@ class Deadlines:
             return None
         _, agent_id = heapq.heappop(self._heap)
         del self._due[agent_id]
+        self._popped = agent_id
         return agent_id
+
+    def set_aside_due(self) -> str:
+        """Take the deadline out of the way that was looked at last; return its name."""
+        self._due.pop(self._popped, None)
+        return f"the deadline of agent {self._popped!r}"
 
     def agents(self) -> Set[str]:
         """Return the agents that have a deadline."""

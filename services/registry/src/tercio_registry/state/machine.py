@@ -59,6 +59,7 @@ class RegistryMachine:
         self.system_tasks = SystemTasks(self.tables, owner="registry")
         self.obligations = Obligations(self.tables)
         self.deadlines = Deadlines(rules)
+        self._served: Deadlines | SystemTasks = self.deadlines
         self.order = IdOrder()
         self.census = Census()
         for index in (self.deadlines, self.order, self.census):
@@ -68,9 +69,7 @@ class RegistryMachine:
         """See `StateMachine`."""
         match command:
             case Tick(limit=limit):
-                expired = health.expire(self.agents, self.deadlines, at, session=session, rules=self.rules, limit=limit)
-                unreported = self.system_tasks.expire(at, limit=limit)
-                return Decision([*expired, unreported] if unreported.outcomes else expired)
+                return Decision(self._expire(at, session, limit=limit))
             case ConfirmAgents(agent_ids=agent_ids):
                 return Decision(health.confirm(self.agents, agent_ids, at, session=session))
             case OpenSystemTasks(wanted=wanted):
@@ -111,10 +110,17 @@ class RegistryMachine:
 
     def set_aside_due(self) -> str:
         """See `StateMachine`."""
-        due = self.deadlines.next_due()
-        if due is None or due != self.next_due():
-            return self.system_tasks.set_aside_due()
-        return f"the deadline of agent {self.deadlines.pop(due)!r}"
+        return self._served.set_aside_due()
+
+    def _expire(self, at: Moment, session: Session, *, limit: int) -> Sequence[Event]:
+        """Decide what is due of one kind: should it fail, that is the kind of what is at fault."""
+        self._served = self.deadlines
+        expired = health.expire(self.agents, self.deadlines, at, session=session, rules=self.rules, limit=limit)
+        if expired:
+            return expired
+        self._served = self.system_tasks
+        unreported = self.system_tasks.expire(at, limit=limit)
+        return [unreported] if unreported.outcomes else []
 
     def _decide_for_agent(self, command: Any, at: Moment, session: Session) -> Decision:
         row = self.agents.get(command.agent_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
@@ -63,17 +63,10 @@ def waiting_again(tables: SchedulerTables, row: TaskRow) -> tuple[str, ...]:
     return tuple(waiting)
 
 
-def decide_failures(tables: SchedulerTables, *, limit: int, aside: set[str]) -> list[events.Event]:
-    """Return the event that fails the next children of parents that did not succeed."""
-    doomed: dict[str, None] = {}
-    for parent_id in tables.index.failing:
-        if parent_id in aside:
-            continue
-        for child_id in tables.index.children[parent_id]:
-            doomed[child_id] = None
-            if len(doomed) == limit:
-                return [events.DependenciesFailed(tuple(doomed))]
-    return [events.DependenciesFailed(tuple(doomed))] if doomed else []
+def doomed(tables: SchedulerTables, *, aside: Container[str]) -> Iterator[str]:
+    """Give the children of parents that did not succeed, once for each such parent."""
+    children = tables.index.children
+    return (child for parent in tables.index.failing for child in children[parent] if child not in aside)
 
 
 def apply_failures(tables: SchedulerTables, event: events.DependenciesFailed, at: Moment) -> None:

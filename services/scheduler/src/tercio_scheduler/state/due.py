@@ -6,6 +6,7 @@ order in which they must not wait for each other; the host asks again while anyt
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final, Protocol
 
 from tercio_common.machine.protocol import Moment
@@ -34,7 +35,7 @@ class Source(Protocol):
         ...
 
     def set_aside(self) -> str:
-        """Take what was due first out of the way; return its name."""
+        """Take out of the way what the last `decide`, with a limit of 1, was about; return its name."""
         ...
 
     def take_back(self) -> None:
@@ -155,18 +156,21 @@ class Descendants:
     def __init__(self, tables: SchedulerTables) -> None:
         """Look at these tables."""
         self._tables = tables
+        self._served = ""
         self._aside: set[str] = set()
 
     def next_due(self) -> int | None:
-        return AT_ONCE if any(parent not in self._aside for parent in self._tables.index.failing) else None
+        return AT_ONCE if next(dependencies.doomed(self._tables, aside=self._aside), "") else None
 
     def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
-        return dependencies.decide_failures(self._tables, limit=limit, aside=self._aside)
+        children = tuple(islice(dependencies.doomed(self._tables, aside=self._aside), limit))
+        self._served = children[0] if children else ""
+        return [events.DependenciesFailed(tuple(dict.fromkeys(children)))] if children else []
 
     def set_aside(self) -> str:
-        parent = next(parent for parent in self._tables.index.failing if parent not in self._aside)
-        self._aside.add(parent)
-        return f"children of task {parent}"
+        # What was undone may have come back in another order, so the first one is not always the one that failed.
+        self._aside.add(self._served)
+        return f"failure of task {self._served}, whose parent did not succeed"
 
     def take_back(self) -> None:
         self._aside.clear()
@@ -178,18 +182,20 @@ class PlanCancellations:
     def __init__(self, tables: SchedulerTables) -> None:
         """Look at these tables."""
         self._tables = tables
+        self._served = ""
         self._aside: set[str] = set()
 
     def next_due(self) -> int | None:
         return AT_ONCE if any(plan not in self._aside for plan in self._tables.plan_index.cancelling) else None
 
     def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
-        return plans.decide_step(self._tables, limit=limit, aside=self._aside)
+        cancelling = self._tables.plan_index.cancelling
+        self._served = next(plan for plan in cancelling if plan not in self._aside)
+        return [plans.step(self._tables, self._served, limit=limit)]
 
     def set_aside(self) -> str:
-        plan = next(plan for plan in self._tables.plan_index.cancelling if plan not in self._aside)
-        self._aside.add(plan)
-        return f"cancellation of plan {plan}"
+        self._aside.add(self._served)
+        return f"cancellation of plan {self._served}"
 
     def take_back(self) -> None:
         self._aside.clear()

@@ -66,13 +66,10 @@ def decide_cancel(tables: SchedulerTables, command: CancelPlan, at: Moment) -> D
     return Decision((event,), after)
 
 
-def decide_step(tables: SchedulerTables, *, limit: int, aside: set[str]) -> list[events.Event]:
-    """Return the event that goes on with one cancellation."""
-    for plan_id in tables.plan_index.cancelling:
-        if plan_id not in aside:
-            plan = tables.plans[plan_id]
-            return [_step(tables, plan, start=plan.cancel_next, reason=plan.cancel_reason, limit=limit)]
-    return []
+def step(tables: SchedulerTables, plan_id: str, *, limit: int) -> events.PlanCancelAdvanced:
+    """Return the event that goes on with a plan's cancellation."""
+    plan = tables.plans[plan_id]
+    return _step(tables, plan, start=plan.cancel_next, reason=plan.cancel_reason, limit=limit)
 
 
 def apply_cancel(tables: SchedulerTables, event: events.PlanCancelAdvanced, at: Moment) -> None:
