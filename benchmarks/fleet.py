@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.processes import cpu_seconds
 from tools.etcd_binary import find_or_build
 
 ROOT = Path(__file__).resolve().parents[1]
 _READY_WITHIN_S = 30.0
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Fleet:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time that each process has used so far, user and system."""
-        return {name: _cpu_seconds(pid) for name, pid in self.pids.items()}
+        return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
 
 
 @contextlib.contextmanager
@@ -119,12 +119,6 @@ def _wait_for(url: str, log: Path) -> None:
             if time.monotonic() > deadline:
                 raise SystemExit(f"{url} does not answer:\n{log.read_text(errors='replace')[-2000:]}") from None
             time.sleep(0.05)
-
-
-def _cpu_seconds(pid: int) -> float:
-    # The second field is the program's name in parentheses, which may hold spaces.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
 
 
 def _free_ports(count: int) -> list[int]:

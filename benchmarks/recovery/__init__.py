@@ -1,0 +1,1 @@
+"""What a crash, a snapshot, an hour of work and a full store cost."""
