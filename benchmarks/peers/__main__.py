@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ _SMOKE = (TERCIO, "dramatiq")
 def main() -> int:
     """Compare; return the exit code: 1 when a participant failed or, with --strict, a bar was missed or none judged."""
     arguments = _arguments()
+    # So that what is running is cleaned up then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     wanted = _SMOKE if arguments.smoke else arguments.only
     rounds = 1 if arguments.smoke else arguments.rounds
     peers, absent = _prepared((peer for peer in PEERS if peer.name in wanted), arguments.cache)
