@@ -101,7 +101,9 @@ async def play(before: list[Any], held: list[Any], after: list[Any], last: list[
         await drive.take(before)
         journal.hold()
         await drive.take(held)
-        snapshotter = Snapshotter(term, threshold_bytes=1 << 40, last_bytes=0, uncovered_bytes=0, tail_ms=0)
+        snapshotter = Snapshotter(
+            term, threshold_bytes=1 << 40, last_bytes=0, uncovered_bytes=0, tail_ms=0, tail_bytes=1 << 20
+        )
         taking = asyncio.ensure_future(snapshotter.take())
         await drive.take([("yield", 1), *after])
         journal.release()

@@ -71,7 +71,7 @@ class CounterFleet:
         return host
 
     async def ended(self, host: Host) -> None:
-        """Wait until the replica ends by itself."""
+        """Wait until the host ends by itself; raise what ended it."""
         await self._running.pop(host)
 
     async def stop(self, host: Host) -> None:

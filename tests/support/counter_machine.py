@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from tercio_common.errors import Refusal
-from tercio_common.machine.protocol import Decision, ElectionWon, Moment, Tick
+from tercio_common.machine.protocol import Decision, Description, ElectionWon, Moment, Tick
 from tercio_common.machine.table import Table, TableStore
 
 
@@ -28,7 +28,6 @@ class Add:
     amount: int = 1
     lifetime: int = 0
     blob: str = ""
-    creates_work: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class CounterMachine:
                 row = self.counters.get(name) or Counter(name, 0)
                 expires = at.now + lifetime if lifetime else row.expires
                 value = row.value + amount
-                return Decision((Set(name, value, expires, blob),), value)
+                return Decision((Set(name, value, expires, blob),), value, creates_work=True)
             case Remove(name):
                 if name not in self.counters:
                     raise Refusal("TASK_NOT_FOUND", f"no counter {name}")
@@ -117,6 +116,9 @@ class CounterCodec:
 
     def decode_event(self, data: bytes) -> Set:
         return Set(*json.loads(data))
+
+    def describe_event(self, data: bytes) -> Description:
+        return Description("CounterSet", (f"counters/{self.decode_event(data).name}",))
 
     def encode_row(self, table: str, row: Counter) -> bytes:
         assert table == "counters"

@@ -156,3 +156,17 @@ def test_the_doctor_says_what_to_do_when_nobody_answers(tercio: Tercio) -> None:
 
 def test_an_address_without_a_port_is_a_usage_error(tercio: Tercio) -> None:
     assert tercio("tasks", "list", "--address", "nowhere").exit_code == 2
+
+
+def test_the_audit_tells_who_changed_what(tercio: Tercio) -> None:
+    tercio("submit", "--id", "audited", "--", "true")
+    assert tercio("tasks", "cancel", "unknown").exit_code == 3
+    listed = tercio("audit", "list", "--service", "registry", "--method", "RegisterAgent", "-o", "json")
+    assert [event["resources"] for event in json.loads(listed.stdout)] == [["agents/dev-1"]]
+    exported = tercio("audit", "export", "--since", "1h")
+    submitted = [
+        event for event in map(json.loads, exported.stdout.splitlines()) if "TasksSubmitted" in event["changes"]
+    ]
+    assert "tasks/audited" in [name for event in submitted for name in event["resources"]]
+    assert tercio("audit", "list", "--until", "1h").stdout == ""
+    assert tercio("audit", "list", "--since", "yesterday").exit_code == 2

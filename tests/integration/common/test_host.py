@@ -9,9 +9,12 @@ import pytest
 
 from support.counter_fleet import CounterFleet, add, call, counters, render
 from support.counter_machine import Add, Poison, Remove
-from tercio_common.errors import Refusal
+from tercio_common.epochs import NO_EPOCH
+from tercio_common.errors import Refusal, SettingsError
+from tercio_common.journal.port import Space
 from tercio_common.machine.calls import Call
 from tercio_common.testing.eventually import eventually
+from tercio_common.testing.faulty_journal import FaultyJournal
 
 
 async def test_commands_of_one_batch_see_each_other_and_commit_together(fleet: CounterFleet) -> None:
@@ -177,6 +180,35 @@ async def test_work_is_refused_while_the_store_is_nearly_full_but_ends_are_not(f
     with pytest.raises(Refusal, match="STORE_NEARLY_FULL"):
         await add(host)
     assert await host.execute(Remove("x"), call=call(), render=render) == b"0"
+
+
+async def test_what_was_done_before_the_store_was_nearly_full_is_answered_again(fleet: CounterFleet) -> None:
+    host = await fleet.leader()
+    first = await add(host, request_id="r")
+    host.space.nearly_full = True
+    assert await add(host, request_id="r") == first
+
+
+class SmallStore(FaultyJournal):
+    """Has a quota into which less fits than the settings ask for."""
+
+    async def space(self) -> Space:
+        return Space(in_use=0, file_size=0, quota=1 << 30, full=False)
+
+
+async def test_a_replica_whose_services_do_not_fit_into_the_store_does_not_campaign(fleet: CounterFleet) -> None:
+    fleet.faulty = SmallStore
+    fleet.settings = fleet.settings.model_copy(update={"live_bytes": {"scheduler": 512 << 20}})
+    host = await fleet.start()
+    with pytest.raises(SettingsError, match=r"scheduler 512, .* lower host.live_bytes"):
+        await fleet.ended(host)
+    assert host.epoch == NO_EPOCH
+
+
+async def test_a_host_learns_its_part_of_the_store(fleet: CounterFleet) -> None:
+    fleet.faulty = SmallStore
+    host = await fleet.leader()
+    assert host.budget.live_bytes == (1 << 30) // 128
 
 
 async def test_a_lazy_record_waits_for_company_but_not_for_ever(fleet: CounterFleet) -> None:

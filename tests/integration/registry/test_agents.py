@@ -202,3 +202,12 @@ async def test_a_page_token_is_good_for_its_own_list_only(registry: Registry) ->
     ):
         error = await refused(registry.stub.ListAgents(request))
         assert reason_of(error) == "CURSOR_INVALID"
+
+
+async def test_a_full_store_turns_away_new_agents_and_lets_known_ones_come_back(registry: Registry) -> None:
+    await registry.register("known", request_id="r")
+    registry.service.host.space.nearly_full = True
+    await registry.register("known", request_id="r")
+    assert (await registry.register("known", instance_id=SECOND)).agent.incarnation == 2
+    assert reason_of(await refused(registry.register("new"))) == "STORE_NEARLY_FULL"
+    await registry.stub.DrainAgent(pb.DrainAgentRequest(agent_id="known"))

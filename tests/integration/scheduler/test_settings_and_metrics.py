@@ -26,10 +26,9 @@ def test_the_defaults_are_those_of_the_state() -> None:
         ({"ageing_step_ms": 0}, "scheduler.ageing_step_ms"),
         ({"retention_ms": 14_999}, "must be at least attempt_lease_ms"),
         ({"retention_count": 0}, "scheduler.retention_count"),
-        ({"live_bytes": 1}, "scheduler.live_bytes"),
         ({"attempt_leese_ms": 1_000}, "scheduler.attempt_leese_ms"),
     ],
-    ids=["short lease", "no ageing", "retention under lease", "nothing kept", "no room", "misspelt"],
+    ids=["short lease", "no ageing", "retention under lease", "nothing kept", "misspelt"],
 )
 def test_nonsense_is_refused(values: dict[str, int], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):

@@ -46,6 +46,23 @@ async def test_each_task_is_judged_on_its_own(scheduler: Scheduler) -> None:
     assert await scheduler.pages() == [["taken", "good"]]
 
 
+async def test_a_full_store_turns_away_no_frame_that_was_taken_before(scheduler: Scheduler) -> None:
+    async with submitter(scheduler) as stream:
+        await stream.send(1, "a", "b")
+        await stream.settled(1)
+    scheduler.service.host.space.nearly_full = True
+    async with submitter(scheduler) as again:
+        await again.send(1, "a", "b")
+        await again.settled(1)
+        assert again.refusals == {}
+    async with submitter(scheduler, session_id="another-session-of-it") as anew:
+        await anew.send(1, "a", "b")
+        await anew.send(2, "c")
+        assert reason_of(await anew.ended()) == "STORE_NEARLY_FULL"
+        assert anew.committed == 1
+    assert await scheduler.pages() == [["a", "b"]]
+
+
 async def test_a_frame_resent_after_a_cut_is_acknowledged_and_submits_once(scheduler: Scheduler) -> None:
     async with submitter(scheduler) as stream:
         await stream.send(1, "a", "b")

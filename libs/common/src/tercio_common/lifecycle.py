@@ -74,6 +74,8 @@ async def run(applications: Sequence[Application], *, settings: ProcessSettings)
             services = [_build(one, store=store, settings=settings, clock=clock) for one in applications]
             async with serving(services, settings=settings.server, clock=clock, background=background):
                 await _first(stop, background.failed)
+            if isinstance(background.error, SettingsError):
+                raise background.error
             return FAILED if background.failed.is_set() else DRAINED
         finally:
             await store.close()

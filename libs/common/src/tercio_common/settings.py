@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -45,8 +45,19 @@ class HostSettings(Section):
     snapshot_bytes: int = Field(default=64 << 20, ge=1 << 20)
     """Journal bytes since the last snapshot that start the next one, from 1 MiB: replaying 64 MiB takes seconds."""
     tail_ms: int = Field(default=60_000, ge=0)
-    """How long segments stay that a snapshot covers, in ms, or until 64 MiB more were written: who copies the journal
-    may be that late."""
+    """How long segments stay that a snapshot covers, in ms, or until an eighth of the service's live bytes more were
+    written: who copies the journal may be that late."""
+    live_bytes: dict[str, Annotated[int, Field(ge=1 << 20, le=4 << 30)]] = {}
+    """What each service may hold in a snapshot, in bytes, by its name, 1 MiB to 4 GiB. Beyond it, what creates work is
+    refused with QUEUE_FULL. By default the scheduler has 1/16 of the store's quota and each other service 1/128: 512
+    and 64 MiB of 8 GiB, also in a store without a quota. Give it alike to every process that shares the store: together
+    they are checked against its quota."""
+    audit_bytes: int | None = Field(default=None, ge=1 << 20, le=4 << 30)
+    """How much of its audit trail each service keeps beside the journal, in bytes, 1 MiB to 4 GiB; 1/256 of the store's
+    quota if unset, 32 MiB of 8 GiB: about 200,000 mutations."""
+    audit_ms: int = Field(default=30 * 86_400_000, ge=1_000)
+    """How long it keeps it, in ms of fleet time, from 1 s; by default 30 days. What only the journal holds is newer
+    than the last snapshot, and stays."""
     feed_bytes: int = Field(default=64 << 20, ge=1 << 20)
     """Memory for committed changes that a watch can resume from, in bytes, from 1 MiB; minutes at full load."""
     lag_bytes: int = Field(default=8 << 20, ge=64 * 1024)

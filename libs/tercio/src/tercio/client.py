@@ -17,6 +17,7 @@ from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1 import task_service_pb2
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
+from tercio.audit import AuditCalls, AuditLog
 from tercio.errors import ClosedError, SettingsError
 from tercio.handles import TaskHandle
 from tercio.payloads import checked
@@ -32,7 +33,7 @@ from tercio.templates import TaskOptions, Templates
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 
-class Client(TaskCalls, PlanCalls, AgentCalls):
+class Client(TaskCalls, PlanCalls, AgentCalls, AuditCalls):
     """Talks to a fleet. One a process is enough; it belongs to the event loop in which it is first used.
 
     Example:
@@ -60,6 +61,7 @@ class Client(TaskCalls, PlanCalls, AgentCalls):
         self._tasks = Remote(scheduler, TaskServiceStub)
         self._plans = Remote(scheduler, PlanServiceStub)
         self._registry = Remote(registry, RegistryServiceStub)
+        self._audit_logs = {"registry": AuditLog("registry", registry), "scheduler": AuditLog("scheduler", scheduler)}
         self._timeout_s = timeout_s
         self._templates = Templates()
         self._submission = Submission(self._tasks, window=window)

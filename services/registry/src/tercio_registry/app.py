@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import grpc
+
+from tercio.api.registry.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.registry.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_registry.api.agents import RegistryServicer
+from tercio_registry.api.audit import AuditServicer
 from tercio_registry.api.link import Link
 from tercio_registry.api.watching import Watching
 from tercio_registry.codec import RegistryCodec
@@ -19,6 +25,7 @@ from tercio_registry.state.session import Session
 
 NAME = "registry"
 FULL_NAME = "tercio.api.registry.v1.RegistryService"
+AUDIT = "tercio.api.registry.v1.AuditService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
     for method in (
@@ -32,6 +39,7 @@ RULES = {
         "DrainAgent",
     )
 } | {f"/{FULL_NAME}/{method}": Rule.REPLICA for method in ("WatchSystemTasks", "ReportSystemTasks")}
+RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 
 def build(ports: Ports) -> Service:
@@ -40,7 +48,7 @@ def build(ports: Ports) -> Service:
     link = Link(rules)
     host = Host(
         name=NAME,
-        machine=lambda: RegistryMachine(rules),
+        machine=lambda: RegistryMachine(replace(rules, max_live_bytes=host.budget.live_bytes)),
         session=lambda _epoch: Session(rules),
         codec=RegistryCodec(),
         journal=ports.journal,
@@ -51,10 +59,9 @@ def build(ports: Ports) -> Service:
         effects=(listen(rules), confirm(link), push(link)),
     )
     servicer = RegistryServicer(host, rules=rules, ids=ports.ids, link=link, watching=Watching(host))
-    return Service(
-        name=NAME,
-        host=host,
-        add_to_server=lambda server: add_RegistryServiceServicer_to_server(servicer, server),
-        full_names=(FULL_NAME,),
-        rules=RULES,
-    )
+
+    def add_to_server(server: grpc.aio.Server) -> None:
+        add_RegistryServiceServicer_to_server(servicer, server)
+        add_AuditServiceServicer_to_server(AuditServicer(host), server)
+
+    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, AUDIT), rules=RULES)

@@ -8,6 +8,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from tercio_common.machine import system_tasks_codec
+from tercio_common.machine.descriptions import describe
+from tercio_common.machine.protocol import Description
 from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTaskRow, SystemTasksClosed, SystemTasksOpened
 from tercio_common.records.v1 import system_task_pb2
 from tercio_registry.records.v1 import events_pb2 as records
@@ -39,6 +41,10 @@ class RegistryCodec:
 
     def decode_event(self, data: bytes) -> events.Event:
         return decode_event(data)
+
+    def describe_event(self, data: bytes) -> Description:
+        event = records.Event.FromString(data)
+        return describe(event, event.WhichOneof("kind") or "")
 
     def encode_row(self, table: str, row: Any) -> bytes:
         return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)

@@ -19,9 +19,6 @@ class RegistrySettings(Section):
     retention_ms: int = Field(default=3_600_000, ge=1_000)
     """How long an agent that is gone or left keeps its id, in ms of fleet time, from 1 s: an hour outlasts the
     repair of a machine."""
-    max_live_bytes: int = Field(default=64 << 20, ge=1 << 20, le=512 << 20)
-    """About how much all agents may take, in bytes, 1 to 512 MiB: 64 MiB hold 100,000 agents. Beyond it no new ones are
-    taken, and known ones may come back."""
 
     @model_validator(mode="after")
     def _check_relations(self) -> Self:
@@ -35,9 +32,7 @@ class RegistrySettings(Section):
 
     def rules(self) -> Rules:
         """Return what the state needs of them."""
-        return Rules(
-            interval=self.heartbeat_interval_ms, retention=self.retention_ms, max_live_bytes=self.max_live_bytes
-        )
+        return Rules(interval=self.heartbeat_interval_ms, retention=self.retention_ms)
 
 
 class RegistryProcessSettings(ProcessSettings):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import grpc
 
+from tercio.api.scheduler.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tercio.api.scheduler.v1.task_service_pb2_grpc import add_TaskServiceServicer_to_server
 from tercio.api.scheduler.v1.work_service_pb2_grpc import add_WorkServiceServicer_to_server
@@ -14,6 +16,7 @@ from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_scheduler import metrics
 from tercio_scheduler.api.agent_streams import AgentStreams
+from tercio_scheduler.api.audit import AuditServicer
 from tercio_scheduler.api.plans import PlanServicer
 from tercio_scheduler.api.streams import OpenStreams
 from tercio_scheduler.api.submission import Submissions
@@ -45,6 +48,7 @@ _METHODS: Final = {
     ),
     f"{_PACKAGE}.PlanService": ("CreatePlan", "GetPlan", "ListPlans", "CancelPlan"),
     f"{_PACKAGE}.WorkService": ("Work",),
+    f"{_PACKAGE}.AuditService": ("ListAuditEvents",),
 }
 RULES: Final = {
     f"/{service}/{method}": Rule.ANY_PRINCIPAL for service, methods in _METHODS.items() for method in methods
@@ -54,12 +58,11 @@ RULES: Final = {
 def build(ports: Ports) -> Service:
     """Compose one replica of the scheduler; nothing runs yet."""
     settings: SchedulerSettings = ports.settings or SchedulerSettings()
-    limits = settings.limits()
     streams, agents = OpenStreams(), AgentStreams()
     dispatcher = Dispatcher(agents)
     host = Host(
         name=NAME,
-        machine=lambda: SchedulerMachine(limits),
+        machine=lambda: SchedulerMachine(replace(settings.limits(), live_bytes=host.budget.live_bytes)),
         session=SchedulerSession,
         codec=SchedulerCodec(),
         journal=ports.journal,
@@ -90,5 +93,6 @@ def build(ports: Ports) -> Service:
         add_TaskServiceServicer_to_server(task_servicer, server)
         add_PlanServiceServicer_to_server(plan_servicer, server)
         add_WorkServiceServicer_to_server(work_servicer, server)
+        add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
     return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=tuple(_METHODS), rules=RULES)

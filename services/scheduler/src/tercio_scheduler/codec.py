@@ -6,16 +6,19 @@ alternative of `Event` is never changed in meaning, a new one is added.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2, work_service_pb2
 from tercio_common.epochs import Epoch
+from tercio_common.machine.descriptions import describe, kind_of
+from tercio_common.machine.protocol import Description
 from tercio_scheduler.frames import submit_columns, template_message, template_of, work_columns
 from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state import events, rows
+from tercio_scheduler.state.columns import is_set
 
 _STATES: Final = {int(state): state for state in rows.State}
 _MOST_TEMPLATES: Final = 10_000
@@ -54,6 +57,13 @@ class SchedulerCodec:
 
     def decode_event(self, data: bytes) -> Any:
         return decode_event(data)
+
+    def describe_event(self, data: bytes) -> Description:
+        event = records.Event.FromString(data)
+        name = event.WhichOneof("event") or ""
+        if name == "tasks_submitted":
+            return Description(kind_of(name), _submitted_names(event.tasks_submitted))
+        return describe(event, name)
 
     def encode_row(self, table: str, row: Any) -> bytes:
         if table == "tasks":
@@ -232,6 +242,15 @@ def _plan_row(message: records.PlanRow) -> rows.PlanRow:
 def _submitted(message: records.TasksSubmitted) -> events.TasksSubmitted:
     frame = task_service_pb2.SubmitFrame.FromString(message.frame)
     return events.TasksSubmitted(message.frame, submit_columns(frame), message.accepted)
+
+
+def _submitted_names(message: records.TasksSubmitted) -> Iterator[str]:
+    frame = task_service_pb2.SubmitFrame.FromString(message.frame)
+    if frame.plan_id:
+        yield f"plans/{frame.plan_id}"
+    for index, task_id in enumerate(frame.task_ids):
+        if not message.accepted or is_set(message.accepted, index):
+            yield f"tasks/{task_id}"
 
 
 def _applied(message: records.WorkFrameApplied) -> events.WorkFrameApplied:

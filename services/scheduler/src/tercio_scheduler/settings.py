@@ -28,9 +28,6 @@ class SchedulerSettings(Section):
     same task is harmless, and its result can be read."""
     retention_count: int = Field(default=200_000, ge=1, le=10_000_000)
     """How many finished tasks are kept, 1 to 10 million, whatever their age: each takes about 1 kB of memory."""
-    live_bytes: int = Field(default=512 << 20, ge=1 << 20, le=4 << 30)
-    """What all tasks may take in a snapshot, in bytes, 1 MiB to 4 GiB. Beyond it submissions get QUEUE_FULL. The store
-    needs about six times as much."""
 
     @model_validator(mode="after")
     def _check_relations(self) -> Self:
@@ -48,7 +45,6 @@ class SchedulerSettings(Section):
             ageing_step_ms=self.ageing_step_ms,
             retention_ms=self.retention_ms,
             retention_count=self.retention_count,
-            live_bytes=self.live_bytes,
         )
 
 

@@ -23,6 +23,12 @@ def get(key: bytes, *, end: bytes = b"", limit: int = 0, keys_only: bool = False
     return api.RangeRequest(key=key, range_end=end, limit=limit, keys_only=keys_only)
 
 
+def get_last(key: bytes, *, end: bytes) -> Range:
+    """Read the last key in [key, end) without its value. Linearizable."""
+    order = {"sort_order": api.RangeRequest.DESCEND, "sort_target": api.RangeRequest.KEY}
+    return api.RangeRequest(key=key, range_end=end, limit=1, keys_only=True, **order)
+
+
 def get_operation(key: bytes) -> Operation:
     """Read one key inside a transaction."""
     return api.RequestOp(request_range=get(key))

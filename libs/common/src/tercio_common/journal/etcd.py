@@ -29,6 +29,7 @@ from tercio_common.etcd_client.requests import (
     created_at,
     delete_operation,
     get,
+    get_last,
     get_operation,
     modified_at,
     prefix_end,
@@ -133,6 +134,12 @@ class EtcdJournal:
 
     async def write_audit(self, number: int, data: bytes, *, epoch: Epoch) -> None:
         await self._create(self._keys.audit(number), data, epoch)
+
+    async def audit_range(self) -> tuple[int, int]:
+        first, end = self._keys.audit(0), self._keys.audits_end
+        oldest = (await self._client.read(get(first, end=end, limit=1, keys_only=True))).kvs
+        newest = (await self._client.read(get_last(first, end=end))).kvs
+        return (number_of(oldest[0].key), number_of(newest[0].key)) if oldest and newest else (1, 0)
 
     async def read_audit(self, after: int, *, limit: int = 10) -> list[tuple[int, bytes]]:
         request = get(self._keys.audit(after + 1), end=self._keys.audits_end, limit=limit)

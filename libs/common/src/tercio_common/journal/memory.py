@@ -162,6 +162,9 @@ class MemoryJournal:
     async def write_audit(self, number: int, data: bytes, *, epoch: Epoch) -> None:
         self._create(self._shelf.audit, number, data, epoch)
 
+    async def audit_range(self) -> tuple[int, int]:
+        return min(self._shelf.audit, default=1), max(self._shelf.audit, default=0)
+
     async def read_audit(self, after: int, *, limit: int = 10) -> list[tuple[int, bytes]]:
         return sorted(item for item in self._shelf.audit.items() if item[0] > after)[:limit]
 

@@ -136,6 +136,10 @@ class Journal(Protocol):
         """Write one audit chunk, at most 512 kB, numbers dense from 1. Raises like `append`."""
         ...
 
+    async def audit_range(self) -> tuple[int, int]:
+        """Return the numbers of the oldest and of the newest audit chunk; (1, 0) when there is none."""
+        ...
+
     async def read_audit(self, after: int, *, limit: int = 10) -> list[tuple[int, bytes]]:
         """Return audit chunks with numbers over `after`, in order."""
         ...

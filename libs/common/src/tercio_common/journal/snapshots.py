@@ -2,20 +2,20 @@
 
 A snapshot starts when the journal since the last one exceeds max(64 MB, last snapshot), so writing snapshots costs at
 most about as much as writing the journal. It is a walk over shared partitions in slices of 2 ms, paced to a quarter of
-the time and of the commit bandwidth. Its pointer is swapped only after the last record that it holds is committed.
-Older segments are deleted in slices, after a while in which raw tails can still read them, and compacted.
+the time and of the commit bandwidth. Its pointer is swapped only after the last record that it holds is committed, and
+after the mutations of all that it covers are in the audit trail. Older segments are deleted in slices, after a while in
+which raw tails can still read them, and compacted.
 
 While the store does not answer, each step is repeated: a slow one costs no leadership.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tercio_common.errors import NotProposedError, OutcomeUnknownError, StoreUnavailableError
+from tercio_common.journal.pacing import Pace, insist
 from tercio_common.journal.port import SnapshotId, SnapshotPointer
 from tercio_common.machine.tables_codec import encode_row
 from tercio_common.records.v1 import record_pb2
@@ -26,17 +26,9 @@ if TYPE_CHECKING:
     from tercio_common.machine.term import Term
 
 _CHUNK_BYTES = 448 * 1024
-_SLICE_SECONDS = 0.002
 _ROWS_PER_LOOK = 64
 _ROW_FRAMING = 4  # bytes of tag and length
-_PACE, _LONGEST_REST_MS = 3, 1_000
-"""Pause for this many times the time that a slice or the writing of a chunk took. A task's way takes dozens of turns of
-the event loop: without a pause each of them would wait for a slice. An outage of the store is no measure for it."""
 _CHECK_MS = 250
-_FIRST_RETRY_MS, _LONGEST_RETRY_MS = 50, 2_000
-_TAIL_BYTES = 64 << 20
-"""Journal that may be written before what a snapshot covers is deleted, however little time has passed."""
-
 T = TypeVar("T")
 
 
@@ -52,14 +44,24 @@ class Snapshotter:
     """Takes the snapshots of one leadership."""
 
     def __init__(
-        self, term: Term, *, threshold_bytes: int, last_bytes: int, uncovered_bytes: int, tail_ms: int
+        self,
+        term: Term,
+        *,
+        threshold_bytes: int,
+        last_bytes: int,
+        uncovered_bytes: int,
+        tail_ms: int,
+        tail_bytes: int,
     ) -> None:
-        """Start with the size of the last snapshot and of the journal since; covered segments stay for `tail_ms`."""
+        """Start with the size of the last snapshot and of the journal since.
+
+        Covered segments stay for `tail_ms`, or until `tail_bytes` more were written.
+        """
         self._term = term
         self._threshold_bytes = threshold_bytes
         self._last_bytes = last_bytes
         self._covered_bytes = -uncovered_bytes
-        self._tail_ms = tail_ms
+        self._tail_ms, self._tail_bytes = tail_ms, tail_bytes
         self._covered: _Covered | None = None
         self.taken = 0
 
@@ -71,6 +73,8 @@ class Snapshotter:
             await self._term.clock.sleep_ms(_CHECK_MS)
             if self._is_tail_over():
                 await self._truncate()
+            if self._term.audit.is_full(self._term.tip.now):
+                await self._term.audit.trim(self._term.tip.now)
             if self._term.committer.written_bytes - self._covered_bytes > max(self._threshold_bytes, self._last_bytes):
                 await self.take()
 
@@ -82,12 +86,13 @@ class Snapshotter:
         tables = {name: table.share() for name, table in term.machine.tables.tables.items()}
         identity = SnapshotId(term.epoch, at.seq)
         count = size = 0
-        async for chunk in self._chunks(tables):
-            began = time.perf_counter()
+        pace = Pace(term.clock)
+        async for chunk in self._chunks(tables, pace):
             await self._insist(partial(term.journal.write_chunk, identity, count, chunk, epoch=term.epoch))
             count, size = count + 1, size + len(chunk)
-            await self._rest(began)
+            await pace.rest()
         await term.committed(at.seq)
+        await term.audit.cover(segment)
         pointer = SnapshotPointer(identity, segment, at.now, at.wall, count, size)
         await self._insist(partial(term.journal.publish, pointer, epoch=term.epoch))
         self._last_bytes, self._covered_bytes = size, written
@@ -99,7 +104,7 @@ class Snapshotter:
 
     def _cover(self, segment: int) -> None:
         until_boot_ms = self._term.clock.boot_ms() + self._tail_ms
-        self._covered = _Covered(segment, until_boot_ms, self._term.committer.written_bytes + _TAIL_BYTES)
+        self._covered = _Covered(segment, until_boot_ms, self._term.committer.written_bytes + self._tail_bytes)
 
     def _is_tail_over(self) -> bool:
         covered, term = self._covered, self._term
@@ -115,9 +120,8 @@ class Snapshotter:
                 pass
             await self._insist(self._term.journal.compact)
 
-    async def _chunks(self, tables: dict[str, list[dict[object, object]]]) -> AsyncIterator[bytes]:
-        chunk, size = record_pb2.SnapshotChunk(), 0
-        began, seen = time.perf_counter(), 0
+    async def _chunks(self, tables: dict[str, list[dict[object, object]]], pace: Pace) -> AsyncIterator[bytes]:
+        chunk, size, seen = record_pb2.SnapshotChunk(), 0, 0
         for name, partitions in tables.items():
             part = chunk.tables.add(table=name)
             for rows in partitions:
@@ -125,27 +129,14 @@ class Snapshotter:
                     data = encode_row(self._term.codec, name, row)
                     if size and size + len(data) > _CHUNK_BYTES:
                         yield chunk.SerializeToString()
-                        began = time.perf_counter()
                         chunk, size = record_pb2.SnapshotChunk(), 0
                         part = chunk.tables.add(table=name)
                     part.rows.append(data)
                     size, seen = size + len(data) + _ROW_FRAMING, seen + 1
-                    if seen % _ROWS_PER_LOOK == 0 and time.perf_counter() - began > _SLICE_SECONDS:
-                        await self._rest(began)
-                        began = time.perf_counter()
+                    if seen % _ROWS_PER_LOOK == 0:
+                        await pace.breathe()
         if size:
             yield chunk.SerializeToString()
 
-    async def _rest(self, began: float) -> None:
-        rest_ms = int(_PACE * 1000 * (time.perf_counter() - began))
-        await self._term.clock.sleep_ms(min(rest_ms, _LONGEST_REST_MS))
-
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a step that may be repeated, until it has a definite outcome."""
-        pause = _FIRST_RETRY_MS
-        while True:
-            try:
-                return await step()
-            except (NotProposedError, OutcomeUnknownError, StoreUnavailableError):
-                await self._term.clock.sleep_ms(pause)
-                pause = min(2 * pause, _LONGEST_RETRY_MS)
+        return await insist(step, clock=self._term.clock)

@@ -11,9 +11,9 @@ import structlog
 
 from tercio_common.clock import Clock
 from tercio_common.errors import StoreError
+from tercio_common.journal.budget import FULL_PERCENT
 from tercio_common.journal.port import Journal, Space
 
-_NEARLY_FULL = 0.60
 _WASTEFUL_FILE, _WASTEFUL_USE = 0.75, 0.50
 _CHECK_MS = 5_000
 _FULL_CHECK_MS = 500
@@ -62,7 +62,7 @@ class SpaceGuard:
 
 
 def _is_nearly_full(space: Space) -> bool:
-    return space.full or (space.quota > 0 and space.in_use > _NEARLY_FULL * space.quota)
+    return space.full or (space.quota > 0 and 100 * space.in_use > FULL_PERCENT * space.quota)
 
 
 def _is_wasteful(space: Space) -> bool:

@@ -183,6 +183,11 @@ class SqliteJournal:
     async def write_audit(self, number: int, data: bytes, *, epoch: Epoch) -> None:
         await self._write(lambda file: self._create(file, "audits", number, data, epoch))
 
+    async def audit_range(self) -> tuple[int, int]:
+        ends = "SELECT coalesce(min(number), 1), coalesce(max(number), 0) FROM audits WHERE service = ?"
+        first, last = await _read(self._writer, lambda file: file.execute(ends, (self._service,)).fetchone())
+        return int(first), int(last)
+
     async def read_audit(self, after: int, *, limit: int = 10) -> list[tuple[int, bytes]]:
         chunks = "SELECT number, value FROM audits WHERE service = ? AND number > ? ORDER BY number LIMIT ?"
         return await _read(self._writer, lambda file: file.execute(chunks, (self._service, after, limit)).fetchall())

@@ -20,6 +20,8 @@ from tercio_common.election.port import Election, Leader, Leadership
 from tercio_common.election.renewal import Renewal
 from tercio_common.epochs import NO_EPOCH, Epoch
 from tercio_common.errors import FencedError, LeadershipLostError, Refusal, StoreError, StoreRestoredError
+from tercio_common.journal.audit import AuditTrail, read_end
+from tercio_common.journal.budget import Budget
 from tercio_common.journal.feed import Feed
 from tercio_common.journal.port import Journal
 from tercio_common.journal.replay import Position, Replay
@@ -66,6 +68,7 @@ class Host:
         self._stopped = asyncio.Event()
         self._pauses = Pauses(clock=clock)
         self.space = SpaceGuard(journal, clock=clock)
+        self.budget = Budget(name, settings)
         self.leader: Leader | None = None
         self.epoch: Epoch = NO_EPOCH
         self._known_epoch: Epoch = NO_EPOCH
@@ -183,7 +186,12 @@ class Host:
         await self.term.committed(seq)
 
     async def run(self) -> None:
-        """Campaign and lead, over and over, until drained or cancelled."""
+        """Campaign and lead, over and over, until drained or cancelled.
+
+        Raises:
+            SettingsError: what the services may hold does not fit into the store.
+        """
+        self.budget = await self._unless_stopped(self._check_budget()) or self.budget
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._guarded(work, ())) for work in (self._observe, self.space.run)]
             try:
@@ -202,6 +210,16 @@ class Host:
             with contextlib.suppress(Refusal):
                 await term.committed(term.tip.seq)
         self._stopped.set()
+
+    async def _check_budget(self) -> Budget:
+        while True:
+            try:
+                quota = (await self._journal.space()).quota
+            except StoreError as error:
+                _log.warning("store_quota_unknown", service=self.name, error=str(error), effect="tries again")
+                await self.clock.sleep_ms(_RETRY_MS)
+            else:
+                return Budget(self.name, self._settings, quota=quota).checked()
 
     async def _observe(self) -> None:
         async for leader in self._election.observe():
@@ -284,12 +302,24 @@ class Host:
             clock=self.clock,
             epoch=leadership.epoch,
             renewal=renewal,
+            audit=await self._open_trail(leadership.epoch),
             position=position,
             settings=settings,
             creates_work_refused=lambda: self.space.nearly_full,
         )
         term.listeners = self._listeners
         return term, position
+
+    async def _open_trail(self, epoch: Epoch) -> AuditTrail:
+        return AuditTrail(
+            end=await read_end(self._journal, epoch=epoch),
+            journal=self._journal,
+            codec=self._codec,
+            epoch=epoch,
+            clock=self.clock,
+            most_bytes=self.budget.audit_bytes,
+            most_ms=self._settings.audit_ms,
+        )
 
     async def _serve(self, term: Term, position: Position, group: asyncio.TaskGroup) -> None:
         term.propose(ElectionWon(), call=EFFECT)
@@ -302,6 +332,7 @@ class Host:
             last_bytes=position.snapshot_bytes,
             uncovered_bytes=position.journal_bytes,
             tail_ms=self._settings.tail_ms,
+            tail_bytes=self.budget.tail_bytes,
         )
         timers = Timers(term, idle_commit_ms=self._settings.idle_commit_ms)
         restartable = [timers.run, snapshotter.run, *(_bound(effect, self) for effect in self._effects)]
@@ -315,16 +346,6 @@ class Host:
             raise LeadershipLostError("this replica was drained")
         if outranked.done():
             raise LeadershipLostError(f"a peer has seen epoch {self._known_epoch} of this role")
-
-
-def _restored(name: str, epoch: Epoch, known: Epoch) -> StoreRestoredError:
-    """Return why this process stops: the store gave an epoch that is over, so it is not the store that it was."""
-    message = (
-        f"the store gave {name} epoch {epoch}, but a peer has seen {known}: it was restored or replaced; run "
-        "`tercio store new-generation` and start this process again"
-    )
-    _log.error("store_restored", service=name, epoch=str(epoch), known=str(known), effect="stops", fix=message)
-    return StoreRestoredError(message)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]], ended_by: tuple[type[Exception], ...]) -> None:
         await run_for_ever(_name_of(work), work, clock=self.clock, ended_by=ended_by)
@@ -351,6 +372,16 @@ def _bound(effect: Callable[[Host], Awaitable[None]], host: Host) -> Callable[[]
 
 def _name_of(work: Callable[..., Any]) -> str:
     return getattr(work, "__qualname__", repr(work))
+
+
+def _restored(name: str, epoch: Epoch, known: Epoch) -> StoreRestoredError:
+    """Return why this process stops: the store gave an epoch that is over, so it is not the store that it was."""
+    message = (
+        f"the store gave {name} epoch {epoch}, but a peer has seen {known}: it was restored or replaced; run "
+        "`tercio store new-generation` and start this process again"
+    )
+    _log.error("store_restored", service=name, epoch=str(epoch), known=str(known), effect="stops", fix=message)
+    return StoreRestoredError(message)
 
 
 def _check_not_cancelled() -> None:

@@ -6,7 +6,7 @@ time, ids and the session enter as arguments. The same events in the same order 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -35,13 +35,33 @@ class Moment(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What a command does: events for the journal, and the reply for the caller once they are durable."""
+    """What a command does.
+
+    Attributes:
+        events: for the journal.
+        reply: for the caller, once they are durable.
+        creates_work: they make the state grow, so they are refused with STORE_NEARLY_FULL while the store is nearly
+            full; what ends work, or was done before, is not.
+    """
 
     events: Sequence[Any] = ()
     reply: Any = None
+    creates_work: bool = False
 
 
 NOTHING = Decision()
+
+
+class Description(NamedTuple):
+    """What an auditor is told of an event.
+
+    Attributes:
+        kind: in the past tense, as `AgentRegistered`.
+        resources: what it names, as `agents/builder-1`.
+    """
+
+    kind: str
+    resources: Iterable[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +114,10 @@ class Codec(Protocol):
 
     def decode_event(self, data: bytes) -> Any:
         """Decode one event; raises ValueError for bytes that no version wrote."""
+        ...
+
+    def describe_event(self, data: bytes) -> Description:
+        """Say for an auditor what an encoded event is, without decoding more than that takes."""
         ...
 
     def encode_row(self, table: str, row: Any) -> bytes:

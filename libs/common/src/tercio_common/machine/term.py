@@ -19,6 +19,7 @@ from tercio_common.clock import Clock
 from tercio_common.election.renewal import Renewal
 from tercio_common.epochs import Epoch
 from tercio_common.errors import Refusal
+from tercio_common.journal.audit import AuditTrail
 from tercio_common.journal.commit import Committer
 from tercio_common.journal.feed import Feed, FeedEntry
 from tercio_common.journal.port import Journal
@@ -63,6 +64,7 @@ class Term:
         clock: Clock,
         epoch: Epoch,
         renewal: Renewal,
+        audit: AuditTrail,
         position: Position,
         settings: HostSettings,
         creates_work_refused: Callable[[], bool],
@@ -71,6 +73,7 @@ class Term:
         self.machine, self.session, self.codec = machine, session, codec
         self.requests, self.feed, self.journal, self.clock, self.epoch = requests, feed, journal, clock, epoch
         self.renewal = renewal
+        self.audit = audit
         self.draining = False
         self._settings = settings
         self._creates_work_refused = creates_work_refused
@@ -117,8 +120,6 @@ class Term:
             return Proposal(self.tip.seq, known.reply, duplicate=True)
         if call.session_id and self.requests.is_duplicate_frame(call):
             return Proposal(self.tip.seq, None, duplicate=True)
-        if getattr(command, "creates_work", False) and self._creates_work_refused():
-            raise Refusal("STORE_NEARLY_FULL", "the store is nearly full; new work is refused", retry_after_ms=5000)
         self.machine.tables.begin()
         try:
             return self._decide(command, at, call=call, lazy=lazy, render=render)
@@ -134,6 +135,8 @@ class Term:
         self, command: Any, at: Moment, *, call: Call, lazy: bool, render: Callable[[Any], bytes] | None
     ) -> Proposal:
         decision = self.machine.decide(command, at, self.session)
+        if decision.creates_work and decision.events and self._creates_work_refused():
+            raise Refusal("STORE_NEARLY_FULL", "the store is nearly full; new work is refused", retry_after_ms=5000)
         for event in decision.events:
             self.machine.apply(event, at)
         reply = decision.reply if render is None else render(decision.reply)

@@ -131,6 +131,9 @@ class FaultyJournal:
     async def write_audit(self, number: int, data: bytes, *, epoch: Epoch) -> None:
         await self._journal.write_audit(number, data, epoch=epoch)
 
+    async def audit_range(self) -> tuple[int, int]:
+        return await self._journal.audit_range()
+
     async def read_audit(self, after: int, *, limit: int = 10) -> list[tuple[int, bytes]]:
         await self._delay()
         return await self._journal.read_audit(after, limit=limit)

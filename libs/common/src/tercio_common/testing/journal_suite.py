@@ -240,7 +240,16 @@ class JournalSuite:
         assert await journal.read_audit(0, limit=2) == [(1, b"1"), (2, b"2")]
         await journal.trim_audit(2, epoch=epoch)
         assert await journal.read_audit(0) == [(3, b"3")]
+        assert await journal.audit_range() == (3, 3)
         assert await journal.read(0) == []
+
+    async def test_audit_chunks_tell_their_range(self, leader: Replica) -> None:
+        journal, epoch = leader.journal, leader.epoch
+        assert await journal.audit_range() == (1, 0)
+        for number in (1, 2, 3):
+            await journal.write_audit(number, b"%d" % number, epoch=epoch)
+        await journal.trim_audit(1, epoch=epoch)
+        assert await journal.audit_range() == (2, 3)
 
     async def test_space_is_told_and_reclaiming_keeps_everything(self, leader: Replica) -> None:
         await leader.append(b"x" * 1000)

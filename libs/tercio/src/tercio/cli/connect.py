@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -14,6 +14,7 @@ from tercio.addresses import service_addresses
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
+from tercio.audit import AUDITED, AuditLog
 from tercio.cli.output import Format
 from tercio.client import Client
 from tercio.rpc.channels import Channels, Route
@@ -49,6 +50,7 @@ class Fleet:
     tasks: Remote[TaskServiceAsyncStub]
     plans: Remote[PlanServiceAsyncStub]
     agents: Remote[RegistryServiceAsyncStub]
+    audit: Mapping[str, AuditLog]
 
 
 @asynccontextmanager
@@ -63,6 +65,7 @@ async def fleet(address: str | None) -> AsyncIterator[Fleet]:
             tasks=Remote(Route(channels, scheduler), TaskServiceStub),
             plans=Remote(Route(channels, scheduler), PlanServiceStub),
             agents=Remote(Route(channels, registry), RegistryServiceStub),
+            audit={name: AuditLog(name, Route(channels, service_addresses(name, address=address))) for name in AUDITED},
         )
     finally:
         await client.close()

@@ -139,7 +139,7 @@ class RegistryMachine:
             case _:
                 raise TypeError(f"the registry knows no command {type(command).__name__}")
         if event is not None:
-            return Decision([event], self._view_after(event, at, session))
+            return Decision([event], self._view_after(event, at, session), creates_work=row is None)
         # Nothing changes, so the row exists: an unknown agent was refused.
         return Decision((), view(self.agents[command.agent_id], at, session))
 

@@ -7,7 +7,7 @@ changes the session, and the attempts stay until their lease ends. The same hold
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.columns import AttemptColumns, SubmitColumns, WorkColumns
@@ -36,8 +36,6 @@ class Submit:
     frame: bytes
     whole: bool = True
     validate_only: bool = False
-    creates_work: ClassVar[bool] = True
-    """Refused by the host with STORE_NEARLY_FULL while the store is nearly full."""
 
 
 class RefusedTask(NamedTuple):

@@ -204,7 +204,7 @@ def _accept(command: Submit, frame: _Frame, at: Moment) -> Decision:
     accepted = b""
     if known or refused:
         accepted = bitmap([index not in known and index not in refused for index in range(len(columns.task_ids))])
-    return Decision((events.TasksSubmitted(command.frame, columns, accepted),), reply)
+    return Decision((events.TasksSubmitted(command.frame, columns, accepted),), reply, creates_work=True)
 
 
 def _refused_tasks(task_ids: Sequence[str], refused: dict[int, Refusal]) -> tuple[RefusedTask, ...]:

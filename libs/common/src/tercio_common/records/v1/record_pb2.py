@@ -22,29 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tercio.api.type.v1 import audit_event_pb2 as tercio_dot_api_dot_type_dot_v1_dot_audit__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tercio_common/records/v1/record.proto\x12\x18tercio_common.records.v1\"\xc1\x02\n\x06Record\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\x18\n\x10\x65poch_generation\x18\x02 \x01(\x04\x12\x16\n\x0e\x65poch_revision\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x0e\n\x06now_ms\x18\x05 \x01(\x03\x12\x0f\n\x07wall_ms\x18\x06 \x01(\x03\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x0e\n\x06method\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x16\n\x0erequest_digest\x18\n \x01(\x0c\x12\r\n\x05reply\x18\x0b \x01(\x0c\x12\x0e\n\x06\x65vents\x18\x0c \x03(\x0c\x12\x12\n\nsession_id\x18\r \x01(\t\x12\x14\n\x0c\x66rame_number\x18\x0e \x01(\x04\x12/\n\x04peer\x18\x0f \x01(\x0b\x32!.tercio_common.records.v1.PeerRow\"<\n\x07Segment\x12\x31\n\x07records\x18\x01 \x03(\x0b\x32 .tercio_common.records.v1.Record\"r\n\rSnapshotChunk\x12<\n\x06tables\x18\x01 \x03(\x0b\x32,.tercio_common.records.v1.SnapshotChunk.Rows\x1a#\n\x04Rows\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\x0c\"\xab\x01\n\x0fSnapshotPointer\x12\x18\n\x10\x65poch_generation\x18\x01 \x01(\x04\x12\x16\n\x0e\x65poch_revision\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x0f\n\x07segment\x18\x04 \x01(\x04\x12\x0e\n\x06now_ms\x18\x05 \x01(\x03\x12\x0f\n\x07wall_ms\x18\x06 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x07 \x01(\r\x12\x12\n\nsize_bytes\x18\x08 \x01(\x04\"w\n\nRequestRow\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\r\n\x05reply\x18\x05 \x01(\x0c\x12\x13\n\x0breceived_ms\x18\x06 \x01(\x03\"E\n\nSessionRow\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nlast_frame\x18\x02 \x01(\x04\x12\x0f\n\x07seen_ms\x18\x03 \x01(\x03\"X\n\x07PeerRow\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\r\n\x05shard\x18\x02 \x01(\r\x12\x18\n\x10\x65poch_generation\x18\x03 \x01(\x04\x12\x16\n\x0e\x65poch_revision\x18\x04 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tercio_common/records/v1/record.proto\x12\x18tercio_common.records.v1\x1a$tercio/api/type/v1/audit_event.proto\"\xc1\x02\n\x06Record\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\x18\n\x10\x65poch_generation\x18\x02 \x01(\x04\x12\x16\n\x0e\x65poch_revision\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x0e\n\x06now_ms\x18\x05 \x01(\x03\x12\x0f\n\x07wall_ms\x18\x06 \x01(\x03\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x0e\n\x06method\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x16\n\x0erequest_digest\x18\n \x01(\x0c\x12\r\n\x05reply\x18\x0b \x01(\x0c\x12\x0e\n\x06\x65vents\x18\x0c \x03(\x0c\x12\x12\n\nsession_id\x18\r \x01(\t\x12\x14\n\x0c\x66rame_number\x18\x0e \x01(\x04\x12/\n\x04peer\x18\x0f \x01(\x0b\x32!.tercio_common.records.v1.PeerRow\"<\n\x07Segment\x12\x31\n\x07records\x18\x01 \x03(\x0b\x32 .tercio_common.records.v1.Record\"r\n\rSnapshotChunk\x12<\n\x06tables\x18\x01 \x03(\x0b\x32,.tercio_common.records.v1.SnapshotChunk.Rows\x1a#\n\x04Rows\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\x0c\"\xab\x01\n\x0fSnapshotPointer\x12\x18\n\x10\x65poch_generation\x18\x01 \x01(\x04\x12\x16\n\x0e\x65poch_revision\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x0f\n\x07segment\x18\x04 \x01(\x04\x12\x0e\n\x06now_ms\x18\x05 \x01(\x03\x12\x0f\n\x07wall_ms\x18\x06 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x07 \x01(\r\x12\x12\n\nsize_bytes\x18\x08 \x01(\x04\"\x85\x01\n\nAuditChunk\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.tercio.api.type.v1.AuditEvent\x12\x0f\n\x07segment\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x0e\n\x06now_ms\x18\x04 \x01(\x03\x12\x14\n\x0c\x62ytes_before\x18\x05 \x01(\x04\"w\n\nRequestRow\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\r\n\x05reply\x18\x05 \x01(\x0c\x12\x13\n\x0breceived_ms\x18\x06 \x01(\x03\"E\n\nSessionRow\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nlast_frame\x18\x02 \x01(\x04\x12\x0f\n\x07seen_ms\x18\x03 \x01(\x03\"X\n\x07PeerRow\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\r\n\x05shard\x18\x02 \x01(\r\x12\x18\n\x10\x65poch_generation\x18\x03 \x01(\x04\x12\x16\n\x0e\x65poch_revision\x18\x04 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio_common.records.v1.record_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORD']._serialized_start=68
-  _globals['_RECORD']._serialized_end=389
-  _globals['_SEGMENT']._serialized_start=391
-  _globals['_SEGMENT']._serialized_end=451
-  _globals['_SNAPSHOTCHUNK']._serialized_start=453
-  _globals['_SNAPSHOTCHUNK']._serialized_end=567
-  _globals['_SNAPSHOTCHUNK_ROWS']._serialized_start=532
-  _globals['_SNAPSHOTCHUNK_ROWS']._serialized_end=567
-  _globals['_SNAPSHOTPOINTER']._serialized_start=570
-  _globals['_SNAPSHOTPOINTER']._serialized_end=741
-  _globals['_REQUESTROW']._serialized_start=743
-  _globals['_REQUESTROW']._serialized_end=862
-  _globals['_SESSIONROW']._serialized_start=864
-  _globals['_SESSIONROW']._serialized_end=933
-  _globals['_PEERROW']._serialized_start=935
-  _globals['_PEERROW']._serialized_end=1023
+  _globals['_RECORD']._serialized_start=106
+  _globals['_RECORD']._serialized_end=427
+  _globals['_SEGMENT']._serialized_start=429
+  _globals['_SEGMENT']._serialized_end=489
+  _globals['_SNAPSHOTCHUNK']._serialized_start=491
+  _globals['_SNAPSHOTCHUNK']._serialized_end=605
+  _globals['_SNAPSHOTCHUNK_ROWS']._serialized_start=570
+  _globals['_SNAPSHOTCHUNK_ROWS']._serialized_end=605
+  _globals['_SNAPSHOTPOINTER']._serialized_start=608
+  _globals['_SNAPSHOTPOINTER']._serialized_end=779
+  _globals['_AUDITCHUNK']._serialized_start=782
+  _globals['_AUDITCHUNK']._serialized_end=915
+  _globals['_REQUESTROW']._serialized_start=917
+  _globals['_REQUESTROW']._serialized_end=1036
+  _globals['_SESSIONROW']._serialized_start=1038
+  _globals['_SESSIONROW']._serialized_end=1107
+  _globals['_PEERROW']._serialized_start=1109
+  _globals['_PEERROW']._serialized_end=1197
 # @@protoc_insertion_point(module_scope)

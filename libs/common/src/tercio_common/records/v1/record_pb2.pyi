@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
+import tercio.api.type.v1.audit_event_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -210,6 +211,43 @@ class SnapshotPointer(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SnapshotPointer: typing_extensions.TypeAlias = SnapshotPointer
+
+@typing.final
+class AuditChunk(google.protobuf.message.Message):
+    """AuditChunk holds the audit events of records whose segments are deleted, or may be."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: builtins.int
+    SEGMENT_FIELD_NUMBER: builtins.int
+    LAST_SEQ_FIELD_NUMBER: builtins.int
+    NOW_MS_FIELD_NUMBER: builtins.int
+    BYTES_BEFORE_FIELD_NUMBER: builtins.int
+    segment: builtins.int
+    """Every record up to this segment is in this chunk or in one before."""
+    last_seq: builtins.int
+    """The last record that was looked at; of the segment after `segment` when that did not fit as a whole."""
+    now_ms: builtins.int
+    """Fleet time of that record, in milliseconds."""
+    bytes_before: builtins.int
+    """Size in bytes of all chunks before, deleted ones too."""
+    @property
+    def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.audit_event_pb2.AuditEvent]:
+        """In the order of their numbers, each over every number of the chunks before."""
+
+    def __init__(
+        self,
+        *,
+        events: collections.abc.Iterable[tercio.api.type.v1.audit_event_pb2.AuditEvent] | None = ...,
+        segment: builtins.int = ...,
+        last_seq: builtins.int = ...,
+        now_ms: builtins.int = ...,
+        bytes_before: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["bytes_before", b"bytes_before", "events", b"events", "last_seq", b"last_seq", "now_ms", b"now_ms", "segment", b"segment"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AuditChunk: typing_extensions.TypeAlias = AuditChunk
 
 @typing.final
 class RequestRow(google.protobuf.message.Message):
