@@ -24,6 +24,7 @@ from tercio_common.rpc.server import start_server
 from tercio_common.settings import HostSettings, ServerSettings
 from tercio_common.testing.eventually import eventually
 from tercio_registry import app
+from tercio_registry.ports import Outside
 from tercio_registry.settings import RegistrySettings
 
 State = agent_pb2.Agent.State
@@ -133,17 +134,17 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 
 
 def info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
-    info: error_details_pb2.ErrorInfo = _detail(error, error_details_pb2.ErrorInfo)
+    info: error_details_pb2.ErrorInfo = detail_of(error, error_details_pb2.ErrorInfo)
     return info
 
 
 def fields_of(error: grpc.aio.AioRpcError) -> list[str]:
     """Return the fields that a refusal names."""
-    bad = _detail(error, error_details_pb2.BadRequest)
+    bad = detail_of(error, error_details_pb2.BadRequest)
     return [violation.field for violation in bad.field_violations]
 
 
-def _detail(error: grpc.aio.AioRpcError, kind: Any) -> Any:
+def detail_of(error: grpc.aio.AioRpcError, kind: Any) -> Any:
     status = rpc_status.from_call(cast(grpc.Call, error))
     assert status is not None, error
     for detail in status.details:
@@ -161,6 +162,7 @@ async def running_registry(
     settings: RegistrySettings = SETTINGS,
     host_settings: HostSettings | None = None,
     leads: bool = True,
+    outside: Outside = Outside(),  # noqa: B008 - it is immutable
 ) -> AsyncIterator[Registry]:
     """Serve one replica; with `leads` from the moment at which it leads."""
     service = app.build(
@@ -173,7 +175,8 @@ async def running_registry(
             host_settings=host_settings or HostSettings(),
             settings=settings,
             peers=NO_PEERS,
-        )
+        ),
+        outside=outside,
     )
     server = await start_server([service], settings=ServerSettings(port=0), clock=clock)
     service.host.address = f"127.0.0.1:{server.port}"

@@ -13,12 +13,17 @@ from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_registry.api.agents import RegistryServicer
 from tercio_registry.api.audit import AuditServicer
+from tercio_registry.api.deregistration import Deregistering
 from tercio_registry.api.link import Link
+from tercio_registry.api.registration import Registering
 from tercio_registry.api.watching import Watching
 from tercio_registry.codec import RegistryCodec
 from tercio_registry.effects.confirm import confirm
 from tercio_registry.effects.listen import listen
+from tercio_registry.effects.measure import measure
 from tercio_registry.effects.push import push
+from tercio_registry.effects.undo import Undoing
+from tercio_registry.ports import Outside
 from tercio_registry.settings import RegistrySettings
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.session import Session
@@ -42,10 +47,10 @@ RULES = {
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 
-def build(ports: Ports) -> Service:
-    """Compose one replica of the registry; nothing runs yet."""
+def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B008 - it is immutable
+    """Compose one replica of the registry, which asks `outside` when agents register; nothing runs yet."""
     rules = (ports.settings or RegistrySettings()).rules()
-    link = Link(rules)
+    link, undoing = Link(rules), Undoing(outside)
     host = Host(
         name=NAME,
         machine=lambda: RegistryMachine(replace(rules, max_live_bytes=host.budget.live_bytes)),
@@ -56,9 +61,16 @@ def build(ports: Ports) -> Service:
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(listen(rules), confirm(link), push(link)),
+        effects=(listen(rules), confirm(link), push(link), undoing.run, measure),
     )
-    servicer = RegistryServicer(host, rules=rules, ids=ports.ids, link=link, watching=Watching(host))
+    host.on_commit(undoing.wake)
+    servicer = RegistryServicer(
+        host,
+        registering=Registering(host, rules=rules, ids=ports.ids, outside=outside, undoing=undoing),
+        deregistering=Deregistering(host, rules=rules, undoing=undoing),
+        link=link,
+        watching=Watching(host),
+    )
 
     def add_to_server(server: grpc.aio.Server) -> None:
         add_RegistryServiceServicer_to_server(servicer, server)

@@ -4,19 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-from tercio_registry.state.views import State
+from tercio_registry.state.views import PRESENT_STATES, State
 
 AGENTS = Gauge("tercio_registry_agents", "Agents that the leader knows, by the state that it shows.", ("state",))
+KNOWN_AGENTS = Gauge("tercio_registry_known_agents", "Agents that the leader knows, in any state.")
+ACTIVE_AGENTS = Gauge("tercio_registry_active_agents", "Agents that are neither gone nor deregistered.")
 LIVE_BYTES = Gauge("tercio_registry_live_bytes", "About the size of all agents in a snapshot.")
 HEARTBEATS = Counter("tercio_registry_heartbeats", "Heartbeats received, by their outcome.", ("outcome",))
 HEARTBEAT_STREAMS = Gauge("tercio_registry_heartbeat_streams", "Open heartbeat streams.")
 WATCHES = Gauge("tercio_registry_watches", "Open watches of agents.")
+PHASE_SECONDS = Histogram(
+    "tercio_registry_registration_phase_seconds",
+    "How long each phase of a registration took, failed ones included.",
+    ("phase",),
+    buckets=(0.00001, 0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
+)
+PHASE_FAILURES = Counter(
+    "tercio_registry_registration_failures", "Registrations that failed, by phase and reason.", ("phase", "reason")
+)
+DEREGISTRATIONS = Counter(
+    "tercio_registry_deregistrations", "Memberships that were ended by a call, by mode.", ("mode",)
+)
+_SILENCE_BUCKETS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+DETECTION_SECONDS = Histogram(
+    "tercio_registry_detection_seconds",
+    "From an agent's last renewal to the moment at which it was found degraded, unhealthy or gone.",
+    ("state",),
+    buckets=_SILENCE_BUCKETS,
+)
+RECOVERY_SECONDS = Histogram(
+    "tercio_registry_recovery_seconds",
+    "From the moment at which an agent was found degraded, unhealthy or gone to its being healthy again; the mean is "
+    "the mean time to recovery.",
+    buckets=_SILENCE_BUCKETS,
+)
 
 
 def show_agents(counts: Mapping[State, int], *, live_bytes: int) -> None:
     """Set what a leader knows of its agents."""
     for state in State:
         AGENTS.labels(state.name.lower()).set(counts.get(state, 0))
+    KNOWN_AGENTS.set(sum(counts.values()))
+    ACTIVE_AGENTS.set(sum(counts.get(state, 0) for state in PRESENT_STATES))
     LIVE_BYTES.set(live_bytes)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tercio.api.registry.v1 import agent_pb2
+from tercio.api.registry.v1 import agent_pb2, registration_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
-from tercio.api.type.v1 import epoch_pb2, resource_amount_pb2
+from tercio.api.type.v1 import epoch_pb2
 from tercio_common.epochs import Epoch
+from tercio_common.errors import Refusal
 from tercio_common.filtering.grammar import FilterError
 from tercio_common.filtering.predicates import EVERYTHING, Filter
-from tercio_common.ids import IdSource
 from tercio_common.rpc.violations import MAX_TEXT, Violations
-from tercio_registry.state.agents import Amount, Profile
-from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent, RegisterAgent
+from tercio_registry import amounts
+from tercio_registry.state.agents import Drain, Profile
+from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
 from tercio_registry.state.filters import AgentFilter, Candidate, compile_expression
 from tercio_registry.state.heartbeats import Answer
 from tercio_registry.state.rules import Rules
@@ -31,13 +33,16 @@ _SECRET_BYTES = (16, 128)
 _INSTANCE_BYTES = 16
 _PAGE_SIZE = 100
 _MAX_PAGE_SIZE = 1_000
+_DRAIN_MS = 5 * 60_000
+"""A graceful end takes at most this long unless the caller says otherwise: five minutes outlast most tasks."""
+_MAX_DRAIN_MS = 24 * 3_600_000
 
 
-def register_command(request: pb.RegisterAgentRequest, *, ids: IdSource) -> RegisterAgent:
-    """Translate a registration; an agent without an id gets one, and of the secret only the digest goes on.
+def profile_of(request: pb.RegisterAgentRequest) -> Profile:
+    """Check a registration, and return what the agent says of itself.
 
     Raises:
-        Refusal: INVALID_ARGUMENT.
+        Refusal: INVALID_SPECIFICATION.
     """
     found = Violations()
     found.check_length("request_id", request.request_id, most=MAX_TEXT)
@@ -54,41 +59,74 @@ def register_command(request: pb.RegisterAgentRequest, *, ids: IdSource) -> Regi
         len(request.instance_id) == _INSTANCE_BYTES,
         f"must have {_INSTANCE_BYTES} bytes, has {len(request.instance_id)}",
     )
-    found.raise_if_any()
-    return RegisterAgent(
-        agent_id=request.agent_id or ids.new(),
-        profile=Profile(
-            agent_type=request.agent_type,
-            version=request.version,
-            capabilities=_sorted(request.capabilities),
-            labels=_sorted(request.labels),
-            concurrency=request.concurrency or 1,
-        ),
-        fingerprint=hashlib.sha256(request.identity_secret).hexdigest(),
-        instance_id=request.instance_id,
+    required = amounts.checked("resource_requirements", request.resource_requirements, found)
+    allowed = amounts.checked("max_resources", request.max_resources, found)
+    amounts.check_within(required, allowed, found)
+    try:
+        found.raise_if_any()
+    except Refusal as refusal:
+        raise replace(refusal, reason="INVALID_SPECIFICATION") from None
+    return Profile(
+        agent_type=request.agent_type,
+        version=request.version,
+        capabilities=_sorted(request.capabilities),
+        labels=_sorted(request.labels),
+        concurrency=request.concurrency or 1,
+        resource_requirements=required,
+        max_resources=allowed,
+        started_wall=request.start_time.ToMilliseconds() if request.HasField("start_time") else 0,
     )
 
 
+def fingerprint_of(request: pb.RegisterAgentRequest) -> str:
+    """Return the digest of the agent's secret, which itself goes no further."""
+    return hashlib.sha256(request.identity_secret).hexdigest()
+
+
 def deregister_command(request: pb.DeregisterAgentRequest) -> DeregisterAgent:
-    """Translate a farewell. Raises like `register_command`."""
-    _check_mutation(request)
-    return DeregisterAgent(agent_id=request.agent_id, incarnation=request.incarnation, reason=request.reason)
+    """Translate a farewell. Raises INVALID_ARGUMENT, as all below do."""
+    found = Violations()
+    _check_mutation(request, found)
+    found.check_one_of("mode", request.mode, pb.DeregisterAgentRequest.Mode.values())
+    graceful, given = request.mode == pb.DeregisterAgentRequest.MODE_GRACEFUL, request.HasField("drain_timeout")
+    leave_within = _DRAIN_MS
+    if given:
+        found.check("drain_timeout", graceful, "is for MODE_GRACEFUL only")
+        leave_within = found.check_duration(
+            "drain_timeout", request.drain_timeout, least_ms=1_000, most_ms=_MAX_DRAIN_MS
+        )
+    drain = None
+    if request.HasField("drain"):
+        took = found.check_duration("drain.duration", request.drain.duration, least_ms=0, most_ms=_MAX_DRAIN_MS)
+        drain = Drain(request.drain.finished_attempts, request.drain.returned_attempts, took)
+    found.raise_if_any()
+    return DeregisterAgent(
+        agent_id=request.agent_id,
+        incarnation=request.incarnation,
+        reason=request.reason,
+        leave_within=leave_within if graceful and drain is None else 0,
+        drain=drain,
+    )
 
 
 def cordon_command(request: pb.CordonAgentRequest) -> CordonAgent:
-    """Translate a cordon. Raises like `register_command`."""
-    _check_mutation(request)
+    """Translate a cordon."""
+    found = Violations()
+    _check_mutation(request, found)
+    found.raise_if_any()
     return CordonAgent(agent_id=request.agent_id, cordoned=request.cordoned, reason=request.reason)
 
 
 def drain_command(request: pb.DrainAgentRequest) -> DrainAgent:
-    """Translate a drain. Raises like `register_command`."""
-    _check_mutation(request)
+    """Translate a drain."""
+    found = Violations()
+    _check_mutation(request, found)
+    found.raise_if_any()
     return DrainAgent(agent_id=request.agent_id, reason=request.reason)
 
 
 def agent_id_of(request: pb.GetAgentRequest) -> str:
-    """Return which agent is asked for. Raises like `register_command`."""
+    """Return which agent is asked for."""
     found = Violations()
     found.check_id("agent_id", request.agent_id)
     found.raise_if_any()
@@ -96,7 +134,7 @@ def agent_id_of(request: pb.GetAgentRequest) -> str:
 
 
 def listing_of(request: pb.ListAgentsRequest) -> tuple[int, AgentFilter]:
-    """Return page size and filter of a list. Raises like `register_command`."""
+    """Return page size and filter of a list."""
     found = Violations()
     found.check_range("page_size", request.page_size, least=0, most=_MAX_PAGE_SIZE)
     selected = _filter(request.filter, found)
@@ -105,7 +143,7 @@ def listing_of(request: pb.ListAgentsRequest) -> tuple[int, AgentFilter]:
 
 
 def watch_filter(request: pb.WatchAgentsRequest) -> AgentFilter:
-    """Return the filter of a watch. Raises like `register_command`."""
+    """Return the filter of a watch."""
     found = Violations()
     selected = _filter(request.filter, found)
     found.raise_if_any()
@@ -113,7 +151,7 @@ def watch_filter(request: pb.WatchAgentsRequest) -> AgentFilter:
 
 
 def check_beats(request: pb.HeartbeatRequest) -> None:
-    """Refuse a message with too many heartbeats. Raises like `register_command`."""
+    """Refuse a message with too many heartbeats."""
     found = Violations()
     found.check_length("beats", request.beats, most=MAX_BEATS, unit="heartbeats")
     found.raise_if_any()
@@ -138,8 +176,8 @@ def agent_message(shown: AgentView) -> agent_pb2.Agent:
         confirmed_epoch=epoch_pb2.Epoch(generation=row.confirmed_generation, revision=row.confirmed_revision),
         state_reason=shown.why,
         etag=str(row.changed_seq),
-        resource_requirements=_amount_messages(profile.resource_requirements),
-        max_resources=_amount_messages(profile.max_resources),
+        resource_requirements=amounts.messages(profile.resource_requirements),
+        max_resources=amounts.messages(profile.max_resources),
         active_attempts=shown.active_attempts,
     )
     if profile.started_wall:
@@ -156,6 +194,21 @@ def registered_message(shown: AgentView, *, rules: Rules) -> pb.RegisterAgentRes
         heartbeat_interval=duration(rules.interval_of(shown.row.agent_id)),
         lease_ttl=duration(rules.ttl),
         epoch=epoch_message(Epoch(shown.row.confirmed_generation, shown.row.confirmed_revision)),
+        reservation=registration_pb2.Reservation(
+            amounts=amounts.messages(shown.row.profile.resource_requirements if shown.row.registration_id else ())
+        ),
+    )
+
+
+def monitoring_message(agent_id: str, rules: Rules) -> registration_pb2.MonitoringConfiguration:
+    """Return how an agent is watched."""
+    interval = duration(rules.interval_of(agent_id))
+    return registration_pb2.MonitoringConfiguration(
+        heartbeat_interval=interval,
+        report_interval=interval,
+        degraded_after=duration(rules.degraded_after),
+        unhealthy_after=duration(rules.unhealthy_after),
+        lease_ttl=duration(rules.ttl),
     )
 
 
@@ -194,23 +247,16 @@ def _timestamp(milliseconds: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest * 1_000_000)
 
 
-def _amount_messages(amounts: Iterable[Amount]) -> list[resource_amount_pb2.ResourceAmount]:
-    return [
-        resource_amount_pb2.ResourceAmount(dimension=each.dimension, amount=each.amount, unit=each.unit)
-        for each in amounts
-    ]
-
-
 def _sorted(mapping: Mapping[str, int] | Mapping[str, str]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(mapping.items()))
 
 
-def _check_mutation(request: pb.DeregisterAgentRequest | pb.CordonAgentRequest | pb.DrainAgentRequest) -> None:
-    found = Violations()
+def _check_mutation(
+    request: pb.DeregisterAgentRequest | pb.CordonAgentRequest | pb.DrainAgentRequest, found: Violations
+) -> None:
     found.check_length("request_id", request.request_id, most=MAX_TEXT)
     found.check_id("agent_id", request.agent_id)
     found.check_length("reason", request.reason, most=_MAX_REASON)
-    found.raise_if_any()
 
 
 def _filter(message: pb.AgentFilter, found: Violations) -> AgentFilter:

@@ -10,20 +10,20 @@ import grpc
 
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1 import registry_service_pb2_grpc as rpc
-from tercio_common.ids import IdSource
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
 from tercio_common.rpc import system_tasks
 from tercio_common.rpc.calls import call_of
 from tercio_registry import translate
+from tercio_registry.api.deregistration import Deregistering
 from tercio_registry.api.link import Link
+from tercio_registry.api.registration import Registering
 from tercio_registry.api.watching import Watching
 from tercio_registry.cursors import Position, decode_page, encode_page, encode_position
 from tercio_registry.state.commands import ReportSystemTasks
 from tercio_registry.state.listing import list_agents
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.registration import present
-from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, view
 
@@ -33,24 +33,22 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class RegistryServicer(rpc.RegistryServiceServicer):
     """See the contract for what each method does. Replies of mutations are bytes that the host keeps for retries."""
 
-    def __init__(self, host: Host, *, rules: Rules, ids: IdSource, link: Link, watching: Watching) -> None:
+    def __init__(
+        self, host: Host, *, registering: Registering, deregistering: Deregistering, link: Link, watching: Watching
+    ) -> None:
         self._host = host
-        self._rules = rules
-        self._ids = ids
+        self._registering = registering
+        self._deregistering = deregistering
         self._link = link
         self._watching = watching
 
     async def RegisterAgent(self, request: pb.RegisterAgentRequest, context: Context) -> Any:
-        def render(shown: AgentView) -> bytes:
-            reply = translate.registered_message(shown, rules=self._rules)
-            return reply.SerializeToString()
+        return await self._registering.serve(request, context)
 
-        command = translate.register_command(request, ids=self._ids)
-        return await self._host.execute(command, call=call_of(request, context), render=render)
-
-    async def DeregisterAgent(self, request: pb.DeregisterAgentRequest, context: Context) -> Any:
+    async def DeregisterAgent(self, request: pb.DeregisterAgentRequest, context: Context) -> pb.DeregisterAgentResponse:
         command = translate.deregister_command(request)
-        return await self._host.execute(command, call=call_of(request, context), render=_render_deregistered)
+        call, time_left = call_of(request, context), context.time_remaining()
+        return await self._deregistering.serve(command, call, time_left=time_left)
 
     async def CordonAgent(self, request: pb.CordonAgentRequest, context: Context) -> Any:
         command = translate.cordon_command(request)
@@ -63,10 +61,14 @@ class RegistryServicer(rpc.RegistryServiceServicer):
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
         agent_id = translate.agent_id_of(request)
 
-        def look(machine: RegistryMachine, session: Session, at: Moment) -> AgentView:
-            return view(present(agent_id, machine.agents.get(agent_id)), at, session)
+        def look(machine: RegistryMachine, session: Session, at: Moment) -> tuple[AgentView, bytes]:
+            return view(present(agent_id, machine.agents.get(agent_id)), at, session), session.report(agent_id)
 
-        return pb.GetAgentResponse(agent=translate.agent_message(await self._host.read(look)))
+        shown, report = await self._host.read(look)
+        response = pb.GetAgentResponse(agent=translate.agent_message(shown))
+        if report:
+            response.registration.ParseFromString(report)
+        return response
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
         size, selected = translate.listing_of(request)
@@ -107,10 +109,6 @@ class RegistryServicer(rpc.RegistryServiceServicer):
 
 def _render_reported(unknown: tuple[str, ...]) -> bytes:
     return pb.ReportSystemTasksResponse(unknown_system_task_ids=unknown).SerializeToString()
-
-
-def _render_deregistered(shown: AgentView) -> bytes:
-    return pb.DeregisterAgentResponse(agent=translate.agent_message(shown)).SerializeToString()
 
 
 def _render_cordoned(shown: AgentView) -> bytes:

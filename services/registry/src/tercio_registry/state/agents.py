@@ -120,8 +120,9 @@ class AgentRow:
         profile = self.profile
         names = sum(len(name) + 4 for name, _ in profile.capabilities)
         labels = sum(len(key) + len(value) + 4 for key, value in profile.labels)
-        amounts = sum(len(each.dimension) + len(each.unit) + 12 for each in profile.resource_requirements)
-        amounts += sum(len(each.dimension) + len(each.unit) + 12 for each in profile.max_resources)
+        amounts = 0
+        for each in profile.resource_requirements + profile.max_resources:
+            amounts += len(each.dimension) + len(each.unit) + 12
         texts = len(self.agent_id) + len(profile.agent_type) + len(profile.version) + len(self.reason)
         return 200 + texts + names + labels + amounts
 

@@ -64,14 +64,7 @@ def deregister(command: DeregisterAgent, row: AgentRow | None, at: Moment) -> Ag
     Raises:
         Refusal: AGENT_NOT_FOUND or AGENT_REPLACED.
     """
-    row = present(command.agent_id, row)
-    if command.incarnation and command.incarnation != row.incarnation:
-        raise Refusal(
-            "AGENT_REPLACED" if command.incarnation < row.incarnation else "AGENT_NOT_FOUND",
-            f"incarnation {command.incarnation} of agent {row.agent_id!r} is not the present one, "
-            f"{row.incarnation} is; nothing was changed",
-            {"agentId": row.agent_id, "incarnation": str(row.incarnation)},
-        )
+    row = incarnation_of(row, command.agent_id, command.incarnation)
     if not row.active:
         return None
     if not command.leave_within:
@@ -104,6 +97,19 @@ def present(agent_id: str, row: AgentRow | None) -> AgentRow:
     if row is None:
         message = f"no agent {agent_id!r} is registered; list agents to see which are"
         raise Refusal("AGENT_NOT_FOUND", message, {"agentId": agent_id})
+    return row
+
+
+def incarnation_of(row: AgentRow | None, agent_id: str, incarnation: int) -> AgentRow:
+    """Return the row if it is that incarnation's, or raise AGENT_NOT_FOUND or AGENT_REPLACED; 0 is any."""
+    row = present(agent_id, row)
+    if incarnation and incarnation != row.incarnation:
+        raise Refusal(
+            "AGENT_REPLACED" if incarnation < row.incarnation else "AGENT_NOT_FOUND",
+            f"incarnation {incarnation} of agent {row.agent_id!r} is not the present one, {row.incarnation} is; "
+            "nothing was changed",
+            {"agentId": row.agent_id, "incarnation": str(row.incarnation)},
+        )
     return row
 
 

@@ -15,12 +15,13 @@ from tercio_registry.state.rules import Rules
 class Session:
     """Last renewals, in ms of fleet time. The edge writes it; `decide` only reads."""
 
-    __slots__ = ("_active", "_began", "_heard", "_pending", "_renewals", "rules")
+    __slots__ = ("_active", "_began", "_heard", "_pending", "_renewals", "_reports", "rules")
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._renewals: dict[str, int] = {}
         self._active: dict[str, int] = {}  # attempts that agents run; idle ones are left out
+        self._reports: dict[str, bytes] = {}
         self._pending: dict[str, None] = {}
         self._began = -1
         self._heard = -1
@@ -55,6 +56,14 @@ class Session:
         """Return how many attempts the agent was running at its last renewal; 0 when it was not heard."""
         return self._active.get(agent_id, 0)
 
+    def keep_report(self, agent_id: str, report: bytes) -> None:
+        """Keep how the agent's registration went, as the edge wrote it."""
+        self._reports[agent_id] = report
+
+    def report(self, agent_id: str) -> bytes:
+        """Return how the agent's registration with this leader went; empty when it was with another."""
+        return self._reports.get(agent_id, b"")
+
     def lease_start(self, row: AgentRow, now: int) -> int:
         """Return from when the agent's lease is counted: never from before this leader listened."""
         return max(self.listening_since(now), row.enrolled_now, self._renewals.get(row.agent_id, 0))
@@ -72,10 +81,11 @@ class Session:
         return taken
 
     def forget_others(self, agent_ids: Iterable[str]) -> None:
-        """Keep only these agents' renewals."""
-        renewals, active = self._renewals, self._active
-        self._renewals = {agent_id: renewals[agent_id] for agent_id in agent_ids if agent_id in renewals}
-        self._active = {agent_id: active[agent_id] for agent_id in self._renewals if agent_id in active}
+        """Forget all but these agents."""
+        kept = set(agent_ids)
+        self._renewals = {each: when for each, when in self._renewals.items() if each in kept}
+        self._active = {each: count for each, count in self._active.items() if each in kept}
+        self._reports = {each: report for each, report in self._reports.items() if each in kept}
 
     def __len__(self) -> int:
-        return len(self._renewals)
+        return max(len(self._renewals), len(self._reports))

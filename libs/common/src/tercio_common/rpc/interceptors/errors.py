@@ -1,8 +1,8 @@
 """Turns every exception into a `google.rpc.Status`, and lets no other text out.
 
-A `Refusal` becomes its reason's code with one `ErrorInfo`, and `BadRequest` and `RetryInfo` where they apply. Anything
-else is INTERNAL: the client gets a trace id, the log gets the traceback. Statuses are kept small, because metadata over
-8 kB is refused at random: long messages and long lists of violations are cut, and say so.
+A `Refusal` becomes its reason's code with one `ErrorInfo`, and with `BadRequest`, `RetryInfo` and details of its own
+where they apply. Anything else is INTERNAL: the client gets a trace id, the log gets the traceback. Statuses are kept
+small, because metadata over 8 kB is refused at random: long messages and long lists of violations are cut, and say so.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def status_of(refusal: Refusal) -> status_pb2.Status:
         domain=DOMAIN,
         metadata={key: _cut(value, _METADATA_CHARACTERS) for key, value in refusal.metadata.items()},
     )
-    details: list[Message] = [info]
+    details: list[Message] = [info, *refusal.details]
     if refusal.retry_after_ms:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(refusal.retry_after_ms)

@@ -1,0 +1,58 @@
+"""Measures how soon failing agents are found, and how soon they are healthy again, as one leader sees it."""
+
+from __future__ import annotations
+
+from tercio_common.errors import Refusal
+from tercio_common.journal.feed import FeedEntry
+from tercio_common.machine.host import Host
+from tercio_registry import metrics
+from tercio_registry.state.agents import AgentRow, Health, Membership
+from tercio_registry.state.machine import AGENTS
+from tercio_registry.state.session import Session
+from tercio_registry.state.views import State
+
+
+async def measure(host: Host) -> None:
+    """Observe every change of health."""
+    while True:
+        outages = Outages(host.session)
+        try:
+            async for entries in host.feed.subscribe(None):
+                for entry in entries:
+                    outages.observe(entry)
+        except Refusal as refusal:
+            if refusal.reason != "READER_TOO_SLOW":
+                raise
+            # What began meanwhile is not known: it is not measured.
+
+
+class Outages:
+    """Which agents fail, how, and since when in ms of fleet time."""
+
+    def __init__(self, session: Session) -> None:
+        """Start with none."""
+        self._session = session
+        self._failing: dict[str, tuple[State, int]] = {}
+
+    def observe(self, entry: FeedEntry) -> None:
+        """Follow the changes of one record."""
+        for change in entry.changes:
+            if change.table == AGENTS:
+                self._follow(change.key, change.row, entry.now)
+
+    def _follow(self, agent_id: str, row: AgentRow | None, now: int) -> None:
+        if row is None or row.membership is Membership.DEREGISTERED:
+            self._failing.pop(agent_id, None)
+        elif row.active and row.health is Health.HEALTHY:
+            if (failing := self._failing.pop(agent_id, None)) is not None:
+                metrics.RECOVERY_SECONDS.observe((now - failing[1]) / 1000)
+        else:
+            self._found(row, State(row.health) if row.active else State.GONE, now)
+
+    def _found(self, row: AgentRow, state: State, now: int) -> None:
+        known, since = self._failing.get(row.agent_id, (None, now))
+        if state is known:
+            return
+        self._failing[row.agent_id] = (state, since)
+        heard = max(row.enrolled_now, self._session.last_renewal(row.agent_id) or 0)
+        metrics.DETECTION_SECONDS.labels(state.name.lower()).observe((now - heard) / 1000)

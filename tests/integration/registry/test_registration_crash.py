@@ -1,0 +1,106 @@
+"""A registry that dies in any phase of a registration: what it did outside is undone by the next process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from support.registration_faults import EVERY_PHASE
+from support.registry_ports import Ledgers
+from tercio.api.registry.v1 import registry_service_pb2 as pb
+from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio_common.testing.eventually import eventually
+
+TESTS = Path(__file__).resolve().parents[2]
+REQUEST = pb.RegisterAgentRequest(
+    request_id="r", agent_id="a", identity_secret=b"s" * 16, instance_id=b"i" * 16, concurrency=2
+)
+
+
+@contextlib.asynccontextmanager
+async def registry(folder: Path, *, crash_at: str = "") -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run the launcher on the folder's store; yield it and its port."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TERCIO_")}
+    environment |= {
+        "CRASH_AT": crash_at,
+        "LEDGERS": str(folder),
+        "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
+        "TERCIO_STORE__KIND": "sqlite",
+        "TERCIO_STORE__PATH": str(folder / "store.sqlite"),
+        "TERCIO_SERVER__PORT": "0",
+    }
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "support.crashing_registry",
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield running, await asyncio.wait_for(_port_of(running), 30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            running.kill()
+        await running.communicate()
+
+
+async def _port_of(running: asyncio.subprocess.Process) -> int:
+    """Return the port once the process leads."""
+    assert running.stdout is not None
+    seen, port = b"", 0
+    async for line in running.stdout:
+        seen += line
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            port = entry.get("port", port)
+            if entry.get("event") == "leading":
+                return int(port)
+    raise AssertionError(f"the process ended before it led: {seen.decode()}")
+
+
+async def register(port: int) -> pb.RegisterAgentResponse:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        reply: pb.RegisterAgentResponse = await RegistryServiceStub(channel).RegisterAgent(
+            REQUEST, wait_for_ready=True, timeout=20
+        )
+        return reply
+
+
+async def agents(port: int) -> list[str]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        found = await RegistryServiceStub(channel).ListAgents(pb.ListAgentsRequest(), wait_for_ready=True, timeout=20)
+        return [agent.agent_id for agent in found.agents]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("phase", EVERY_PHASE)
+async def test_a_crash_in_any_phase_leaves_all_or_nothing(tmp_path: Path, phase: str) -> None:
+    ledgers = Ledgers(tmp_path)
+    async with registry(tmp_path, crash_at=phase) as (running, port):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await register(port)
+        await asyncio.wait_for(running.communicate(), 20)
+        assert running.returncode == -signal.SIGKILL
+    left = ledgers.entries()
+    assert bool(left[0]) == (phase != "VALIDATE")
+    assert bool(left[1]) == (phase not in {"VALIDATE", "CLEARANCE"})
+    async with registry(tmp_path) as (_, port):
+        if phase == "ANNOUNCE":  # the record was durable: the agent is there, with what was reserved for it
+            assert await agents(port) == ["a"]
+            assert ledgers.entries() == left
+        else:
+            await eventually(lambda: ledgers.entries() == ([], []), within_ms=30_000)
+            assert await agents(port) == []
+        reply = await register(port)
+        assert (reply.agent.agent_id, reply.agent.incarnation) == ("a", 1)
+        assert [len(entries) for entries in ledgers.entries()] == [1, 1]

@@ -1,0 +1,45 @@
+"""A registry with ledgers outside, which kills itself in the phase of a registration that CRASH_AT names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from support.registration_faults import PHASES, PORTS
+from support.registry_ports import Ledgers
+from tercio_common.composition import Ports, Service
+from tercio_common.lifecycle import Application, main
+from tercio_common.settings import load_settings
+from tercio_registry.app import NAME, build
+from tercio_registry.settings import RegistryProcessSettings
+
+
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run() -> int:
+    phase = os.environ.get("CRASH_AT", "")
+
+    def fail(what: str) -> None:
+        if what == PORTS.get(phase):
+            die()
+
+    ledgers = Ledgers(Path(os.environ["LEDGERS"]), fail=fail)
+
+    def build_with_ledgers(ports: Ports) -> Service:
+        return build(ports, outside=ledgers.outside)
+
+    settings = load_settings(RegistryProcessSettings)
+    application = Application(name=NAME, build=build_with_ledgers, settings=settings.registry)
+    if phase not in PHASES:
+        return main([application], settings=settings)
+    with patch.object(*PHASES[phase], die):
+        return main([application], settings=settings)
+
+
+if __name__ == "__main__":
+    sys.exit(run())
