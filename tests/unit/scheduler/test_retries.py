@@ -3,7 +3,8 @@ import pytest
 from support.scheduler_drive import Drive
 from tercio_common.errors import Refusal
 from tercio_scheduler.state.columns import Failure
-from tercio_scheduler.state.commands import RetryTask
+from tercio_scheduler.state.commands import CancelTask, RetryTask
+from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.retries import backoff_ms
 from tercio_scheduler.state.rows import Outcome, State, Template
 
@@ -90,3 +91,20 @@ def test_a_succeeded_or_unknown_task_cannot_be_retried():
         drive.propose(RetryTask(task_id="a"))
     with pytest.raises(Refusal, match="TASK_NOT_FOUND"):
         drive.propose(RetryTask(task_id="b"))
+
+
+def test_a_task_may_start_anew_when_a_parent_is_no_longer_kept_unless_it_failed_with_it():
+    drive = Drive(Limits(retention_ms=10_000))
+    drive.attach()
+    drive.submit("good", "bad", template=Template(task_type="work", max_attempts=1))
+    drive.submit("cancelled", "doomed", after={"cancelled": ["good"], "doomed": ["bad"]})
+    drive.propose(CancelTask(task_id="cancelled"))
+    drive.dispatch()
+    drive.end("good")
+    drive.end("bad", outcome=Outcome.FAILED)
+    drive.settle()
+    for parent in ("good", "bad"):
+        drive.machine.tables.tasks.delete(parent)
+    assert drive.propose(RetryTask(task_id="cancelled")).state is State.READY
+    with pytest.raises(Refusal, match="bad"):
+        drive.propose(RetryTask(task_id="doomed"))

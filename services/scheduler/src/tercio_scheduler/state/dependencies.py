@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Final
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
 from tercio_scheduler.state import events, tasks, transitions
 from tercio_scheduler.state.rows import TERMINAL, State, TaskRow, Why, waiting_bits
 from tercio_scheduler.state.tables import SchedulerTables
+
+_DEPENDENCY_FAILED: Final = "DEPENDENCY_FAILED"
 
 
 def find_cycles(task_ids: Sequence[str], dependencies: Mapping[int, tuple[str, ...]]) -> Iterator[list[str]]:
@@ -47,11 +50,15 @@ def waiting_again(tables: SchedulerTables, row: TaskRow) -> tuple[str, ...]:
     """Return the parents that a task with a new start waits for.
 
     Raises:
-        Refusal: TASK_STATE_CONFLICT when one of them ended without success or is no longer kept.
+        Refusal: TASK_STATE_CONFLICT when one of them ended without success.
+
+    What became of a parent that is no longer kept is told by the task itself: it failed with it, or it did not.
     """
     waiting = []
     for parent_id in row.waiting_for:
         parent = tables.tasks.get(parent_id)
+        if parent is None and row.why.reason != _DEPENDENCY_FAILED:
+            continue
         if parent is None or (parent.state in TERMINAL and parent.state is not State.SUCCEEDED):
             raise Refusal(
                 "TASK_STATE_CONFLICT",
@@ -75,7 +82,7 @@ def apply_failures(tables: SchedulerTables, event: events.DependenciesFailed, at
         row = tables.tasks[task_id]
         message = f"{_culprit(tables, row)} did not succeed"
         new = transitions.ended(
-            row, State.FAILED, Why("DEPENDENCY_FAILED", message), at, position=tables.take_positions(at)
+            row, State.FAILED, Why(_DEPENDENCY_FAILED, message), at, position=tables.take_positions(at)
         )
         tasks.write(tables, row, new, at)
 
