@@ -69,3 +69,14 @@ def test_progress_is_kept_until_it_is_dropped(session):
     session.drop_progress("a")
     session.drop_progress("a")
     assert session.progress == {}
+
+
+def test_the_registrys_words_on_agents_that_are_gone_do_not_pile_up(session):
+    session.set_standing("ada", Standing(gone=True))
+    session.set_standing("bob", Standing(cordoned=True))
+    for number in range(25_000):
+        session.set_standing(f"late{number}", Standing(gone=True))
+        session.set_standing(f"fine{number}", Standing())
+    assert len(session.standings) <= 10_000
+    assert session.standings["ada"].gone
+    assert session.standings["bob"].cordoned

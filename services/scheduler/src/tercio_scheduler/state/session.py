@@ -30,6 +30,8 @@ GOOD_STANDING = Standing()
 
 _MOST_REQUIREMENTS: Final = 10_000
 """Requirements of which the agents able to meet them are remembered; more only cost the time to find them again."""
+_MOST_STANDINGS: Final = 10_000
+"""Words of the registry that are kept before those on agents that are gone are forgotten: about 2 MB."""
 _STALE_ARRIVALS: Final = 1_000
 """Arrivals beyond the number of agents that are kept in mind: streams that were opened again."""
 
@@ -121,6 +123,7 @@ class SchedulerSession:
     agents: dict[str, AgentLink] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
     progress: dict[str, int] = field(default_factory=dict)
+    _most_standings: int = _MOST_STANDINGS
     _arrivals: list[str] = field(default_factory=list)
     _able: dict[Requirement, _Able] = field(default_factory=dict)
 
@@ -192,13 +195,20 @@ class SchedulerSession:
 
     def set_standing(self, agent_id: str, standing: Standing | None) -> None:
         """Note the registry's last word on an agent; None when it no longer knows the agent."""
-        if standing is None:
+        if standing is None or standing == GOOD_STANDING:
             self.standings.pop(agent_id, None)
         else:
             self.standings[agent_id] = standing
+            self._forget_gone()
         link = self.agents.get(agent_id)
         if link is not None:
             link.standing = standing or GOOD_STANDING
+
+    def _forget_gone(self) -> None:
+        """Keep no word on agents that are gone and never came here, once there are many: nobody takes them back."""
+        if len(self.standings) > self._most_standings:
+            self.standings = {id_: word for id_, word in self.standings.items() if not word.gone or id_ in self.agents}
+            self._most_standings = max(_MOST_STANDINGS, 2 * len(self.standings))
 
     def note_recalled(
         self, agent_id: str, attempts: Iterable[tuple[str, Epoch, int]], *, held: Container[str], now: int
