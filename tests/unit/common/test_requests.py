@@ -106,6 +106,17 @@ def test_frames_follow_each_other() -> None:
     assert caught.value.metadata == {"expectedFrame": "2"}
 
 
+def test_a_session_is_its_principals_own() -> None:
+    requests = make()
+    for number in (1, 2):
+        requests.remember(frame(number), reply=b"", now=0)
+    stranger = frame(3)._replace(principal="bob")
+    with pytest.raises(Refusal, match="SESSION_EXPIRED"):
+        requests.is_duplicate_frame(stranger)
+    assert requests.is_duplicate_frame(stranger._replace(frame_number=1)) is False
+    assert requests.is_duplicate_frame(frame(3)) is False
+
+
 def test_a_session_unseen_for_its_window_expires() -> None:
     requests = make()
     requests.remember(frame(1), reply=b"", now=0)

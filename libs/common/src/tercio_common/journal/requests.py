@@ -38,8 +38,9 @@ class RequestRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """How far a stream session got."""
+    """How far a stream session got; another principal's of the same id is another one."""
 
+    principal: str
     session_id: str
     last_frame: int
     seen: int
@@ -93,7 +94,9 @@ class Requests:
         self._requests: Table[RequestRow] = Table(
             REQUESTS, lambda row: (row.principal, row.request_id), store=store, fed=False
         )
-        self._sessions: Table[SessionRow] = Table(SESSIONS, lambda row: row.session_id, store=store, fed=False)
+        self._sessions: Table[SessionRow] = Table(
+            SESSIONS, lambda row: (row.principal, row.session_id), store=store, fed=False
+        )
         self.peers = PeerEpochs(store)
         self._old_requests = _Ageing(self._requests, time_of=lambda row: row.received, window_ms=window_ms)
         self._old_sessions = _Ageing(self._sessions, time_of=lambda row: row.seen, window_ms=session_window_ms)
@@ -130,7 +133,7 @@ class Requests:
         Raises:
             Refusal: SESSION_EXPIRED or FRAME_OUT_OF_ORDER.
         """
-        row = self._sessions.get(call.session_id)
+        row = self._sessions.get((call.principal, call.session_id))
         last = row.last_frame if row else 0
         if call.frame_number <= last:
             return True
@@ -150,7 +153,7 @@ class Requests:
             row = RequestRow(call.principal, call.request_id, call.method, call.digest, reply, now)
             self._requests.put(row)
         if call.session_id:
-            self._sessions.put(SessionRow(call.session_id, call.frame_number, now))
+            self._sessions.put(SessionRow(call.principal, call.session_id, call.frame_number, now))
         self.peers.remember(call.peer)
         self._old_requests.forget(now)
         self._old_sessions.forget(now)

@@ -23,7 +23,7 @@ def encode_row(codec: Codec, table: str, row: Any) -> bytes:
         ).SerializeToString()
     if table == SESSIONS:
         return record_pb2.SessionRow(
-            session_id=row.session_id, last_frame=row.last_frame, seen_ms=row.seen
+            principal=row.principal, session_id=row.session_id, last_frame=row.last_frame, seen_ms=row.seen
         ).SerializeToString()
     if table == PEERS:
         return record_pb2.PeerRow(
@@ -41,7 +41,7 @@ def decode_row(codec: Codec, table: str, data: bytes) -> Any:
         )
     if table == SESSIONS:
         session = record_pb2.SessionRow.FromString(data)
-        return SessionRow(session.session_id, session.last_frame, session.seen_ms)
+        return SessionRow(session.principal, session.session_id, session.last_frame, session.seen_ms)
     if table == PEERS:
         peer = record_pb2.PeerRow.FromString(data)
         return PeerRow(peer.role, peer.shard, peer.epoch_generation, peer.epoch_revision)

@@ -297,20 +297,24 @@ class SessionRow(google.protobuf.message.Message):
     SESSION_ID_FIELD_NUMBER: builtins.int
     LAST_FRAME_FIELD_NUMBER: builtins.int
     SEEN_MS_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
     session_id: builtins.str
     """The session."""
     last_frame: builtins.int
     """The last frame that was recorded."""
     seen_ms: builtins.int
     """Fleet time of that frame, in milliseconds."""
+    principal: builtins.str
+    """Whose session it is."""
     def __init__(
         self,
         *,
         session_id: builtins.str = ...,
         last_frame: builtins.int = ...,
         seen_ms: builtins.int = ...,
+        principal: builtins.str = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["last_frame", b"last_frame", "seen_ms", b"seen_ms", "session_id", b"session_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["last_frame", b"last_frame", "principal", b"principal", "seen_ms", b"seen_ms", "session_id", b"session_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SessionRow: typing_extensions.TypeAlias = SessionRow
