@@ -21,8 +21,8 @@ from tercio_scheduler.state import events, rows
 from tercio_scheduler.state.columns import is_set
 
 _STATES: Final = {int(state): state for state in rows.State}
-_MOST_TEMPLATES: Final = 10_000
-"""Templates remembered while a snapshot is written or read; more only cost the time to build them again."""
+_MOST_SHARED: Final = 10_000
+"""Parts of each kind remembered while a snapshot is written or read; more only cost the time to build them again."""
 
 
 def encode_event(event: Any) -> bytes:
@@ -51,6 +51,7 @@ class SchedulerCodec:
         self._template_bytes: dict[rows.Template, bytes] = {}
         self._templates: dict[bytes, rows.Template] = {}
         self._shared: dict[Any, Any] = {}
+        self._common: dict[tuple[Any, ...], tuple[rows.Template, bytes]] = {}
 
     def encode_event(self, event: Any) -> bytes:
         return encode_event(event)
@@ -86,37 +87,55 @@ class SchedulerCodec:
         spec, past = row.spec, row.past
         message = records.TaskRow(
             task_id=row.task_id,
-            template=self._encode_template(spec.template),
             payload=spec.payload,
-            depends_on=spec.depends_on,
-            plan_id=spec.plan_id,
-            submitter=spec.submitter,
-            accepted_now_ms=spec.accepted.now,
-            accepted_wall_ms=spec.accepted.wall,
             order=spec.order,
-            deadline_wall_ms=spec.deadline,
             state=int(row.state),
-            reason=row.why.reason,
-            message=row.why.message,
             position=row.position,
-            ready_seq=row.ready.seq,
-            ready_now_ms=row.ready.now,
-            ready_wall_ms=row.ready.wall,
-            entered_now_ms=row.entered.now,
-            entered_wall_ms=row.entered.wall,
             due_ms=row.due,
             number=row.number,
-            failures=past.failures,
-            errors=[_error_record(error) for error in past.errors],
-            checkpoint=past.checkpoint,
-            waiting=row.waiting_for,
             result=row.result,
             run_micros=row.run_micros,
-            cancel_to=int(row.cancel_to or 0),
         )
-        if row.offer is not None:
-            message.offer.CopyFrom(_offer_record(row.offer))
-        return message.SerializeToString()
+        if spec.depends_on:
+            message.depends_on.extend(spec.depends_on)
+            message.waiting.extend(row.waiting_for)
+        if row.why is not rows.NO_REASON:
+            message.reason, message.message = row.why
+        if past is not rows.NO_PAST:
+            message.failures, message.checkpoint = past.failures, past.checkpoint
+            message.errors.extend(map(_error_record, past.errors))
+        if row.cancel_to is not None:
+            message.cancel_to = int(row.cancel_to)
+        # Messages of one type that follow one another are one message: so the parts are never parsed to be joined.
+        return message.SerializeToString() + self._common_part(row)
+
+    def _common_part(self, row: rows.TaskRow) -> bytes:
+        """Return what a row has in common with those that came, were offered and ended with it; most rows find it."""
+        spec, offer = row.spec, row.offer
+        accepted, ready, entered = spec.accepted, row.ready, row.entered
+        template = spec.template
+        # A template's own hash costs as much as all the rest; as it is kept here, no other can have its identity.
+        key = (id(template), spec.plan_id, spec.submitter, accepted, spec.deadline, ready, entered, offer)
+        found = self._common.get(key)
+        if found is None:
+            if len(self._common) >= _MOST_SHARED:
+                self._common.clear()
+            message = records.TaskRow(
+                template=self._encode_template(template),
+                plan_id=spec.plan_id,
+                submitter=spec.submitter,
+                accepted_now_ms=accepted.now,
+                accepted_wall_ms=accepted.wall,
+                deadline_wall_ms=spec.deadline,
+                ready_seq=ready.seq,
+                ready_now_ms=ready.now,
+                ready_wall_ms=ready.wall,
+                entered_now_ms=entered.now,
+                entered_wall_ms=entered.wall,
+                offer=None if offer is None else _offer_record(offer),
+            )
+            found = self._common[key] = (template, message.SerializeToString())
+        return found[1]
 
     def _task_row(self, message: records.TaskRow) -> rows.TaskRow:
         share = self._share
@@ -152,7 +171,7 @@ class SchedulerCodec:
     def _encode_template(self, template: rows.Template) -> bytes:
         data = self._template_bytes.get(template)
         if data is None:
-            if len(self._template_bytes) >= _MOST_TEMPLATES:
+            if len(self._template_bytes) >= _MOST_SHARED:
                 self._template_bytes.clear()
             data = template_message(template).SerializeToString(deterministic=True)
             self._template_bytes[template] = data
@@ -161,14 +180,14 @@ class SchedulerCodec:
     def _decode_template(self, data: bytes) -> rows.Template:
         template = self._templates.get(data)
         if template is None:
-            if len(self._templates) >= _MOST_TEMPLATES:
+            if len(self._templates) >= _MOST_SHARED:
                 self._templates.clear()
             template = template_of(task_pb2.TaskTemplate.FromString(data))
             self._templates[data] = template
         return template
 
     def _share(self, part: Any) -> Any:
-        if len(self._shared) >= _MOST_TEMPLATES:
+        if len(self._shared) >= _MOST_SHARED:
             self._shared.clear()
         # Equal tuples of different types are equal in Python, so the type is part of the key.
         return self._shared.setdefault((type(part), part), part)
