@@ -1,5 +1,6 @@
 from support.scheduler_drive import Drive
 from tercio_scheduler.state.commands import CancelTask
+from tercio_scheduler.state.expressions import compile_expression
 from tercio_scheduler.state.rows import State, Template
 from tercio_scheduler.state.views import EVERY_TASK, TaskFilter, count_tasks, list_tasks
 
@@ -36,6 +37,10 @@ def test_each_part_of_a_filter_must_match():
     assert ids(drive, TaskFilter(agent_id="agent")) == ["a"]
     assert ids(drive, TaskFilter(labels=(("color", "red"),))) == ["a"]
     assert ids(drive, TaskFilter(task_type="paint", agent_id="nobody")) == []
+    assert ids(drive, TaskFilter(expression=compile_expression("type = paint AND state = READY"))) == ["b"]
+    assert ids(drive, TaskFilter(expression=compile_expression("labels.color = red OR id = c"))) == ["a", "c"]
+    assert ids(drive, TaskFilter(expression=compile_expression("agent_id = agent priority >= 5"))) == ["a"]
+    assert ids(drive, TaskFilter(plan_id="p", expression=compile_expression("plan_id != p"))) == []
 
 
 def test_tasks_are_counted():

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_scheduler.state.plans import known_plan
 from tercio_scheduler.state.rows import PlanRow, State, TaskRow
 from tercio_scheduler.state.tables import SchedulerTables
@@ -24,6 +25,7 @@ class TaskFilter(NamedTuple):
         plan_id: tasks of this plan.
         agent_id: tasks whose present or last attempt is of this agent.
         labels: exactly these (key, value), among others.
+        expression: holds as well.
     """
 
     states: frozenset[State] = frozenset()
@@ -31,6 +33,7 @@ class TaskFilter(NamedTuple):
     plan_id: str = ""
     agent_id: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    expression: Filter[TaskRow] = EVERYTHING
 
     def matches(self, row: TaskRow) -> bool:
         """Tell whether the task is selected."""
@@ -41,6 +44,7 @@ class TaskFilter(NamedTuple):
             or (self.plan_id and spec.plan_id != self.plan_id)
             or (self.agent_id and (row.offer is None or row.offer.agent_id != self.agent_id))
             or (self.labels and not set(self.labels) <= set(spec.template.labels))
+            or not self.expression.matches(row)
         )
 
 
@@ -85,8 +89,9 @@ def list_tasks(
 ) -> TaskPage:
     """Return at most `limit` tasks accepted after the order `after`."""
     rows: list[TaskRow] = []
+    most_scanned = _MOST_SCANNED // (1 + chosen.expression.comparisons)
     for scanned, (order, task_id) in enumerate(tables.index.accepted.after(after)):
-        if len(rows) == limit or scanned == _MOST_SCANNED:
+        if len(rows) == limit or scanned == most_scanned:
             return TaskPage(rows, order - 1)
         row = tables.tasks[task_id]
         if chosen.matches(row):

@@ -9,8 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from tercio.api.scheduler.v1 import attempt_pb2, task_pb2, task_service_pb2
 from tercio_common.errors import Refusal
+from tercio_common.filtering.grammar import FilterError
+from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_common.ids import decode_cursor, encode_cursor
 from tercio_scheduler.frames import template_message, timestamp
+from tercio_scheduler.state.expressions import compile_expression
 from tercio_scheduler.state.rows import LIVE_ATTEMPT, State, TaskRow
 from tercio_scheduler.state.views import TaskFilter
 from tercio_scheduler.translate.bounds import PLAN_ID, TASK_ID, Bounds
@@ -98,7 +101,16 @@ def filter_of(message: task_service_pb2.TaskFilter, found: Bounds) -> TaskFilter
         plan_id=message.plan_id,
         agent_id=message.agent_id,
         labels=tuple(message.labels.items()),
+        expression=_expression(message.expression, found),
     )
+
+
+def _expression(text: str, found: Bounds) -> Filter[TaskRow]:
+    try:
+        return compile_expression(text)
+    except FilterError as error:
+        found.add("filter.expression", str(error))
+        return EVERYTHING
 
 
 def page_size_of(page_size: int, found: Bounds) -> int:

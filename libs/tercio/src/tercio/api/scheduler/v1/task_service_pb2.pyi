@@ -381,8 +381,8 @@ class TaskFilter(google.protobuf.message.Message):
     """Tasks whose present or last attempt is of this agent."""
     expression: builtins.str
     """In the filter language of AIP-160, for instance `priority >= 7 AND state != RUNNING`. Fields: `id`, `type`, `state`,
-    `queue`, `priority`, `plan_id`, `agent_id`, `labels.<key>`, `submit_time`. At most 2048 characters, 64 comparisons,
-    16 levels of parentheses.
+    `priority`, `plan_id`, `agent_id`, `labels.<key>`, `submit_time`. At most 2048 characters, 64 comparisons, 16 levels
+    of parentheses.
     """
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[tercio.api.scheduler.v1.task_pb2.Task.State.ValueType]:
