@@ -11,6 +11,7 @@ import uvloop
 
 from benchmarks.bars import Bar, as_json, as_table
 from benchmarks.growth import queue, queue_state, registry, registry_state, streams
+from benchmarks.plots import Series, line_plot
 from benchmarks.servers import Bench
 
 _PARTS = ("queue-state", "registry-state", "queue", "streams", "registry")
@@ -27,8 +28,16 @@ def main() -> int:
         found += registry_state.bars(few=10_000 // min(scale, 10), many=100_000 // min(scale, 10))
     with tempfile.TemporaryDirectory(prefix="tercio-growth-", dir=arguments.folder) as folder:
         found += uvloop.run(_with_processes(arguments.parts, Path(folder), scale, seconds, rounds))
+    if arguments.plot:
+        arguments.plot.write_text(_plot(100_000 // scale))
     print((as_json if arguments.json else as_table)(found))
     return 0 if arguments.smoke or all(bar.holds for bar in found) else 1
+
+
+def _plot(longest: int) -> str:
+    backlogs = [longest * share // 100 for share in (1, 3, 10, 30, 100, 300, 1000)]
+    cost = Series("scheduler's pure state", queue_state.points(backlogs))
+    return line_plot("Cost against backlog", [cost], x_label="queued tasks", y_label="µs of CPU a task")
 
 
 async def _with_processes(parts: list[str], folder: Path, scale: int, seconds: float, rounds: int) -> list[Bar]:
@@ -53,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round (default: %(default)s)")
     parser.add_argument("--smoke", action="store_true", help="a hundredth of everything, to see that it works")
     parser.add_argument("--json", action="store_true", help="everything that was measured, for programs")
+    parser.add_argument("--plot", type=Path, help="where to draw cost against backlog, as SVG")
     parser.add_argument("--folder", help="where etcd writes; a file system with a real fsync (default: the system's)")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(_PARTS):
