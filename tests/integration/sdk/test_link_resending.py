@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import grpc
+import pytest
 
 from support.scripted_services import ScriptedScheduler, epoch, offer, serving, status
 from tercio import Agent, Context
@@ -46,6 +47,41 @@ async def test_an_expired_session_is_noticed_however_many_results_are_to_be_sent
             sent = set(again.frame.ended.task_ids)
             while len(sent) < count:
                 sent.update((await third.request(has_frame)).frame.ended.task_ids)
+        finally:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "tries"),
+    [(grpc.StatusCode.INTERNAL, 5), (grpc.StatusCode.INVALID_ARGUMENT, 2)],
+    ids=lambda value: value.name if isinstance(value, grpc.StatusCode) else str(value),
+)
+async def test_a_report_that_is_always_refused_is_dropped_and_holds_up_no_other(
+    code: grpc.StatusCode, tries: int
+) -> None:
+    scheduler = ScriptedScheduler()
+    async with serving(scheduler) as address:
+        agent = Agent(address=address, agent_id="a1")
+
+        @agent.task("t")
+        async def echo(task: Context) -> bytes:
+            return task.payload
+
+        run = asyncio.create_task(agent.run())
+        try:
+            stream = await scheduler.work.next()
+            for name in ("poison", "good"):
+                await stream.send(offer(name))
+                assert list((await stream.request(has_frame)).frame.ended.task_ids) == [name]
+            for _ in range(tries):
+                stream.end(status(code, code.name))
+                stream = await scheduler.work.next()
+                await stream.request()
+                await stream.send(work_pb2.WorkResponse(epoch=epoch(5)))
+                request = await stream.request(has_frame)
+            assert list(request.frame.ended.task_ids) == ["good"]
+            await stream.send(work_pb2.WorkResponse(epoch=epoch(5), committed_frame_number=request.frame_number))
         finally:
             run.cancel()
             await asyncio.gather(run, return_exceptions=True)

@@ -20,6 +20,7 @@ from tercio import (
     TaskDeadLetteredError,
     TaskSpec,
     TaskState,
+    TercioError,
     UnavailableError,
 )
 from tercio.api.scheduler.v1 import task_pb2
@@ -329,3 +330,21 @@ async def test_a_malformed_task_is_refused_before_it_is_sent(
 async def test_a_payload_over_64_kb_is_refused_before_it_is_sent(client: Client) -> None:
     with pytest.raises(InvalidRequestError, match="PAYLOAD_TOO_LARGE"):
         client.enqueue("a", b"x" * 65_537)
+
+
+async def test_a_task_on_which_the_scheduler_always_fails_is_given_up_alone(
+    scheduler: ScriptedScheduler, client: Client
+) -> None:
+    handles = {name: client.enqueue("a", task_id=name) for name in ("good", "poison")}
+    while not handles["poison"].is_done:
+        stream = await scheduler.submissions.next()
+        while not handles["poison"].is_done:
+            request = await stream.request(lambda request: request.frame_number > 0)
+            if "poison" in request.frame.task_ids:
+                stream.end(status(grpc.StatusCode.INTERNAL, "INTERNAL", "a defect"))
+                break
+            await stream.send(committed(request.frame_number))
+            await handles["good"].accepted()
+    with pytest.raises(TercioError, match="a defect"):
+        await handles["poison"].accepted()
+    await handles["good"].accepted()

@@ -42,6 +42,11 @@ _log = logging.getLogger(__name__)
 _SESSION_LOST: Final = frozenset({"SESSION_EXPIRED", "FRAME_OUT_OF_ORDER"})
 _HOPELESS: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
+# After the first refusal the report is sent alone; then it is certain that it is the one.
+_MOST_REFUSED: Final = 2
+# A defect of the scheduler may be gone with its next leader.
+_MOST_FAILED: Final = 5
+
 # How long the scheduler may take to end the stream after the agent's last word.
 _GOOD_BYE_S: Final = 1.0
 
@@ -170,17 +175,15 @@ class WorkLink:
         return None
 
     def _note_failure(self, error: CallError, *, tried: str) -> None:
+        is_of_a_frame = self._connected.is_set() and len(self._session) > 0  # else it is of the Hello
         if error.reason in _SESSION_LOST:
             self._session.restart()
-        elif error.code in _HOPELESS:
+        elif error.code in _HOPELESS or (error.code is grpc.StatusCode.INVALID_ARGUMENT and not is_of_a_frame):
             raise error
         elif error.code is grpc.StatusCode.INVALID_ARGUMENT:
-            if not len(self._session):
-                raise error
-            # Nobody knows which frame was malformed, and sending it again would fail for ever.
-            _log.error("the scheduler refused a report as malformed, so the unacknowledged ones are dropped: %s", error)
-            self._release(self._session.acknowledge(1 << 63))
-            self._session.restart()
+            self._strike(error, most=_MOST_REFUSED)
+        elif error.reason == "INTERNAL" and is_of_a_frame:
+            self._strike(error, most=_MOST_FAILED)
         elif error.reason == "NOT_LEADER":
             _log.debug("%s does not lead; going on to the leader: %s", tried, error)
         else:
@@ -188,6 +191,18 @@ class WorkLink:
             level = logging.DEBUG if self._is_outage_told else logging.WARNING
             self._is_outage_told = True
             _log.log(level, "no scheduler at %s, so nothing new is run; trying again: %s", tried, error)
+
+    def _strike(self, error: CallError, *, most: int) -> None:
+        """Drop the report that the stream ended for so many times: sent again, it would keep back all others."""
+        if self._session.strike() < most:
+            _log.warning("the scheduler could not take a report; sending it again: %s", error)
+            return
+        _log.error("the scheduler refused a report %d times, so it is dropped: %s", most, error)
+        content = self._session.replace_first()
+        self._session.restart()
+        for attempt in content.ended:
+            self._held.pop(attempt.key, None)
+        content.abandon(f"the scheduler refused the checkpoint: {error}")
 
     def _hello(self) -> work_pb2.WorkRequest:
         offered: list[Attempt] = []

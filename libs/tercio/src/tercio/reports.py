@@ -31,11 +31,11 @@ class FrameContent(NamedTuple):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def abandon(self) -> None:
+    def abandon(self, why: str = "the agent was closed before the checkpoint was known to be durable") -> None:
         """Tell those that wait that nobody will know."""
         for waiter in self.checkpoints:
             if not waiter.done():
-                waiter.set_exception(ClosedError("the agent was closed before the checkpoint was known to be durable"))
+                waiter.set_exception(ClosedError(why))
 
 
 class Reports:

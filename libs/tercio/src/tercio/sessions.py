@@ -36,6 +36,8 @@ class FrameSession(Generic[RequestT, ContentT]):
         self.session_id = _new_session_id()
         self._last = 0
         self._unacknowledged: deque[SentFrame[RequestT, ContentT]] = deque()
+        self._suspect: RequestT | None = None
+        self._strikes = 0
 
     def __len__(self) -> int:
         """Return how many frames are not known to be committed."""
@@ -57,6 +59,16 @@ class FrameSession(Generic[RequestT, ContentT]):
         while self._unacknowledged and self._unacknowledged[0].request.frame_number <= committed_frame_number:
             contents.append(self._unacknowledged.popleft().content)
         return contents
+
+    def strike(self) -> int:
+        """Note that a stream was ended because of a frame; return how often in a row the oldest one was there.
+
+        Frames that are sent again wait for the oldest: from the second time on there is no other to blame.
+        """
+        first = self._unacknowledged[0].request if self._unacknowledged else None
+        self._strikes = self._strikes + 1 if first is self._suspect and first is not None else 1
+        self._suspect = first
+        return self._strikes
 
     def restart(self) -> None:
         """Begin a new session, for the server knows the old one no longer; the frames that are kept count from 1."""

@@ -45,6 +45,9 @@ _HOPELESS: Final = frozenset(
     {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED}
 )
 
+# A defect of the scheduler may be gone with its next leader; after that many tries the task is given up.
+_MOST_FAILED: Final = 5
+
 _MOST_TASKS: Final = 500
 _MOST_TEMPLATES: Final = 100
 # The contract's bound is 256 kB; the rest is for templates and the columns' own bytes.
@@ -168,6 +171,10 @@ class Submission:
             if self._one_at_a_time:
                 self._narrow_down(error)
             # One of the frames is malformed. Sent one at a time, the next error tells which.
+            self._one_at_a_time = True
+            self._restart()
+        elif error.reason == "INTERNAL" and len(self._session) and self._session.strike() >= _MOST_FAILED:
+            self._narrow_down(error)
             self._one_at_a_time = True
             self._restart()
         elif error.reason == "NOT_LEADER":
