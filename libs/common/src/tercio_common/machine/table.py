@@ -128,8 +128,8 @@ class Table(Generic[Row]):
         if old is None and len(rows) > self._limits[slot]:
             self._split(slot)
 
-    def delete(self, key: Any) -> None:
-        """Remove the row with this key; raises KeyError."""
+    def delete(self, key: Any) -> Row:
+        """Remove the row with this key and return it; raises KeyError."""
         slot = hash(key) & self._mask
         if slot in self._shared:
             self._copy(slot)
@@ -138,6 +138,7 @@ class Table(Generic[Row]):
         self._undo.append((self, key, old, None))
         for index in self._indexes:
             index.changed(key, old, None)
+        return old
 
     def share(self) -> list[dict[Any, Row]]:
         """Return the present rows for a snapshot; they do not change any more."""

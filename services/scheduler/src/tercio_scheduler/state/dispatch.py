@@ -146,7 +146,7 @@ def _hand_out(
     to_rank = _MOST_RANKED
     effective = tables.index.ready.effective_priority
     while heads:
-        _, _, row, rest, requirement, pool = heads[0]
+        priority, _, row, rest, requirement, pool = heads[0]
         if pool.ranked is None:
             if to_rank <= 0:
                 return True
@@ -166,7 +166,8 @@ def _hand_out(
         if following is None:
             heappop(heads)
         else:
-            priority = -effective(following, at.now)
+            if following.ready is not row.ready:  # tasks of one frame became ready, and age, together
+                priority = -effective(following, at.now)
             heapreplace(heads, _Head(priority, following.position, following, rest, requirement, pool))
     return False
 

@@ -83,7 +83,7 @@ class TaskIndexes:
                 self._vanished(old)
             elif old.past is not new.past or old.why is not new.why:
                 self.live_bytes += row_bytes(new) - row_bytes(old)
-            else:
+            elif old.result is not new.result:
                 self.live_bytes += len(new.result) - len(old.result)
         if new is not None:
             self._entered(key, new)

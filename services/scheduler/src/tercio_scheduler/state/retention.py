@@ -52,7 +52,6 @@ class Retention:
 def apply(tables: SchedulerTables, event: events.TasksEvicted, _at: Moment) -> None:
     """Delete the tasks, and each ended plan with its last one."""
     for task_id in event.task_ids:
-        plan_id = tables.tasks[task_id].spec.plan_id
-        tables.tasks.delete(task_id)
+        plan_id = tables.tasks.delete(task_id).spec.plan_id
         if plan_id and plan_id not in tables.index.kept_of_plan:
             tables.plans.delete(plan_id)
