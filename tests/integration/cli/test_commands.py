@@ -96,10 +96,14 @@ def test_a_task_is_given_in_every_form(tercio: Tercio) -> None:
 def test_agents_are_listed_cordoned_and_allowed_again(tercio: Tercio) -> None:
     assert tercio("agents", "list", "--capability", "python=50", "-o", "name").stdout == "dev-1\n"
     assert tercio("agents", "list", "--capability", "python=99", "-o", "name").stdout == ""
+    assert tercio("agents", "list", "--filter", "capabilities.python > 49", "-o", "name").stdout == "dev-1\n"
+    assert tercio("agents", "list", "--filter", "capabilities.python > 50", "-o", "name").stdout == ""
     assert tercio("agents", "cordon", "dev-1", "--reason", "test").exit_code == 0
     assert "(cordoned)" in tercio("agents", "get", "dev-1").stdout
     assert tercio("agents", "uncordon", "dev-1").exit_code == 0
-    assert "python=50" in tercio("agents", "describe", "dev-1").stdout
+    described = tercio("agents", "describe", "dev-1").stdout
+    assert "python=50" in described
+    assert "no clearance service is configured" in described
 
 
 PLAN = """

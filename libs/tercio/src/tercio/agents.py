@@ -35,6 +35,7 @@ class AgentCalls:
         capabilities: Mapping[str, int] | None = None,
         labels: Mapping[str, str] | None = None,
         agent_type: str = "",
+        expression: str = "",
     ) -> AsyncIterator[agent_pb2.Agent]:
         """Yield agents in the order of their ids; every filter that is given must match.
 
@@ -43,8 +44,10 @@ class AgentCalls:
             capabilities: at least these levels.
             labels: exactly these.
             agent_type: exactly this.
+            expression: in the filter language of AIP-160, for instance `capabilities.python >= 3 AND load < 0.5`.
         """
-        return listed(_AgentSource(self._registry, _filter(states, capabilities, labels, agent_type)).page)
+        chosen = _filter(states, capabilities, labels, agent_type, expression)
+        return listed(_AgentSource(self._registry, chosen).page)
 
     def watch_agents(
         self,
@@ -53,11 +56,12 @@ class AgentCalls:
         capabilities: Mapping[str, int] | None = None,
         labels: Mapping[str, str] | None = None,
         agent_type: str = "",
+        expression: str = "",
         cursor: str = "",
         existing: bool = False,
     ) -> Watch[agent_pb2.Agent]:
         """Yield agents whenever they change, from a cursor or from now on; filters as in `agents`; see `Watch`."""
-        source = _AgentSource(self._registry, _filter(states, capabilities, labels, agent_type))
+        source = _AgentSource(self._registry, _filter(states, capabilities, labels, agent_type, expression))
         return Watch(source, cursor=cursor, existing=existing)
 
     async def cordon_agent(self, agent_id: str, *, cordoned: bool = True, reason: str = "") -> agent_pb2.Agent:
@@ -116,7 +120,8 @@ def _filter(
     capabilities: Mapping[str, int] | None,
     labels: Mapping[str, str] | None,
     agent_type: str,
+    expression: str,
 ) -> registry_service_pb2.AgentFilter:
     return registry_service_pb2.AgentFilter(
-        states=states, capabilities=capabilities, labels=labels, agent_type=agent_type
+        states=states, capabilities=capabilities, labels=labels, agent_type=agent_type, expression=expression
     )

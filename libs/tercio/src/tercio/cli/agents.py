@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from tercio.api.registry.v1 import agent_pb2, registry_service_pb2
+from tercio.api.registry.v1 import agent_pb2, registration_pb2, registry_service_pb2
 from tercio.cli import connect, texts
 from tercio.cli.connect import CALL_TIMEOUT_S, Address, Fleet, Limit, Output
 from tercio.cli.output import Column, Format, View, print_facts, show_change, show_list, show_one
@@ -23,6 +24,9 @@ Reason = Annotated[str, typer.Option("--reason", help="why, for people")]
 State = Annotated[list[str] | None, typer.Option("--state", help="only this state; may be repeated")]
 Capability = Annotated[
     list[str] | None, typer.Option("--capability", help="only with this capability, at this level; may be repeated")
+]
+Expression = Annotated[
+    str, typer.Option("--filter", help="in the language of AIP-160, e.g. 'capabilities.python >= 3 AND load < 0.5'")
 ]
 
 
@@ -61,12 +65,14 @@ VIEW: View[agent_pb2.Agent] = View(
 def list_(
     state: State = None,
     capability: Capability = None,
+    expression: Expression = "",
     limit: Limit = 1000,
     output: Output = Format.TABLE,
     address: Address = None,
 ) -> None:
     """List agents, in the order of their ids."""
     chosen = _filter(state, capability)
+    chosen.expression = expression
 
     async def work(fleet: Fleet) -> None:
         agents = await connect.pages(lambda token, size: _page(fleet, chosen, token, size), limit=limit)
@@ -84,7 +90,8 @@ def get(agent_id: AgentId, output: Output = Format.WIDE, address: Address = None
 @app.command(epilog="Example: tercio agents describe builder-1")
 def describe(agent_id: AgentId, address: Address = None) -> None:
     """Tell all that is known of one agent, for people."""
-    agent = connect.run(address, lambda fleet: _get(fleet, agent_id))
+    found = connect.run(address, lambda fleet: _found(fleet, agent_id))
+    agent = found.agent
     print_facts(
         {
             "Agent": escape(agent.agent_id),
@@ -94,13 +101,24 @@ def describe(agent_id: AgentId, address: Address = None) -> None:
             "Version": escape(agent.version),
             "Capabilities": escape(texts.pairs(agent.capabilities)),
             "Labels": escape(texts.pairs(agent.labels)),
-            "Slots": str(agent.concurrency),
+            "Slots": f"{agent.concurrency}, {agent.active_attempts} in use",
+            "Requires": escape(texts.amounts(agent.resource_requirements)),
+            "At most": escape(texts.amounts(agent.max_resources)),
+            "Started": texts.clock_time(agent.start_time),
             "Registered": texts.clock_time(agent.register_time),
             "Renewed": texts.clock_time(agent.renew_time),
             "Incarnation": str(agent.incarnation),
             "Confirmed by": f"epoch {agent.confirmed_epoch.generation}.{agent.confirmed_epoch.revision}",
+            **{f"Registration {name}": escape(what) for name, what in _phases(found.registration)},
         }
     )
+
+
+def _phases(report: registration_pb2.RegistrationReport) -> Iterator[tuple[str, str]]:
+    """Give each phase with what it did and how long it took; none when another leader registered the agent."""
+    for step in report.phases:
+        name = registration_pb2.RegistrationReport.Phase.Name(step.phase).removeprefix("PHASE_").lower()
+        yield name, f"{step.duration.ToMicroseconds() / 1000:.2f} ms: {step.detail}"
 
 
 @app.command(epilog="Example: tercio agents watch -o json | jq -r '.agent_id + \" \" + .state'")
@@ -165,9 +183,12 @@ def _filter(state: list[str] | None, capability: list[str] | None) -> registry_s
 
 
 async def _get(fleet: Fleet, agent_id: str) -> agent_pb2.Agent:
+    return (await _found(fleet, agent_id)).agent
+
+
+async def _found(fleet: Fleet, agent_id: str) -> registry_service_pb2.GetAgentResponse:
     request = registry_service_pb2.GetAgentRequest(agent_id=agent_id)
-    answer = await fleet.agents.unary(lambda stub: stub.GetAgent, request, timeout_s=CALL_TIMEOUT_S)
-    return answer.agent
+    return await fleet.agents.unary(lambda stub: stub.GetAgent, request, timeout_s=CALL_TIMEOUT_S)
 
 
 async def _page(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
@@ -54,6 +56,11 @@ def parse_capabilities(texts: list[str]) -> dict[str, int]:
             raise ValueError(f"{text!r} is not a capability: write NAME or NAME=LEVEL with a level from 1 to 100")
         found[name] = int(level) if separator else 1
     return found
+
+
+def amounts(given: Iterable[ResourceAmount]) -> str:
+    """Write `cpu 4000 millicores, tokens 10000`."""
+    return ", ".join(f"{each.dimension} {each.amount} {each.unit}".rstrip() for each in given)
 
 
 def pairs(values: Mapping[str, object]) -> str:
