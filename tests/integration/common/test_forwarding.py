@@ -187,3 +187,20 @@ async def test_after_a_change_of_leader_calls_go_to_the_new_one(pair: Pair) -> N
     pair.follower.echo.answer = name_new
     assert await pair.follower.client.ask("One", "old") == ["new"]
     assert await pair.leader.client.ask("One", "old") == ["new"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_call_that_a_stopped_leader_holds_ends_when_another_one_leads(pair: Pair, method: str) -> None:
+    asked = asyncio.Event()
+
+    async def wait(text: str, context: Context) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return text
+
+    pair.leader.echo.answer = wait
+    failing = asyncio.ensure_future(failure_of(pair.follower.client.ask(method, "x", timeout=60)))
+    await asked.wait()
+    pair.follower.host.follow("127.0.0.1:1")
+    failed = await asyncio.wait_for(failing, 10)
+    assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN")
