@@ -1,7 +1,7 @@
 """Dask distributed: `Client.map` over a local cluster, results gathered a batch at a time.
 
 One worker process a core with one thread each, as is recommended for pure Python code that holds the interpreter lock,
-https://distributed.dask.org/en/stable/efficiency.html . `map` submits a whole batch in one message,
+https://docs.dask.org/en/stable/best-practices.html . `map` submits a whole batch in one message,
 https://distributed.dask.org/en/stable/api.html#distributed.Client.map .
 """
 

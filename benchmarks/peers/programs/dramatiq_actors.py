@@ -1,9 +1,8 @@
 """Dramatiq on Redis: an actor that stores its result, groups of messages, results by blocking reads.
 
 Set up as its documentation says: one worker process a core with the default eight threads, the Redis results back end,
-"the recommended" one, and `group.run` with `get_results(block=True)`, https://dramatiq.io/cookbook.html#composition and
-https://dramatiq.io/cookbook.html#results . `dramatiq_queue_prefetch` is raised for short tasks,
-https://dramatiq.io/advanced.html#prefetch-limits .
+"the recommended" one, and `group.run` with `get_results(block=True)`, https://dramatiq.io/cookbook.html .
+`dramatiq_queue_prefetch` is raised for short tasks, https://dramatiq.io/advanced.html .
 """
 
 from __future__ import annotations

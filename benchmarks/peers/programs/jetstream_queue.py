@@ -5,7 +5,7 @@ waiting for each acknowledgement and fetching in batches is what its documentati
 https://docs.nats.io/using-nats/developer/develop_jetstream/consumers . A task is over when its publication is
 acknowledged, which says that it is stored, and its result is here. Results are not stored. By default files are synced
 every two minutes; with `--fsync` before each acknowledgement, `sync_interval: always`,
-https://docs.nats.io/running-a-nats-service/configuration#jetstream .
+https://docs.nats.io/running-a-nats-service/configuration#jetstream-server-settings .
 """
 
 from __future__ import annotations
