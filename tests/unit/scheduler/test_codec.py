@@ -1,11 +1,12 @@
 import pytest
 
 from support.scheduler_drive import Drive, contents
+from tercio_common.machine.outbox import OutboxAcknowledged
 from tercio_scheduler import codec
 from tercio_scheduler.frames import template_message, template_of
 from tercio_scheduler.state import events
 from tercio_scheduler.state.commands import CancelTask
-from tercio_scheduler.state.rows import Outcome, Template
+from tercio_scheduler.state.rows import CarriedRow, Outcome, Template
 
 RICH = Template(
     task_type="work",
@@ -43,6 +44,9 @@ def test_a_template_survives_as_a_message_with_every_field():
         events.DeadlinesPassed(("a",)),
         events.DependenciesFailed(("a",)),
         events.TasksEvicted(("a",)),
+        events.SystemTaskCarried(CarriedRow("tercio.r-1", "r-1", "registry")),
+        events.SystemTasksSettled(("tercio.r-1",)),
+        OutboxAcknowledged(("r-1",)),
     ],
     ids=lambda event: type(event).__name__,
 )

@@ -18,6 +18,7 @@ from typing import Any, Final
 from tercio.addresses import service_addresses
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
+from tercio.attempts import SYSTEM_TYPES
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
 from tercio.link import AgentIdentity, WorkLink
@@ -114,8 +115,10 @@ class Agent:
         An `async` function is given a `Context`, a plain one a `BlockingContext` and a thread.
 
         Raises:
-            SettingsError: the type is malformed or has a handler already.
+            SettingsError: the type is malformed, begins with `tercio.`, or has a handler already.
         """
+        if task_type.startswith(SYSTEM_TYPES):
+            raise SettingsError(f"{task_type!r} is for the fleet's own tasks; choose a type without `{SYSTEM_TYPES}`")
 
         def register(function: HandlerT) -> HandlerT:
             self._handlers.add(task_type, function)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tercio.context import BlockingContext, Context
 
 
+SYSTEM_TYPES: Final = "tercio."
+"""How the types of system tasks begin."""
 _REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _MOST_MESSAGE: Final = 4096
 

@@ -28,8 +28,8 @@ from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
 from tercio.rpc.errors import CallError
 from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
-from tercio.runners import Runners
 from tercio.sessions import FrameSession
+from tercio.system_tasks import AgentRunners
 from tercio.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class WorkLink:
         self._wakeup = Wakeup()
         self._credit = Credit(concurrency=identity.concurrency)
         self._reports = Reports(credit=self._credit, wake=self._wakeup.signal)
-        self._runners = Runners(handlers, self._reports, concurrency=identity.concurrency)
+        self._runners = AgentRunners(handlers, self._reports, concurrency=identity.concurrency)
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()
         self._held: dict[AttemptKey, Attempt] = {}
         self._epoch = Epoch(0, 0)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
-from tercio.attempts import Attempt, columns_of
+from tercio.attempts import SYSTEM_TYPES, Attempt, columns_of
 from tercio.errors import ClosedError
 from tercio.prefetch import Credit
 
@@ -62,7 +62,7 @@ class Reports:
             self._wake()
 
     def ended(self, attempt: Attempt) -> None:
-        if attempt.started_ns:
+        if attempt.started_ns and not attempt.task_type.startswith(SYSTEM_TYPES):
             self._credit.observe(attempt.run_micros)
         self._percents.pop(attempt, None)
         if not self._ended:

@@ -12,6 +12,7 @@ from tercio.api.scheduler.v1.plan_service_pb2_grpc import add_PlanServiceService
 from tercio.api.scheduler.v1.task_service_pb2_grpc import add_TaskServiceServicer_to_server
 from tercio.api.scheduler.v1.work_service_pb2_grpc import add_WorkServiceServicer_to_server
 from tercio_common.composition import Ports, Service
+from tercio_common.machine.delivery import Delivery
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_scheduler import metrics
@@ -28,10 +29,12 @@ from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.effects.follow_attempts import AttemptFollower
 from tercio_scheduler.effects.measure import measure
 from tercio_scheduler.effects.recall import Recaller
+from tercio_scheduler.effects.run_system_tasks import REGISTRY, SystemTaskRunner
 from tercio_scheduler.effects.watch_registry import RegistryWatch
 from tercio_scheduler.settings import SchedulerSettings
 from tercio_scheduler.state.machine import SchedulerMachine
 from tercio_scheduler.state.session import SchedulerSession
+from tercio_scheduler.state.system_tasks import delivery_of
 
 NAME: Final = "scheduler"
 _PACKAGE: Final = "tercio.api.scheduler.v1"
@@ -60,6 +63,8 @@ def build(ports: Ports) -> Service:
     settings: SchedulerSettings = ports.settings or SchedulerSettings()
     streams, agents = OpenStreams(), AgentStreams()
     dispatcher = Dispatcher(agents)
+    system_tasks = SystemTaskRunner(ports.peers)
+    reports = Delivery(delivery_of(REGISTRY), system_tasks.reports)
     host = Host(
         name=NAME,
         machine=lambda: SchedulerMachine(replace(settings.limits(), live_bytes=host.budget.live_bytes)),
@@ -75,11 +80,13 @@ def build(ports: Ports) -> Service:
             AttemptFollower(agents, lease_ms=settings.attempt_lease_ms).run,
             dispatcher.run,
             Recaller(agents).run,
+            system_tasks.run,
+            reports.run,
             RegistryWatch(ports.peers, changed=dispatcher.poke).run,
             measure,
         ),
     )
-    for listener in (dispatcher.committed, streams.committed, metrics.count_commit):
+    for listener in (dispatcher.committed, streams.committed, reports.committed, metrics.count_commit):
         host.on_commit(listener)
     task_servicer = TaskServicer(
         host, ids=ports.ids, submissions=Submissions(host, streams=streams), watching=Watching(host)

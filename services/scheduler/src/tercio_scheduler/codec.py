@@ -13,8 +13,11 @@ from google.protobuf.message import DecodeError
 
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2, work_service_pb2
 from tercio_common.epochs import Epoch
+from tercio_common.machine import outbox_codec
 from tercio_common.machine.descriptions import describe, kind_of
+from tercio_common.machine.outbox import OUTBOX, OutboxAcknowledged
 from tercio_common.machine.protocol import Description
+from tercio_common.records.v1 import outbox_pb2
 from tercio_scheduler.frames import submit_columns, template_message, template_of, work_columns
 from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state import events, rows
@@ -71,6 +74,10 @@ class SchedulerCodec:
             return self._task_record(row)
         if table == "plans":
             return _plan_record(row)
+        if table == "carried":
+            return records.CarriedRow(**row._asdict()).SerializeToString()
+        if table == OUTBOX:
+            return outbox_codec.row_record(row).SerializeToString()
         raise ValueError(f"no table is named {table}")
 
     def decode_row(self, table: str, data: bytes) -> Any:
@@ -79,6 +86,10 @@ class SchedulerCodec:
                 return self._task_row(records.TaskRow.FromString(data))
             if table == "plans":
                 return _plan_row(records.PlanRow.FromString(data))
+            if table == "carried":
+                return _carried_row(records.CarriedRow.FromString(data))
+            if table == OUTBOX:
+                return outbox_codec.row_of(outbox_pb2.OutboxRow.FromString(data))
         except (DecodeError, KeyError) as error:
             raise ValueError(f"malformed row of {table}: {error}") from error
         raise ValueError(f"no table is named {table}")
@@ -258,6 +269,10 @@ def _plan_row(message: records.PlanRow) -> rows.PlanRow:
     )
 
 
+def _carried_row(message: records.CarriedRow) -> rows.CarriedRow:
+    return rows.CarriedRow(message.task_id, message.system_task_id, message.owner)
+
+
 def _submitted(message: records.TasksSubmitted) -> events.TasksSubmitted:
     frame = task_service_pb2.SubmitFrame.FromString(message.frame)
     return events.TasksSubmitted(message.frame, submit_columns(frame), message.accepted)
@@ -332,10 +347,16 @@ _ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
     events.DeadlinesPassed: ("deadlines_passed", _task_list),
     events.DependenciesFailed: ("dependencies_failed", _task_list),
     events.TasksEvicted: ("tasks_evicted", _task_list),
+    events.SystemTaskCarried: ("system_task_carried", lambda event: records.CarriedRow(**event.carried._asdict())),
+    events.SystemTasksSettled: ("system_tasks_settled", _task_list),
+    OutboxAcknowledged: ("outbox_acknowledged", outbox_codec.acknowledged_record),
 }
 
 _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "tasks_submitted": _submitted,
+    "system_task_carried": lambda message: events.SystemTaskCarried(_carried_row(message)),
+    "system_tasks_settled": _listed(events.SystemTasksSettled),
+    "outbox_acknowledged": outbox_codec.acknowledged_of,
     "work_frame_applied": _applied,
     "tasks_cancelled": lambda message: events.TasksCancelled(tuple(message.task_ids), message.reason),
     "plan_cancel_advanced": lambda message: events.PlanCancelAdvanced(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.columns import AttemptColumns, SubmitColumns, WorkColumns
-from tercio_scheduler.state.rows import PlanRow, TaskRow
+from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,24 @@ class Submit:
     frame: bytes
     whole: bool = True
     validate_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarryOut:
+    """Carry out a system task of another service, by a task. Answers nothing; one that is known has no effect.
+
+    Attributes:
+        carried: the task and what it carries out.
+        columns: the task, as in `Submit`.
+        frame: the same as bytes.
+
+    Raises:
+        Refusal: QUEUE_FULL, or TASK_ID_REUSED.
+    """
+
+    carried: CarriedRow
+    columns: SubmitColumns
+    frame: bytes
 
 
 class RefusedTask(NamedTuple):

@@ -11,11 +11,11 @@ from heapq import heapify, heappop, heapreplace
 from typing import Final, NamedTuple
 
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_scheduler.state import events, transitions
+from tercio_scheduler.state import events, system_tasks, transitions
 from tercio_scheduler.state.assignment.protocol import Seat, Strategy
 from tercio_scheduler.state.commands import AgentOffers, Dispatch, Dispatched
 from tercio_scheduler.state.lines import Line
-from tercio_scheduler.state.rows import Instant, Offer, Requirement, TaskRow
+from tercio_scheduler.state.rows import SYSTEM_TYPES, Instant, Offer, Requirement, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import POSITION_BITS, SchedulerTables
 
@@ -51,6 +51,10 @@ def decide(
     index = tables.index
     if not index.ready:
         return Decision((), Dispatched())
+    if index.system_ready:
+        first = system_tasks.offers(tables, session, at, limit=command.limit).of(session, spent=index.spent)
+        if first:
+            return _decision(first, session, more=True)
     by_agent = index.by_agent
     # Whose lease has ended loses its attempts in steps, and must not be given them again in between.
     lost_before = at.now - tables.limits.attempt_lease_ms
@@ -65,6 +69,10 @@ def decide(
     free = {seat.link.agent_id: seat for seat in seats}
     more = _hand_out(tables, _heads(tables, session, free, at), free, at, strategy=strategy, limit=command.limit)
     offers = tuple([_offers(seat, spent=index.spent) for seat in seats if seat.rows])
+    return _decision(offers, session, more=more)
+
+
+def _decision(offers: tuple[AgentOffers, ...], session: SchedulerSession, *, more: bool) -> Decision:
     chosen = [
         events.AttemptsOffered(
             offer.agent_id,
@@ -102,7 +110,8 @@ def _heads(tables: SchedulerTables, session: SchedulerSession, free: dict[str, S
         if requirement in pools:
             pool = pools[requirement]
         else:
-            able = session.able(requirement)
+            # System tasks are offered by their own rule.
+            able = frozenset() if requirement.task_type.startswith(SYSTEM_TYPES) else session.able(requirement)
             pool = pools[requirement] = None if able.isdisjoint(names) else _Pool(able)
         if pool is None:
             continue

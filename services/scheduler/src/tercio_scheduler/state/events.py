@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tercio_common.machine.outbox import OutboxAcknowledged
 from tercio_scheduler.state.columns import SubmitColumns, WorkColumns
+from tercio_scheduler.state.rows import CarriedRow
 
 
 class TasksSubmitted(NamedTuple):
@@ -115,6 +117,18 @@ class TasksEvicted(NamedTuple):
     task_ids: Sequence[str]
 
 
+class SystemTaskCarried(NamedTuple):
+    """A task of the same record carries out a system task of another service."""
+
+    carried: CarriedRow
+
+
+class SystemTasksSettled(NamedTuple):
+    """Tasks that carried out system tasks ended, or their time is up: their owners are owed the outcomes."""
+
+    task_ids: Sequence[str]
+
+
 Event = (
     TasksSubmitted
     | TasksCancelled
@@ -129,4 +143,7 @@ Event = (
     | DeadlinesPassed
     | DependenciesFailed
     | TasksEvicted
+    | SystemTaskCarried
+    | SystemTasksSettled
+    | OutboxAcknowledged
 )

@@ -11,7 +11,7 @@ from typing import Final
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.lines import AcceptanceOrder, Line
 from tercio_scheduler.state.queues import ReadyQueues
-from tercio_scheduler.state.rows import NO_PAST, PlanRow, State, TaskRow, TaskSpec
+from tercio_scheduler.state.rows import NO_PAST, TERMINAL, CarriedRow, PlanRow, State, TaskRow, TaskSpec
 from tercio_scheduler.state.timers import TimerHeap
 
 _ROW_BYTES: Final = 256
@@ -25,6 +25,7 @@ _CANCELLING: Final = State.CANCELLING
 _BLOCKED: Final = State.BLOCKED
 _BACKOFF: Final = State.BACKOFF
 _SUCCEEDED: Final = State.SUCCEEDED
+_TO_SETTLE: Final = TERMINAL | {State.CANCELLING}
 _HAS_DEADLINE: Final = frozenset({State.BLOCKED, State.READY, State.BACKOFF, State.OFFERED, State.RUNNING})
 
 
@@ -54,7 +55,7 @@ class TaskIndexes:
 
     def __init__(self, *, limits: Limits, get: Callable[[str], TaskRow | None]) -> None:
         """Start empty; `get` is the present row of a task."""
-        self._get = get
+        self.task = self._get = get
         self.ready = ReadyQueues(ageing_step_ms=limits.ageing_step_ms)
         self.finished = Line()
         self.accepted = AcceptanceOrder()
@@ -65,6 +66,10 @@ class TaskIndexes:
         """The tasks that each parent blocks, each with the bit of that parent in `TaskRow.waiting`."""
         self.failing: dict[str, None] = {}
         self.kept_of_plan: dict[str, int] = {}
+        self.system: dict[str, None] = {}
+        """Tasks that carry out system tasks; those of them that are ready, and those that are to be settled."""
+        self.system_ready: dict[str, None] = {}
+        self.system_ended: dict[str, None] = {}
         self.live_bytes = 0
         self.spent = 0
         """The highest number of an attempt whose task is no longer kept; the attempts of a new task are above it."""
@@ -108,6 +113,9 @@ class TaskIndexes:
 
     def _left(self, key: str, row: TaskRow) -> None:
         state, offer = row.state, row.offer
+        if self.system:
+            self.system_ready.pop(key, None)
+            self.system_ended.pop(key, None)
         if state is _READY:
             self.ready.leave(row)
         elif offer is not None and (state is _OFFERED or state is _RUNNING or state is _CANCELLING):
@@ -140,10 +148,19 @@ class TaskIndexes:
             self.finished.enter(row)
             if state is not _SUCCEEDED and key in self.children:
                 self.failing[key] = None
+        if key in self.system:
+            self.enter_system(key, row)
         if row.due:
             self.timers.enter(row.due, key)
         if row.spec.deadline and state in _HAS_DEADLINE:
             self.deadlines.enter(row.spec.deadline, key)
+
+    def enter_system(self, key: str, row: TaskRow) -> None:
+        """Follow a task that carries out a system task into its state."""
+        if row.state is _READY:
+            self.system_ready[key] = None
+        elif row.state in _TO_SETTLE:
+            self.system_ended[key] = None
 
     def _wait(self, key: str, spec: TaskSpec, before: int, after: int) -> None:
         """Follow a change of the parents that a task waits for."""
@@ -163,6 +180,25 @@ class TaskIndexes:
             if not children:
                 del self.children[parent_id]
                 self.failing.pop(parent_id, None)
+
+
+class CarriedIndex:
+    """Tells the indexes of tasks which ones carry out system tasks."""
+
+    def __init__(self, index: TaskIndexes) -> None:
+        """Tell `index`."""
+        self._index = index
+
+    def changed(self, key: str, old: CarriedRow | None, new: CarriedRow | None) -> None:
+        """Follow one change; see `tercio_common.machine.table.Index`."""
+        index = self._index
+        if new is None:
+            for kept in (index.system, index.system_ready, index.system_ended):
+                kept.pop(key, None)
+        elif old is None:
+            index.system[key] = None
+            if (row := index.task(key)) is not None:
+                index.enter_system(key, row)
 
 
 class PlanIndexes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tercio_common.machine.outbox import AcknowledgeOutbox, Outbox, OutboxAcknowledged
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_scheduler.state import (
     attempts,
@@ -17,6 +18,7 @@ from tercio_scheduler.state import (
     reports,
     retention,
     submission,
+    system_tasks,
     tasks,
     transitions,
 )
@@ -47,6 +49,7 @@ class SchedulerMachine:
             self._deadlines,
             Descendants(self.tables),
             PlanCancellations(self.tables),
+            system_tasks.Settling(self.tables),
             retention.Retention(self.tables),
         )
         # What the last Tick served: that is at fault when it fails.
@@ -54,6 +57,8 @@ class SchedulerMachine:
         self._decide: dict[type, Callable[[Any, Moment, SchedulerSession], Decision]] = {
             commands.Submit: self._submit,
             commands.Dispatch: self._dispatch,
+            commands.CarryOut: self._carry_out,
+            AcknowledgeOutbox: self._acknowledge,
             commands.CancelTask: self._on_tables(cancellation.decide_cancel),
             commands.RetryTask: self._on_tables(cancellation.decide_retry),
             commands.CancelPlan: self._on_tables(plans.decide_cancel),
@@ -76,7 +81,15 @@ class SchedulerMachine:
             events.TaskRetried: cancellation.apply_retry,
             events.PlanCancelAdvanced: plans.apply_cancel,
             events.TasksEvicted: retention.apply,
+            events.SystemTaskCarried: system_tasks.apply_carried,
+            events.SystemTasksSettled: system_tasks.apply_settled,
+            OutboxAcknowledged: _apply_acknowledged,
         }
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is owed to other services."""
+        return self.tables.outbox
 
     def decide(self, command: Any, at: Moment, session: Any) -> Decision:
         self._deadlines.note(at)
@@ -104,6 +117,13 @@ class SchedulerMachine:
     def _submit(self, command: commands.Submit, at: Moment, session: SchedulerSession) -> Decision:
         return submission.decide(self.tables, command, at, session)
 
+    def _carry_out(self, command: commands.CarryOut, at: Moment, session: SchedulerSession) -> Decision:
+        return system_tasks.decide(self.tables, command, at, session)
+
+    def _acknowledge(self, command: AcknowledgeOutbox, _at: Moment, _session: SchedulerSession) -> Decision:
+        event = self.outbox.acknowledge(command)
+        return Decision((event,)) if event is not None else NOTHING
+
     def _dispatch(self, command: commands.Dispatch, at: Moment, session: SchedulerSession) -> Decision:
         return dispatch.decide(self.tables, command, at, session, strategy=self._strategy)
 
@@ -122,6 +142,10 @@ class SchedulerMachine:
         for source in self._sources:
             source.take_back()
         return NOTHING
+
+
+def _apply_acknowledged(tables: SchedulerTables, event: OutboxAcknowledged, _at: Moment) -> None:
+    tables.outbox.apply(event)
 
 
 def _apply_backoffs_ended(tables: SchedulerTables, event: events.BackoffsEnded, at: Moment) -> None:

@@ -256,6 +256,20 @@ class TaskRow(NamedTuple):
         return tuple([parent for place, parent in enumerate(self.spec.depends_on) if self.waiting >> place & 1])
 
 
+class CarriedRow(NamedTuple):
+    """A task that carries out a system task.
+
+    Attributes:
+        task_id: the key.
+        system_task_id: what it carries out.
+        owner: name of the service that is told the outcome.
+    """
+
+    task_id: str
+    system_task_id: str
+    owner: str
+
+
 class PlanRow(NamedTuple):
     """One plan.
 
@@ -319,6 +333,8 @@ def waiting_bits(depends_on: Sequence[str], parents: Collection[str]) -> int:
     return sum([1 << place for place, parent in enumerate(depends_on) if parent in parents])
 
 
+SYSTEM_TYPES: Final = "tercio."
+"""How the types of system tasks begin; nobody else may submit such tasks."""
 NO_REASON: Final = Why("", "")
 NO_PAST: Final = Past(0, (), b"")
 NEVER_READY: Final = Readiness(0, 0, 0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Final
 
+from tercio_common.machine.outbox import Outbox
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table, TableStore
-from tercio_scheduler.state.indexes import PlanIndexes, TaskIndexes
+from tercio_scheduler.state.indexes import CarriedIndex, PlanIndexes, TaskIndexes
 from tercio_scheduler.state.limits import Limits
-from tercio_scheduler.state.rows import PlanRow, TaskRow, Template
+from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow, Template
 
 POSITION_BITS: Final = 20
 """Positions of one record: over a million, more than a frame of 256 kB can need."""
@@ -30,6 +31,9 @@ class SchedulerTables(TableStore):
         self.plan_index = PlanIndexes()
         self.tasks.add_index(self.index)
         self.plans.add_index(self.plan_index)
+        self.carried: Table[CarriedRow] = Table("carried", itemgetter(0), store=self, fed=False)
+        self.carried.add_index(CarriedIndex(self.index))
+        self.outbox = Outbox(self)
         self._templates: dict[Template, Template] = {}
         self._positions_seq = 0
         self._positions = 0

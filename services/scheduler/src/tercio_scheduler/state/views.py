@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_scheduler.state.plans import known_plan
-from tercio_scheduler.state.rows import PlanRow, State, TaskRow
+from tercio_scheduler.state.rows import SYSTEM_TYPES, PlanRow, State, TaskRow
 from tercio_scheduler.state.tables import SchedulerTables
 from tercio_scheduler.state.tasks import known_task
 
@@ -21,7 +21,7 @@ class TaskFilter(NamedTuple):
 
     Attributes:
         states: any of these; empty means all.
-        task_type: exactly this one.
+        task_type: exactly this one; system tasks are shown only when theirs is asked for.
         plan_id: tasks of this plan.
         agent_id: tasks whose present or last attempt is of this agent.
         labels: exactly these (key, value), among others.
@@ -38,6 +38,8 @@ class TaskFilter(NamedTuple):
     def matches(self, row: TaskRow) -> bool:
         """Tell whether the task is selected."""
         spec = row.spec
+        if spec.template.task_type.startswith(SYSTEM_TYPES) and not self.task_type.startswith(SYSTEM_TYPES):
+            return False
         return not (
             (self.states and row.state not in self.states)
             or (self.task_type and spec.template.task_type != self.task_type)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tercio.api.scheduler.v1 import task_pb2
+from tercio_scheduler.state.rows import SYSTEM_TYPES
 from tercio_scheduler.translate.bounds import YEARS_MS, Bounds
 
 MAX_REQUIRED_CAPABILITIES: Final = 32
@@ -34,6 +35,8 @@ def check_template(found: Bounds, field: str, template: task_pb2.TaskTemplate) -
 
 def _check_fields(found: Bounds, field: str, template: task_pb2.TaskTemplate) -> None:
     found.check_id(f"{field}.task_type", template.task_type)
+    is_own = not template.task_type.startswith(SYSTEM_TYPES)
+    found.check(f"{field}.task_type", is_own, "types that begin with `tercio.` are for the fleet's own tasks")
     if template.HasField("priority"):
         found.check_range(f"{field}.priority", template.priority, least=0, most=9)
     found.check_levels(f"{field}.required_capabilities", template.required_capabilities, most=MAX_REQUIRED_CAPABILITIES)

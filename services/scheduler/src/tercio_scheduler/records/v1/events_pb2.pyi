@@ -11,6 +11,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
+import tercio_common.records.v1.outbox_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -39,6 +40,9 @@ class Event(google.protobuf.message.Message):
     DEADLINES_PASSED_FIELD_NUMBER: builtins.int
     DEPENDENCIES_FAILED_FIELD_NUMBER: builtins.int
     TASKS_EVICTED_FIELD_NUMBER: builtins.int
+    SYSTEM_TASK_CARRIED_FIELD_NUMBER: builtins.int
+    SYSTEM_TASKS_SETTLED_FIELD_NUMBER: builtins.int
+    OUTBOX_ACKNOWLEDGED_FIELD_NUMBER: builtins.int
     @property
     def tasks_submitted(self) -> Global___TasksSubmitted:
         """Tasks were accepted."""
@@ -91,6 +95,18 @@ class Event(google.protobuf.message.Message):
     def tasks_evicted(self) -> Global___TaskList:
         """Finished tasks were kept long enough."""
 
+    @property
+    def system_task_carried(self) -> Global___CarriedRow:
+        """A task of the same record carries out a system task."""
+
+    @property
+    def system_tasks_settled(self) -> Global___TaskList:
+        """Tasks that carried out system tasks ended, or their time is up."""
+
+    @property
+    def outbox_acknowledged(self) -> tercio_common.records.v1.outbox_pb2.OutboxAcknowledged:
+        """Other services have what they were owed."""
+
     def __init__(
         self,
         *,
@@ -107,16 +123,46 @@ class Event(google.protobuf.message.Message):
         deadlines_passed: Global___TaskList | None = ...,
         dependencies_failed: Global___TaskList | None = ...,
         tasks_evicted: Global___TaskList | None = ...,
+        system_task_carried: Global___CarriedRow | None = ...,
+        system_tasks_settled: Global___TaskList | None = ...,
+        outbox_acknowledged: tercio_common.records.v1.outbox_pb2.OutboxAcknowledged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "event", b"event", "plan_cancel_advanced", b"plan_cancel_advanced", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "event", b"event", "plan_cancel_advanced", b"plan_cancel_advanced", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted"]
+    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged"]
     _WhichOneofArgType_event: typing_extensions.TypeAlias = typing.Literal["event", b"event"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___Event: typing_extensions.TypeAlias = Event
+
+@typing.final
+class CarriedRow(google.protobuf.message.Message):
+    """CarriedRow is a task that carries out a system task."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    SYSTEM_TASK_ID_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The task."""
+    system_task_id: builtins.str
+    """What it carries out."""
+    owner: builtins.str
+    """Name of the service that is told the outcome."""
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        system_task_id: builtins.str = ...,
+        owner: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["owner", b"owner", "system_task_id", b"system_task_id", "task_id", b"task_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___CarriedRow: typing_extensions.TypeAlias = CarriedRow
 
 @typing.final
 class TaskList(google.protobuf.message.Message):
