@@ -25,8 +25,9 @@ _OPTIONS: Final = (
     # gRPC's own waits between connection attempts grow to two minutes; a restarted service is back in seconds.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # How long one connection attempt may take.
-    ("grpc.min_reconnect_backoff_ms", 5_000),
+    # How long one connection attempt may take. A stopped process still accepts connections, and by the end of this
+    # another replica leads.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     # Retries would repeat a request without its age.
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", 16 << 20),
