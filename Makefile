@@ -9,10 +9,10 @@ PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject
 export UV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-unit test-promises etcd format check proto bench clean
+.PHONY: help demo dev test test-unit test-promises test-containers etcd docker-up format check proto bench clean
 
 help:
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Start
 demo: $(READY) ## a fleet on this machine solves a backlog of tickets
@@ -30,6 +30,12 @@ test-unit: $(READY) ## pure code on fake time, in seconds
 
 test-promises: $(READY) etcd ## the guarantees, each under its fault, and a long mix of all
 	TERCIO_TEST_LONG=1 $(RUN) pytest tests/promises
+
+test-containers: $(READY) etcd docker-up ## the guarantees over real networks that are cut; needs Docker
+	TESTCONTAINERS_RYUK_DISABLED=true $(RUN) pytest tests/containers
+
+docker-up: ## start the Docker engine unless it answers; prints its version
+	@python3 tools/docker_engine.py
 
 etcd: ## find or build an etcd that is safe to use; prints its path
 	@python3 tools/etcd_binary.py
