@@ -20,6 +20,7 @@ from support.scripted_services import (
     status,
 )
 from tercio import AccessError, Agent, BlockingContext, Context, PermanentError
+from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 
 WorkStream = Stream[work_pb2.WorkRequest, work_pb2.WorkResponse]
@@ -324,7 +325,9 @@ async def test_a_drained_agent_returns_what_waits_finishes_what_runs_and_leaves(
             assert not run.done(), "the result is not committed yet"
             await stream.send(acknowledged(request.frame_number))
             await asyncio.wait_for(run, 5)
-            assert [item.agent_id for item in registry.deregistrations] == ["a1"]
+            (left,) = registry.deregistrations
+            assert (left.agent_id, left.mode) == ("a1", registry_pb2.DeregisterAgentRequest.MODE_GRACEFUL)
+            assert (left.drain.finished_attempts, left.drain.returned_attempts) == (1, 1)
 
 
 async def test_a_stopped_agent_reports_what_it_cut_short(scheduler: ScriptedScheduler) -> None:

@@ -185,6 +185,7 @@ class Agent:
             self._identity,
             identity_secret=self._secret,
             on_drain=self.drain,
+            active_attempts=lambda: link.active_attempts,
             register_when_replaced=self._register_when_replaced,
         )
         if self._drain_wanted:
@@ -194,7 +195,7 @@ class Agent:
         finally:
             self._link = self._membership = None
             await link.close()
-            await membership.leave("drained" if self._drain_wanted else "stopped")
+            await membership.leave("drained" if self._drain_wanted else "stopped", drained=link.drained)
             await channels.close()
 
     @contextlib.contextmanager

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import grpc
 
@@ -77,6 +78,14 @@ class AgentIdentity:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+class Drained(NamedTuple):
+    """What an agent did since it was asked to drain: attempts that it finished and returned, and how long that took."""
+
+    finished: int
+    returned: int
+    took_s: float
+
+
 class WorkLink:
     """Takes attempts, runs them, reports their ends."""
 
@@ -101,6 +110,8 @@ class WorkLink:
         self._epoch = Epoch(0, 0)
         self._lease_ms = _DEFAULT_LEASE_MS
         self._draining = False
+        self._drain_began_s = 0.0
+        self._finished = self._returned = 0
         self._drain_told = False
         self._renewal_due = False
         self._awaits_first = False
@@ -113,6 +124,7 @@ class WorkLink:
         """Take no new attempts, return those that were not started, and let `run` return when the rest is committed."""
         if not self._draining:
             self._draining = True
+            self._drain_began_s = time.monotonic()
             self._runners.give_all_back()
             self._wakeup.signal()
 
@@ -137,6 +149,18 @@ class WorkLink:
         finally:
             if self._renewal is not None:
                 self._renewal.cancel()
+
+    @property
+    def drained(self) -> Drained | None:
+        """What was done since the drain began; None before it."""
+        if not self._draining:
+            return None
+        return Drained(self._finished, self._returned, time.monotonic() - self._drain_began_s)
+
+    @property
+    def active_attempts(self) -> int:
+        """How many attempts are running, at most."""
+        return min(len(self._held), self._identity.concurrency)
 
     async def close(self) -> None:
         """Stop every attempt; what is not committed by now is left to the attempts' leases."""
@@ -328,6 +352,10 @@ class WorkLink:
         for content in contents:
             for attempt in content.ended:
                 self._held.pop(attempt.key, None)
+                if self._draining:
+                    was_returned = attempt.outcome == work_pb2.OUTCOME_RETURNED
+                    self._returned += was_returned
+                    self._finished += not was_returned
             content.settle()
 
     def _renew_later(self) -> None:

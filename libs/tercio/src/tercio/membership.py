@@ -18,7 +18,7 @@ import grpc
 from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from tercio.errors import AgentReplacedError
-from tercio.link import AgentIdentity
+from tercio.link import AgentIdentity, Drained
 from tercio.requests import new_request_id
 from tercio.rpc.backoff import Backoff
 from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
@@ -38,6 +38,9 @@ _DEFAULT_INTERVAL_MS: Final = 5_000
 
 _DEREGISTER_TIMEOUT_S: Final = 2.0
 
+# The registry takes no longer drain.
+_MOST_DRAIN_MS: Final = 24 * 3_600_000
+
 # An unanswered beat is given up after this many intervals; the lease is three.
 _PATIENCE_INTERVALS: Final = 1.5
 
@@ -56,6 +59,7 @@ class Membership:
         *,
         identity_secret: bytes,
         on_drain: Callable[[], None],
+        active_attempts: Callable[[], int] = lambda: 0,
         register_when_replaced: bool = False,
         source: random.Random | None = None,
     ) -> None:
@@ -66,6 +70,7 @@ class Membership:
             identity: who to register.
             identity_secret: 16 to 128 bytes that only this agent and its restarts know.
             on_drain: called when the registry asks the agent to finish its work and leave.
+            active_attempts: how many attempts the agent is running.
             register_when_replaced: take the id back from a newer incarnation instead of stopping.
             source: of the jitter between heartbeats.
         """
@@ -73,6 +78,7 @@ class Membership:
         self._identity = identity
         self._secret = identity_secret
         self._on_drain = on_drain
+        self._active_attempts = active_attempts
         self._register_when_replaced = register_when_replaced
         self._random = source or random.Random()
         self._incarnation = 0
@@ -97,8 +103,8 @@ class Membership:
             with contextlib.suppress(_RegisterAgainError):
                 await self._beat_endlessly()
 
-    async def leave(self, reason: str) -> None:
-        """Deregister, if the registry can be reached soon; otherwise the lease ends by itself."""
+    async def leave(self, reason: str, *, drained: Drained | None = None) -> None:
+        """Deregister, if the registry can be reached soon, and tell what was `drained`; else the lease just ends."""
         if not self._incarnation:
             return
         request = registry_pb2.DeregisterAgentRequest(
@@ -107,6 +113,11 @@ class Membership:
             incarnation=self._incarnation,
             reason=reason,
         )
+        if drained is not None:
+            request.mode = registry_pb2.DeregisterAgentRequest.MODE_GRACEFUL
+            request.drain.finished_attempts = drained.finished
+            request.drain.returned_attempts = drained.returned
+            request.drain.duration.FromMilliseconds(min(int(drained.took_s * 1000), _MOST_DRAIN_MS))
         try:
             await self._remote.unary(lambda stub: stub.DeregisterAgent, request, timeout_s=_DEREGISTER_TIMEOUT_S)
         except CallError as error:
@@ -163,12 +174,12 @@ class Membership:
     async def _beat(self, call: HeartbeatCall) -> None:
         """Beat over one stream, the first time at once, until it ends."""
         beat = registry_pb2.HeartbeatRequest.Beat(agent_id=self._identity.agent_id, incarnation=self._incarnation)
-        request = registry_pb2.HeartbeatRequest(beats=[beat])
         reading = asyncio.create_task(self._read(call), name="tercio-heartbeat-read")
         try:
             while not reading.done():
                 self._answered.clear()
-                await call.write(request)
+                beat.active_attempts = self._active_attempts()
+                await call.write(registry_pb2.HeartbeatRequest(beats=[beat]))
                 # Jitter keeps a fleet that was started at once from beating at once for ever.
                 interval_s = self._interval_ms * self._random.uniform(0.9, 1.0) / 1000
                 await asyncio.wait({reading}, timeout=interval_s)
