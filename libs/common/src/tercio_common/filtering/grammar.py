@@ -137,7 +137,7 @@ def _why(error: UnexpectedInput, text: str) -> str:
     accepts = getattr(error, "accepts", None) or getattr(error, "expected", None) or getattr(error, "allowed", None)
     wanted = sorted({_NEXT[name] for name in accepts or () if name in _NEXT})
     advice = f"; expected {' or '.join(wanted)}" if wanted else ""
-    position = error.pos_in_stream or 0
+    position: int = getattr(error, "pos_in_stream", 0)  # lark types it as None
     if _is_end(error):
         return f"ends too early{advice}"
     return f"at character {position + 1}: {text[position : position + 12]!r} is not expected here{advice}"
