@@ -81,6 +81,8 @@ async def _costs(submitter: Submitter, scheduler: ServerProcess, metrics: int, *
             cpu, began, before = cpu_of(scheduler), time.perf_counter(), ended
             ended = await _kept_full(submitter, metrics, seconds=seconds, ended=ended)
             used, taken, done = cpu_of(scheduler) - cpu, time.perf_counter() - began, ended - before
+            if not done:
+                raise RuntimeError("agents ended no task: do they run at all?")
             found.append(_Cost(used / done * 1e6, taken / done * 1e6))
     return _Cost(median(one.cpu_micros for one in found), median(one.wall_micros for one in found))
 
