@@ -47,7 +47,7 @@ class FleetPlan:
         members: of etcd, 1 or 3.
         replicas: of the scheduler.
         agents: processes with handlers.
-        registries: replicas of the registry.
+        registries: replicas of the registry; without any there are no agents that only beat.
         module: what is run as the scheduler.
         quota_bytes: how much etcd takes: small enough to be filled in a moment. A task takes about 1 kB.
         environment: further variables of the replicas.

@@ -58,10 +58,11 @@ async def watched_agents(fleet: Fleet, folder: Path) -> AsyncIterator[Liveness]:
     addresses = [replica.front.address for replica in fleet.registries]
     async with recorded(fleet.store.journal(REGISTRY), folder / _RECORDING) as recorder:
         sightings = Sightings(addresses, recorder.observe)
-        await sightings.begin()
+        if addresses:
+            await sightings.begin()
         fleet.beating = tuple(
             BeatingAgent(f"beating-{number}", addresses, recorder.observe, interval_ms=BEAT_INTERVAL_MS)
-            for number in range(_AGENTS)
+            for number in range(_AGENTS if addresses else 0)
         )
         looking = asyncio.create_task(_look(sightings, fleet))
         try:
