@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,12 +56,12 @@ def attempts(*names: str, task_type: str = "t", timeout_ms: int = 0) -> list[Att
 
 @asynccontextmanager
 async def runners_for(
-    function: Callable[..., object], *, concurrency: int = 1
+    function: Callable[..., object], *, concurrency: int = 1, grace_s: float = 60
 ) -> AsyncIterator[tuple[Runners, Recorded]]:
     handlers = Handlers()
     handlers.add("t", function)
     recorded = Recorded()
-    runners = Runners(handlers, recorded, concurrency=concurrency)
+    runners = Runners(handlers, recorded, concurrency=concurrency, grace_s=lambda: grace_s)
     try:
         yield runners, recorded
     finally:
@@ -233,7 +234,42 @@ async def test_a_plain_handler_that_hangs_does_not_keep_others_from_running() ->
         }
 
 
-async def test_a_plain_handler_that_ignores_its_cancellation_is_given_up_when_its_time_is_over() -> None:
+@pytest.mark.parametrize(
+    ("why", "outcome", "reason"),
+    [
+        pytest.param(Stop.CANCELLED, work_pb2.OUTCOME_CANCELLED, None, id="cancelled"),
+        pytest.param(Stop.TIMED_OUT, work_pb2.OUTCOME_FAILED, "ATTEMPT_TIMEOUT", id="timed out"),
+    ],
+)
+async def test_a_handler_that_ignores_its_cancellation_is_abandoned_after_a_grace(
+    why: Stop, outcome: work_pb2.Outcome.ValueType, reason: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(task: Context) -> str:
+        while task.task_id == "stubborn" and not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+        return task.task_id
+
+    async with runners_for(handler, grace_s=0.01) as (runners, recorded):
+        stubborn, following = attempts("stubborn", "next")
+        runners.offer([stubborn, following])
+        await recorded.any_started.wait()
+        runners.stop(stubborn, why)
+        await recorded.count(2)
+        go_on.set()
+        runners.offer(attempts("last"))
+        await recorded.count(3)
+    assert recorded.names == ["stubborn", "next", "last"]
+    assert [attempt.outcome for attempt in recorded.attempts[1:]] == [work_pb2.OUTCOME_SUCCEEDED] * 2
+    assert stubborn.outcome == outcome
+    assert (stubborn.failure and stubborn.failure.reason) == reason
+    assert stubborn.result == b"", "what it returns late is of no interest"
+    assert "stubborn" in caplog.text
+
+
+async def test_a_plain_handler_that_ignores_its_cancellation_is_abandoned_after_a_grace() -> None:
     go_on = threading.Event()
 
     def handler(task: BlockingContext) -> str:
@@ -241,8 +277,8 @@ async def test_a_plain_handler_that_ignores_its_cancellation_is_given_up_when_it
             go_on.wait(5)
         return "late"
 
-    async with runners_for(handler) as (runners, recorded):
-        hangs, following = attempts("hangs", "next", timeout_ms=40)
+    async with runners_for(handler, grace_s=0.01) as (runners, recorded):
+        hangs, following = attempts("hangs", "next")
         runners.offer([hangs, following])
         await recorded.any_started.wait()
         runners.stop(hangs, Stop.CANCELLED)

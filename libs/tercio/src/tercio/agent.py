@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from tercio.addresses import service_addresses
@@ -65,6 +66,7 @@ class Agent:
         address: str | None = None,
         identity_secret: bytes | None = None,
         register_when_replaced: bool = False,
+        stop_grace: timedelta | None = None,
     ) -> None:
         """Describe the agent; nothing is sent before it runs.
 
@@ -80,6 +82,9 @@ class Agent:
             identity_secret: 16 to 128 bytes that tell a restart from an impostor; by default
                 `TERCIO_AGENT_SECRET`, else random, so that only this process can use the id while it lives.
             register_when_replaced: take the id back when another process registers with it, instead of stopping.
+            stop_grace: how long a handler may go on after it was asked to stop; then its attempt is reported as
+                stopped and its place given to another one, whatever it still does. By default, and at most, four
+                fifths of the scheduler's attempt lease (12 s of 15 s), so that the report is in time.
 
         Raises:
             SettingsError: an argument or environment variable makes no sense.
@@ -97,6 +102,7 @@ class Agent:
         self._scheduler = service_addresses("scheduler", address=address)
         self._registry = service_addresses("registry", address=address)
         self._register_when_replaced = register_when_replaced
+        self._stop_grace = _checked_grace(stop_grace)
         self._handlers = Handlers()
         self._link: WorkLink | None = None
         self._membership: Membership | None = None
@@ -179,6 +185,7 @@ class Agent:
             self._identity,
             self._handlers,
             connected=self._connected,
+            stop_grace=self._stop_grace,
         )
         membership = self._membership = Membership(
             Remote(Route(channels, self._registry), RegistryServiceStub),
@@ -265,6 +272,12 @@ def _checked_concurrency(concurrency: int) -> int:
     if not 1 <= concurrency <= 10_000:
         raise SettingsError(f"concurrency is {concurrency}; it must be 1 to 10000")
     return concurrency
+
+
+def _checked_grace(stop_grace: timedelta | None) -> timedelta | None:
+    if stop_grace is not None and stop_grace <= timedelta():
+        raise SettingsError(f"the stop grace is {stop_grace}; it must be positive")
+    return stop_grace
 
 
 def _checked_secret(secret: bytes) -> bytes:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import grpc
@@ -53,6 +54,8 @@ _GOOD_BYE_S: Final = 1.0
 
 # Assumed until the scheduler has said how long its leases are; the shortest that it gives.
 _DEFAULT_LEASE_MS: Final = 15_000
+# The rest of the lease is for the report that an attempt was abandoned.
+_MOST_GRACE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +99,20 @@ class WorkLink:
         handlers: Handlers,
         *,
         connected: asyncio.Event,
+        stop_grace: timedelta | None = None,
     ) -> None:
-        """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers."""
+        """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers.
+
+        An attempt that goes on for `stop_grace` after it was asked to stop is abandoned; see `Agent`.
+        """
         self._remote = remote
         self._identity = identity
         self._handlers = handlers
         self._wakeup = Wakeup()
         self._credit = Credit(concurrency=identity.concurrency)
         self._reports = Reports(credit=self._credit, wake=self._wakeup.signal)
-        self._runners = AgentRunners(handlers, self._reports, concurrency=identity.concurrency)
+        self._stop_grace = stop_grace or timedelta.max
+        self._runners = AgentRunners(handlers, self._reports, concurrency=identity.concurrency, grace_s=self._grace_s)
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()
         self._held: dict[AttemptKey, Attempt] = {}
         self._epoch = Epoch(0, 0)
@@ -357,6 +365,10 @@ class WorkLink:
                     self._returned += was_returned
                     self._finished += not was_returned
             content.settle()
+
+    def _grace_s(self) -> float:
+        """Return how long an attempt may go on after it was asked to stop."""
+        return min(self._stop_grace.total_seconds(), self._lease_ms / 1000 * _MOST_GRACE)
 
     def _renew_later(self) -> None:
         """Renew three times a lease, if there is anything to renew; begins anew when the lease changes."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
@@ -20,6 +22,8 @@ from tercio.errors import HandlerError, PermanentError
 from tercio.handlers import Handler, Handlers
 from tercio.isolation import Isolated
 from tercio.payloads import MAX_BYTES, encode
+
+_log = logging.getLogger(__name__)
 
 # Attempts that end sooner are never reported as started: their end says it all.
 STARTED_AFTER_MS: Final = 20
@@ -45,13 +49,20 @@ class RunnerReports(AttemptReports, Protocol):
 class Runners:
     """The attempts that wait and run in this process."""
 
-    def __init__(self, handlers: Handlers, reports: RunnerReports, *, concurrency: int) -> None:
-        """Run up to `concurrency` attempts at once, plain handlers in as many threads."""
+    def __init__(
+        self, handlers: Handlers, reports: RunnerReports, *, concurrency: int, grace_s: Callable[[], float]
+    ) -> None:
+        """Run up to `concurrency` attempts at once, plain handlers in as many threads.
+
+        What goes on for `grace_s` seconds after it was asked to stop is abandoned.
+        """
         self._handlers = handlers
         self._reports = reports
         self._concurrency = concurrency
+        self._grace_s = grace_s
         self._queue: deque[Attempt] = deque()
         self._runners: set[asyncio.Task[None]] = set()
+        self._strays: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self._is_waking = False
         self._unreported: dict[Attempt, None] = {}
@@ -83,14 +94,14 @@ class Runners:
             attempt.stop = why
             if attempt.context is not None:
                 attempt.context.note_stop()
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            attempt.timer = asyncio.get_running_loop().call_later(self._grace_s(), self._abandon, attempt)
             if isinstance(attempt.context, BlockingContext):
                 self._end_without_thread(attempt, why)
             elif attempt.runner is not None:
                 attempt.was_interrupted = True
                 attempt.runner.cancel(why.value)
-        elif why is Stop.TIMED_OUT and attempt in self._in_threads:
-            self._end(attempt, work_pb2.OUTCOME_CANCELLED)  # it was asked to stop before, and did not
-            self._abandon_thread(attempt)
 
     def give_back(self, attempt: Attempt) -> None:
         """Return an attempt if it was not started; else do nothing."""
@@ -118,8 +129,8 @@ class Runners:
                 waiter.set_result(None)
         late = [asyncio.wrap_future(thread) for thread, _ in self._abandoned]
         stubborn: set[asyncio.Future[Any]] = set()
-        if self._runners or late:
-            _, stubborn = await asyncio.wait({*self._runners, *late}, timeout=_CLOSE_GRACE_S)
+        if ends := {*self._runners, *self._strays, *late}:
+            _, stubborn = await asyncio.wait(ends, timeout=_CLOSE_GRACE_S)
         for end in {*stubborn, *late}:
             if not end.cancel() and not end.cancelled():
                 end.exception()  # of no interest: the attempt was reported long ago
@@ -145,13 +156,14 @@ class Runners:
             task = asyncio.get_running_loop().create_task(self._run_endlessly(), name="tercio-runner")
             self._runners.add(task)
             task.add_done_callback(self._runners.discard)
+            task.add_done_callback(self._strays.discard)
 
     async def _run_endlessly(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine of ours always runs in a task
         self._is_waking = False
         slice_start = time.monotonic_ns()
-        while not self._closing:
+        while not self._closing and task not in self._strays:
             attempt = self._next()
             if attempt is None:
                 await self._park()
@@ -219,6 +231,8 @@ class Runners:
             self._in_threads.pop(attempt, None)
 
     def _end_with_result(self, attempt: Attempt, result: bytes) -> None:
+        if attempt.stage is Stage.ENDED:
+            return  # it was abandoned
         if len(result) > MAX_BYTES:
             message = f"the result of {len(result)} bytes is over 64 kB: return a reference to it instead"
             attempt.failure = failure_of("PAYLOAD_TOO_LARGE", message, permanent=True)
@@ -228,24 +242,46 @@ class Runners:
             self._end(attempt, work_pb2.OUTCOME_SUCCEEDED)
 
     def _end_with_error(self, attempt: Attempt, error: BaseException) -> None:
-        if attempt.stop is Stop.CANCELLED:
-            self._end(attempt, work_pb2.OUTCOME_CANCELLED)
-            return
         if attempt.stop is not None:
-            attempt.failure = _stopped(attempt, attempt.stop)
-        elif isinstance(error, HandlerError):
+            self._end_stopped(attempt, attempt.stop)
+            return
+        if isinstance(error, HandlerError):
             attempt.failure = failure_of(error.reason, str(error), permanent=isinstance(error, PermanentError))
         else:
             attempt.failure = failure_of("HANDLER_ERROR", f"{type(error).__name__}: {error}")
         self._end(attempt, work_pb2.OUTCOME_FAILED)
 
+    def _end_stopped(self, attempt: Attempt, why: Stop) -> None:
+        if why is Stop.CANCELLED:
+            self._end(attempt, work_pb2.OUTCOME_CANCELLED)
+        else:
+            attempt.failure = _stopped(attempt, why)
+            self._end(attempt, work_pb2.OUTCOME_FAILED)
+
     def _end_without_thread(self, attempt: Attempt, why: Stop) -> None:
         """Report a timeout at once: the thread may run on for ever, and what it returns then is of no interest."""
         if why is not Stop.CANCELLED:
-            attempt.failure = _stopped(attempt, why)
-            self._end(attempt, work_pb2.OUTCOME_FAILED)
+            self._end_stopped(attempt, why)
         if why is Stop.TIMED_OUT:
             self._abandon_thread(attempt)
+
+    def _abandon(self, attempt: Attempt) -> None:
+        """Report an attempt that goes on although it was asked to stop, and give its place to the next one."""
+        if attempt.stop is None or attempt.stage is Stage.ENDED:
+            return
+        _log.warning(
+            "task %s of type %s did not stop when it was asked to (%s); it is abandoned, and may go on unseen",
+            *(attempt.task_id, attempt.task_type, attempt.stop.value),
+        )
+        runner = attempt.runner
+        self._end_stopped(attempt, attempt.stop)
+        if attempt in self._in_threads:
+            self._abandon_thread(attempt)
+        elif runner is not None:
+            self._runners.discard(runner)
+            self._strays.add(runner)
+            if self._queue:
+                self._wake_one()
 
     def _abandon_thread(self, attempt: Attempt) -> None:
         """Let the runner go on without the thread: else attempts would wait here for ever, their leases renewed."""
@@ -281,7 +317,7 @@ class Runners:
         while self._unreported and (attempt := next(iter(self._unreported))).started_ns <= started_before:
             del self._unreported[attempt]
             self._reports.started(attempt)
-            if attempt.timeout_ms:
+            if attempt.timeout_ms and attempt.stop is None:
                 left_s = max(attempt.timeout_ms - STARTED_AFTER_MS, 0) / 1000
                 attempt.timer = loop.call_later(left_s, self.stop, attempt, Stop.TIMED_OUT)
         self._sweep = None

@@ -7,6 +7,7 @@ and by the same path as tasks, so that an agent which only renews and does no wo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from tercio.attempts import SYSTEM_TYPES, Attempt, Stop
@@ -38,10 +39,12 @@ async def _answer_canary(task: Context) -> bytes:
 class AgentRunners:
     """The runners of tasks and those of system tasks, as one."""
 
-    def __init__(self, handlers: Handlers, reports: RunnerReports, *, concurrency: int) -> None:
-        """Run up to `concurrency` tasks at once, and a few system tasks beside them."""
-        self._own = Runners(handlers, reports, concurrency=concurrency)
-        self._system = Runners(system_handlers(), reports, concurrency=_AT_ONCE)
+    def __init__(
+        self, handlers: Handlers, reports: RunnerReports, *, concurrency: int, grace_s: Callable[[], float]
+    ) -> None:
+        """Run up to `concurrency` tasks at once, and a few system tasks beside them; `grace_s` as of `Runners`."""
+        self._own = Runners(handlers, reports, concurrency=concurrency, grace_s=grace_s)
+        self._system = Runners(system_handlers(), reports, concurrency=_AT_ONCE, grace_s=grace_s)
 
     @property
     def is_quiet(self) -> bool:
