@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -101,3 +102,41 @@ def test_a_commit_larger_than_the_allowed_lag_cuts_nobody_who_was_up_to_date() -
     assert [item.seq for item in reader.pending()] == [104]
     with pytest.raises(Refusal, match="READER_TOO_SLOW"):
         sleeper.pending()
+
+
+async def _take(feed: Feed, *, until: int) -> list[int]:
+    """Follow until an entry, and fail there."""
+    taken = []
+    async with contextlib.aclosing(feed.follow("test")) as entries:
+        async for item in entries:
+            taken.append(item.seq)
+            if item.seq == until:
+                break
+    return taken
+
+
+async def test_a_follower_that_begins_anew_goes_on_after_the_entry_at_which_it_failed() -> None:
+    feed = make(0)
+    feed.begin(2)
+    following = asyncio.ensure_future(_take(feed, until=4))
+    await asyncio.sleep(0)
+    feed.publish_all((entry(seq), 0) for seq in range(3, 7))
+    assert await following == [3, 4]
+    feed.publish(entry(7), 0)
+    assert await _take(feed, until=7) == [5, 6, 7]
+
+
+async def test_a_follower_that_begins_anew_too_late_is_told_once_and_goes_on_with_the_present() -> None:
+    feed = make(0, ring_bytes=10 * 256)
+    following = asyncio.ensure_future(_take(feed, until=1))
+    await asyncio.sleep(0)
+    feed.publish(entry(1), 0)
+    assert await following == [1]
+    for seq in range(2, 100):
+        feed.publish(entry(seq), 0)
+    with pytest.raises(Refusal, match="READER_TOO_SLOW"):
+        await _take(feed, until=99)
+    following = asyncio.ensure_future(_take(feed, until=100))
+    await asyncio.sleep(0)
+    feed.publish(entry(100), 0)
+    assert await following == [100]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import NamedTuple
 
 from tercio_common.errors import Refusal
@@ -44,6 +44,7 @@ class Feed:
         self._before = 0  # sequence number before the ring's first entry
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed: str = ""
+        self._seen: dict[str, int] = {}  # by follower
         self.committed = 0
 
     def begin(self, seq: int) -> None:
@@ -87,6 +88,23 @@ class Feed:
         if not self._before <= after <= self.committed:
             raise _compacted()
         return Subscription(self, after)
+
+    async def follow(self, follower: str) -> AsyncGenerator[FeedEntry, None]:
+        """Give each entry from the present on. A follower that failed at an entry and begins anew goes on after it.
+
+        Raises:
+            Refusal: READER_TOO_SLOW when entries after that one are no longer kept, and why the feed was closed; who
+                follows again after that begins with the present.
+        """
+        after = self._seen.setdefault(follower, self.committed)
+        if after < self._before:
+            del self._seen[follower]
+            raise Refusal("READER_TOO_SLOW", f"{follower} began anew too late; changes were passed over")
+        async for entries in self.subscribe(after):
+            for entry in entries:
+                # Noted before it is given: an entry at which the follower fails is not given again.
+                self._seen[follower] = entry.seq
+                yield entry
 
     def check_open(self) -> None:
         """Raise NO_LEADER once the feed is closed."""

@@ -1,8 +1,9 @@
 """Tells agents what to stop: attempts that are being cancelled, that ran too long, or that were taken from them.
 
 It reads committed changes, so nothing is stopped for a decision that could still be lost. An agent that is not
-connected is told when it says hello. The stream of an agent that lost its lease is cut: a stopped process would
-otherwise be offered the same tasks again and again, and cost each of them an attempt.
+connected is told when it says hello. A record at which this fails is passed over, and none of those after it. The
+stream of an agent that lost its lease is cut: a stopped process would otherwise be offered the same tasks again and
+again, and cost each of them an attempt.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tercio_scheduler.state.commands import AttemptKey
 from tercio_scheduler.state.rows import LIVE_ATTEMPT, NO_PAST, State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 
+_NAME: Final = "attempts"
 _LOST: Final = "AGENT_LOST"
 _TAKEN: Final = frozenset({"ATTEMPT_TIMEOUT", _LOST})
 
@@ -32,15 +34,14 @@ class AttemptFollower:
     async def run(self, host: Host) -> None:
         """Follow the feed for as long as the leadership lasts."""
         session: SchedulerSession = host.session
-        async for entries in host.feed.subscribe(None):
-            for entry in entries:
-                rows = entry.changes.rows("tasks")
-                if session.progress:
-                    _drop_progress(rows, session)
-                for row in rows.values():
-                    # Most tasks have no past and are not cancelled: they are passed over without a call.
-                    if row is not None and (row.past is not NO_PAST or row.state is State.CANCELLING):
-                        self._follow(row, session, now=entry.now)
+        async for entry in host.feed.follow(_NAME):
+            rows = entry.changes.rows("tasks")
+            if session.progress:
+                _drop_progress(rows, session)
+            for row in rows.values():
+                # Most tasks have no past and are not cancelled: they are passed over without a call.
+                if row is not None and (row.past is not NO_PAST or row.state is State.CANCELLING):
+                    self._follow(row, session, now=entry.now)
 
     def _follow(self, row: TaskRow, session: SchedulerSession, *, now: int) -> None:
         if row.state is State.CANCELLING:
