@@ -37,6 +37,7 @@ SYSTEM_TASK = SystemTaskRow(
     timeout=5_000,
     created_wall=6,
     due=7,
+    instance_id=b"\0\xfe",
 )
 EVENTS = [
     events.AgentRegistered(

@@ -18,9 +18,13 @@ TIMEOUT_MS = 5_000
 TASK = "tercio.registry-1"
 
 
-def carry(drive: Drive, name: str = "registry-1", *, agent_id: str = "agent") -> str:
+def carry(drive: Drive, name: str = "registry-1", *, agent_id: str = "agent", instance: bytes = b"") -> str:
     message = system_task_pb2.SystemTask(
-        system_task_id=name, kind="tercio.canary", target_agent_id=agent_id, input=b"nonce"
+        system_task_id=name,
+        kind="tercio.canary",
+        target_agent_id=agent_id,
+        target_instance_id=instance,
+        input=b"nonce",
     )
     message.timeout.FromMilliseconds(TIMEOUT_MS)
     drive.propose(command_of(message, owner="registry"))
@@ -125,6 +129,25 @@ def test_an_agent_that_was_started_anew_is_gone():
     carry(drive)
     drive.dispatch()
     drive.attach(instance=b"second")
+    assert settled(drive).result is Result.AGENT_GONE
+
+
+def test_no_other_process_of_the_agent_is_given_what_was_meant_for_one():
+    drive = Drive()
+    drive.attach(instance=b"second")
+    carry(drive, instance=b"first")
+    carry(drive, "registry-2", instance=b"second")
+    assert drive.dispatch() == {"agent": ["tercio.registry-2"]}
+    drive.attach(instance=b"first")
+    assert drive.dispatch() == {"agent": [TASK]}
+
+
+def test_what_was_meant_for_a_process_that_is_no_more_ends_as_gone():
+    drive = Drive()
+    drive.attach(instance=b"second")
+    carry(drive, instance=b"first")
+    assert drive.dispatch() == {}
+    drive.pass_time(TIMEOUT_MS)
     assert settled(drive).result is Result.AGENT_GONE
 
 

@@ -270,7 +270,7 @@ def _plan_row(message: records.PlanRow) -> rows.PlanRow:
 
 
 def _carried_row(message: records.CarriedRow) -> rows.CarriedRow:
-    return rows.CarriedRow(message.task_id, message.system_task_id, message.owner)
+    return rows.CarriedRow(message.task_id, message.system_task_id, message.owner, message.instance_id)
 
 
 def _submitted(message: records.TasksSubmitted) -> events.TasksSubmitted:

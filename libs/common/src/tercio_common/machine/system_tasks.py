@@ -45,6 +45,7 @@ class SystemTaskWanted(NamedTuple):
         timeout: ms from now to the agent's answer.
         input: for the kind's handler.
         incarnation: only this one of the agent; 0 means whichever is present.
+        instance_id: the process of that incarnation, by which the scheduler knows it.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class SystemTaskWanted(NamedTuple):
     timeout: int
     input: bytes = b""
     incarnation: int = 0
+    instance_id: bytes = b""
 
 
 class SystemTaskRow(NamedTuple):
@@ -71,6 +73,7 @@ class SystemTaskRow(NamedTuple):
     timeout: int
     created_wall: int
     due: int
+    instance_id: bytes = b""
 
 
 class SystemTaskOutcome(NamedTuple):
@@ -130,6 +133,7 @@ class SystemTasks:
                 timeout=one.timeout,
                 created_wall=at.wall,
                 due=at.now + one.timeout + GRACE_MS,
+                instance_id=one.instance_id,
             )
             for number, one in enumerate(wanted)
         ]

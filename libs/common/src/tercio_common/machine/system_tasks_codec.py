@@ -23,6 +23,7 @@ def row_record(row: SystemTaskRow) -> records.SystemTaskRow:
         timeout_ms=row.timeout,
         created_wall_ms=row.created_wall,
         due_ms=row.due,
+        instance_id=row.instance_id,
     )
 
 
@@ -37,6 +38,7 @@ def row_of(record: records.SystemTaskRow) -> SystemTaskRow:
         timeout=record.timeout_ms,
         created_wall=record.created_wall_ms,
         due=record.due_ms,
+        instance_id=record.instance_id,
     )
 
 

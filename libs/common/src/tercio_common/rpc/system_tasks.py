@@ -39,6 +39,7 @@ def task_message(row: SystemTaskRow) -> pb.SystemTask:
         kind=row.kind,
         target_agent_id=row.agent_id,
         target_incarnation=row.incarnation,
+        target_instance_id=row.instance_id,
         input=row.input,
         timeout=timeout,
         create_time=created,

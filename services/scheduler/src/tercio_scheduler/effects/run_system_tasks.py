@@ -98,7 +98,7 @@ def command_of(message: system_task_pb2.SystemTask, *, owner: str) -> CarryOut:
         retry=task_pb2.RetryPolicy(max_attempts=1),
     )
     frame = task_service_pb2.SubmitFrame(templates=[template], task_ids=[task_id], payloads=[message.input])
-    carried = CarriedRow(task_id, message.system_task_id, owner)
+    carried = CarriedRow(task_id, message.system_task_id, owner, message.target_instance_id)
     return CarryOut(carried=carried, columns=submit_columns(frame), frame=frame.SerializeToString())
 
 

@@ -263,11 +263,13 @@ class CarriedRow(NamedTuple):
         task_id: the key.
         system_task_id: what it carries out.
         owner: name of the service that is told the outcome.
+        instance_id: only this process of the agent may do it; empty means any.
     """
 
     task_id: str
     system_task_id: str
     owner: str
+    instance_id: bytes = b""
 
 
 class PlanRow(NamedTuple):

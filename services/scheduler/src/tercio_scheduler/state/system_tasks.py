@@ -106,6 +106,8 @@ def offers(tables: SchedulerTables, session: SchedulerSession, at: Moment, *, li
         link = session.agents.get(agent_id)
         if link is None or not link.connected or row.ready.seq > at.committed:
             continue
+        if tables.carried[task_id].instance_id not in (b"", link.instance_id):
+            continue  # it was meant for another process of the agent
         held = sum(each in index.system for each in index.by_agent.get(agent_id, ()))
         if held + len(found.get(agent_id, ())) < _MOST_AT_ONCE:
             found.setdefault(agent_id, []).append(row)
@@ -131,7 +133,9 @@ def outcome_of(payload: bytes) -> SystemTaskOutcome:
 def _outcome(system_task_id: str, row: TaskRow) -> SystemTaskOutcome:
     offer = row.offer
     if offer is None:
-        return SystemTaskOutcome(system_task_id, Result.AGENT_GONE, b"", _LOST, "the agent was not connected")
+        return SystemTaskOutcome(
+            system_task_id, Result.AGENT_GONE, b"", _LOST, "the agent, or the process that was meant, was not connected"
+        )
     result = _result(row)
     return SystemTaskOutcome(
         system_task_id,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tercio_common/records/v1/system_task.proto\x12\x18tercio_common.records.v1\"\xa8\x01\n\rSystemTaskRow\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x12\r\n\x05input\x18\x05 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x06 \x01(\x03\x12\x17\n\x0f\x63reated_wall_ms\x18\x07 \x01(\x03\x12\x0e\n\x06\x64ue_ms\x18\x08 \x01(\x03\"\x99\x01\n\x11SystemTaskOutcome\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12\x0e\n\x06result\x18\x02 \x01(\r\x12\x0e\n\x06output\x18\x03 \x01(\x0c\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\x12\x0f\n\x07wait_ms\x18\x06 \x01(\x03\x12\x0e\n\x06run_ms\x18\x07 \x01(\x03\"K\n\x11SystemTasksOpened\x12\x36\n\x05tasks\x18\x01 \x03(\x0b\x32\'.tercio_common.records.v1.SystemTaskRow\"R\n\x11SystemTasksClosed\x12=\n\x08outcomes\x18\x01 \x03(\x0b\x32+.tercio_common.records.v1.SystemTaskOutcomeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tercio_common/records/v1/system_task.proto\x12\x18tercio_common.records.v1\"\xbd\x01\n\rSystemTaskRow\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x12\r\n\x05input\x18\x05 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x06 \x01(\x03\x12\x17\n\x0f\x63reated_wall_ms\x18\x07 \x01(\x03\x12\x0e\n\x06\x64ue_ms\x18\x08 \x01(\x03\x12\x13\n\x0binstance_id\x18\t \x01(\x0c\"\x99\x01\n\x11SystemTaskOutcome\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12\x0e\n\x06result\x18\x02 \x01(\r\x12\x0e\n\x06output\x18\x03 \x01(\x0c\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\x12\x0f\n\x07wait_ms\x18\x06 \x01(\x03\x12\x0e\n\x06run_ms\x18\x07 \x01(\x03\"K\n\x11SystemTasksOpened\x12\x36\n\x05tasks\x18\x01 \x03(\x0b\x32\'.tercio_common.records.v1.SystemTaskRow\"R\n\x11SystemTasksClosed\x12=\n\x08outcomes\x18\x01 \x03(\x0b\x32+.tercio_common.records.v1.SystemTaskOutcomeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio_common.records.v1.sy
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYSTEMTASKROW']._serialized_start=73
-  _globals['_SYSTEMTASKROW']._serialized_end=241
-  _globals['_SYSTEMTASKOUTCOME']._serialized_start=244
-  _globals['_SYSTEMTASKOUTCOME']._serialized_end=397
-  _globals['_SYSTEMTASKSOPENED']._serialized_start=399
-  _globals['_SYSTEMTASKSOPENED']._serialized_end=474
-  _globals['_SYSTEMTASKSCLOSED']._serialized_start=476
-  _globals['_SYSTEMTASKSCLOSED']._serialized_end=558
+  _globals['_SYSTEMTASKROW']._serialized_end=262
+  _globals['_SYSTEMTASKOUTCOME']._serialized_start=265
+  _globals['_SYSTEMTASKOUTCOME']._serialized_end=418
+  _globals['_SYSTEMTASKSOPENED']._serialized_start=420
+  _globals['_SYSTEMTASKSOPENED']._serialized_end=495
+  _globals['_SYSTEMTASKSCLOSED']._serialized_start=497
+  _globals['_SYSTEMTASKSCLOSED']._serialized_end=579
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ class SystemTaskRow(google.protobuf.message.Message):
     TIMEOUT_MS_FIELD_NUMBER: builtins.int
     CREATED_WALL_MS_FIELD_NUMBER: builtins.int
     DUE_MS_FIELD_NUMBER: builtins.int
+    INSTANCE_ID_FIELD_NUMBER: builtins.int
     system_task_id: builtins.str
     """The system task."""
     kind: builtins.str
@@ -48,6 +49,8 @@ class SystemTaskRow(google.protobuf.message.Message):
     """Wall time of its creation, in milliseconds since 1970."""
     due_ms: builtins.int
     """Fleet time in milliseconds at which its owner stops waiting."""
+    instance_id: builtins.bytes
+    """Only this process of the agent; empty for any."""
     def __init__(
         self,
         *,
@@ -59,8 +62,9 @@ class SystemTaskRow(google.protobuf.message.Message):
         timeout_ms: builtins.int = ...,
         created_wall_ms: builtins.int = ...,
         due_ms: builtins.int = ...,
+        instance_id: builtins.bytes = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "created_wall_ms", b"created_wall_ms", "due_ms", b"due_ms", "incarnation", b"incarnation", "input", b"input", "kind", b"kind", "system_task_id", b"system_task_id", "timeout_ms", b"timeout_ms"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "created_wall_ms", b"created_wall_ms", "due_ms", b"due_ms", "incarnation", b"incarnation", "input", b"input", "instance_id", b"instance_id", "kind", b"kind", "system_task_id", b"system_task_id", "timeout_ms", b"timeout_ms"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SystemTaskRow: typing_extensions.TypeAlias = SystemTaskRow

@@ -146,20 +146,24 @@ class CarriedRow(google.protobuf.message.Message):
     TASK_ID_FIELD_NUMBER: builtins.int
     SYSTEM_TASK_ID_FIELD_NUMBER: builtins.int
     OWNER_FIELD_NUMBER: builtins.int
+    INSTANCE_ID_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     """The task."""
     system_task_id: builtins.str
     """What it carries out."""
     owner: builtins.str
     """Name of the service that is told the outcome."""
+    instance_id: builtins.bytes
+    """Only this process of the agent may do it; empty for any."""
     def __init__(
         self,
         *,
         task_id: builtins.str = ...,
         system_task_id: builtins.str = ...,
         owner: builtins.str = ...,
+        instance_id: builtins.bytes = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["owner", b"owner", "system_task_id", b"system_task_id", "task_id", b"task_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["instance_id", b"instance_id", "owner", b"owner", "system_task_id", b"system_task_id", "task_id", b"task_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___CarriedRow: typing_extensions.TypeAlias = CarriedRow

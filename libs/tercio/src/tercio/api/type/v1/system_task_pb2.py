@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tercio/api/type/v1/system_task.proto\x12\x12tercio.api.type.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x01\n\nSystemTask\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x17\n\x0ftarget_agent_id\x18\x03 \x01(\t\x12\x1a\n\x12target_incarnation\x18\x04 \x01(\x04\x12\r\n\x05input\x18\x05 \x01(\x0c\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xff\x02\n\x11SystemTaskOutcome\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12<\n\x06result\x18\x02 \x01(\x0e\x32,.tercio.api.type.v1.SystemTaskOutcome.Result\x12\x0e\n\x06output\x18\x03 \x01(\x0c\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\x12\x30\n\rwait_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0crun_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x14\n\x10RESULT_SUCCEEDED\x10\x01\x12\x11\n\rRESULT_FAILED\x10\x02\x12\x12\n\x0eRESULT_EXPIRED\x10\x03\x12\x15\n\x11RESULT_AGENT_GONE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tercio/api/type/v1/system_task.proto\x12\x12tercio.api.type.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x01\n\nSystemTask\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x17\n\x0ftarget_agent_id\x18\x03 \x01(\t\x12\x1a\n\x12target_incarnation\x18\x04 \x01(\x04\x12\r\n\x05input\x18\x05 \x01(\x0c\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12target_instance_id\x18\x08 \x01(\x0c\"\xff\x02\n\x11SystemTaskOutcome\x12\x16\n\x0esystem_task_id\x18\x01 \x01(\t\x12<\n\x06result\x18\x02 \x01(\x0e\x32,.tercio.api.type.v1.SystemTaskOutcome.Result\x12\x0e\n\x06output\x18\x03 \x01(\x0c\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\x12\x30\n\rwait_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0crun_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x14\n\x10RESULT_SUCCEEDED\x10\x01\x12\x11\n\rRESULT_FAILED\x10\x02\x12\x12\n\x0eRESULT_EXPIRED\x10\x03\x12\x15\n\x11RESULT_AGENT_GONE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio.api.type.v1.system_t
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYSTEMTASK']._serialized_start=126
-  _globals['_SYSTEMTASK']._serialized_end=337
-  _globals['_SYSTEMTASKOUTCOME']._serialized_start=340
-  _globals['_SYSTEMTASKOUTCOME']._serialized_end=723
-  _globals['_SYSTEMTASKOUTCOME_RESULT']._serialized_start=607
-  _globals['_SYSTEMTASKOUTCOME_RESULT']._serialized_end=723
+  _globals['_SYSTEMTASK']._serialized_end=365
+  _globals['_SYSTEMTASKOUTCOME']._serialized_start=368
+  _globals['_SYSTEMTASKOUTCOME']._serialized_end=751
+  _globals['_SYSTEMTASKOUTCOME_RESULT']._serialized_start=635
+  _globals['_SYSTEMTASKOUTCOME_RESULT']._serialized_end=751
 # @@protoc_insertion_point(module_scope)

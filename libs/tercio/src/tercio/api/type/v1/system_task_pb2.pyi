@@ -34,6 +34,7 @@ class SystemTask(google.protobuf.message.Message):
     INPUT_FIELD_NUMBER: builtins.int
     TIMEOUT_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    TARGET_INSTANCE_ID_FIELD_NUMBER: builtins.int
     system_task_id: builtins.str
     """Names it in the whole fleet and for ever. 1 to 128 characters of [A-Za-z0-9._-]."""
     kind: builtins.str
@@ -41,9 +42,11 @@ class SystemTask(google.protobuf.message.Message):
     target_agent_id: builtins.str
     """Only this agent may do it. 1 to 128 characters."""
     target_incarnation: builtins.int
-    """Only this incarnation of it, from 1; 0 means whichever is present."""
+    """Only this incarnation of it, from 1; 0 means whichever is present. For people: `target_instance_id` is what counts."""
     input: builtins.bytes
     """What the kind's handler is given. At most 64 kB."""
+    target_instance_id: builtins.bytes
+    """Only this process of the agent, as in its registration and its Hello; empty means whichever is present. 16 bytes."""
     @property
     def timeout(self) -> google.protobuf.duration_pb2.Duration:
         """From its creation to the agent's answer. 1 ms to 1 h."""
@@ -62,10 +65,11 @@ class SystemTask(google.protobuf.message.Message):
         input: builtins.bytes = ...,
         timeout: google.protobuf.duration_pb2.Duration | None = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        target_instance_id: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["create_time", b"create_time", "timeout", b"timeout"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["create_time", b"create_time", "input", b"input", "kind", b"kind", "system_task_id", b"system_task_id", "target_agent_id", b"target_agent_id", "target_incarnation", b"target_incarnation", "timeout", b"timeout"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["create_time", b"create_time", "input", b"input", "kind", b"kind", "system_task_id", b"system_task_id", "target_agent_id", b"target_agent_id", "target_incarnation", b"target_incarnation", "target_instance_id", b"target_instance_id", "timeout", b"timeout"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SystemTask: typing_extensions.TypeAlias = SystemTask
