@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from prometheus_client import REGISTRY
 
-from support.registry import FIRST, SECOND, Heartbeats, Registry, fields_of, reason_of
+from support.registry import FIRST, SECOND, SETTINGS, Heartbeats, Registry, fields_of, reason_of
 from tercio.api.registry.v1 import agent_pb2, registration_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio_common.testing.eventually import eventually
@@ -142,7 +142,8 @@ async def test_detection_and_recovery_are_measured(registry: Registry) -> None:
     await registry.clock.advance(1_700)
     await eventually(lambda: sample("detection_seconds_count", state="degraded") == found["degraded"] + 1)
     assert sample("detection_seconds_sum", state="degraded") - silent >= 1.5
-    await beats.beat(("a", 1))
+    for _ in range(SETTINGS.recovery_streak):
+        await beats.beat(("a", 1))
     await eventually(lambda: sample("recovery_seconds_count") == recovered + 1)
     assert sample("recovery_seconds_sum") - took < 1
     await registry.clock.advance(4_000)

@@ -13,8 +13,9 @@ from tercio_common.machine.system_tasks import (
     SystemTasksOpened,
 )
 from tercio_registry.codec import RegistryCodec, decode_event
+from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
-from tercio_registry.state.agents import AgentRow, Amount, Drain, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.agents import AgentRow, Ailment, Amount, Drain, Health, IncarnationFloor, Membership, Profile
 from tercio_registry.state.machine import AGENTS, INCARNATIONS
 from tercio_registry.state.obligations import REGISTRATIONS, RegistrationRow, Stage
 
@@ -44,6 +45,9 @@ EVENTS = [
         agent_id="a", profile=PROFILE, fingerprint="ab", instance_id=b"\0\xff", incarnation=3, registration_id="r"
     ),
     events.AgentsConfirmed(("a", "b")),
+    events.AgentsConfirmed(("a", "b"), Health.DEGRADED),
+    events.AgentsJudged(ailment=Ailment.DEAF, ailing=True, agent_ids=("a", "b")),
+    events.AgentsJudged(ailment=Ailment.MEMORY_EXHAUSTED, ailing=False, agent_ids=("a",)),
     events.AgentsDeclined(Health.UNHEALTHY, ("a", "b")),
     events.AgentsGone(("a",), "no heartbeat"),
     events.AgentsEvicted(("a", "b")),
@@ -86,7 +90,8 @@ def test_every_event_is_tried() -> None:
                 instance_id=b"\0\xff",
                 incarnation=3,
                 membership=Membership.GONE,
-                health=Health.DEGRADED,
+                regularity=Health.DEGRADED,
+                ailments=(Ailment.DISK_EXHAUSTED, Ailment.DEAF),
                 confirmed_generation=2,
                 confirmed_revision=9,
                 cordoned=True,
@@ -110,6 +115,11 @@ def test_every_event_is_tried() -> None:
 def test_a_row_is_read_as_it_was_written(table: str, row: object) -> None:
     codec = RegistryCodec()
     assert codec.decode_row(table, codec.encode_row(table, row)) == row
+
+
+def test_a_confirmation_of_an_older_version_means_healthy() -> None:
+    record = records.Event(agents_confirmed=records.AgentsConfirmed(agent_ids=["a"]))
+    assert decode_event(record.SerializeToString()) == events.AgentsConfirmed(("a",), Health.HEALTHY)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x9a\x06\x00"], ids=["nothing", "a field of tomorrow"])

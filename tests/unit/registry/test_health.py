@@ -35,15 +35,32 @@ def test_missed_heartbeats_degrade_step_by_step_and_the_ttl_ends_the_membership(
 
 
 @pytest.mark.parametrize(("silent", "state"), [(1_600, State.DEGRADED), (2_600, State.UNHEALTHY)])
-def test_the_next_heartbeat_makes_it_healthy_again(silent: int, state: State) -> None:
+def test_punctual_heartbeats_in_a_row_make_it_healthy_again(silent: int, state: State) -> None:
     driver = Driver()
     driver.register()
+    driver.beat()
     driver.listen(silent)
     assert driver.state() is state
-    assert driver.beat() == ""
+    for _ in range(3):
+        assert driver.beat() == ""
+        assert driver.state() is State.DEGRADED
+        driver.listen(1_000)
+    driver.beat()
     assert driver.state() is State.HEALTHY
     driver.listen(1_600)
     assert driver.state() is State.DEGRADED
+
+
+def test_a_heartbeat_that_is_missed_again_begins_the_row_anew() -> None:
+    driver = Driver()
+    driver.register()
+    driver.beat()
+    for _ in range(5):
+        driver.listen(1_600)
+        for _ in range(3):
+            driver.beat()
+            driver.listen(500)
+            assert driver.state() is State.DEGRADED
 
 
 def test_a_new_leader_shows_agents_as_unconfirmed_until_they_renew() -> None:

@@ -22,6 +22,7 @@ from tercio_registry.effects.confirm import confirm
 from tercio_registry.effects.listen import listen
 from tercio_registry.effects.measure import measure
 from tercio_registry.effects.push import push
+from tercio_registry.effects.send_canaries import send_canaries
 from tercio_registry.effects.undo import Undoing
 from tercio_registry.ports import Outside
 from tercio_registry.settings import RegistrySettings
@@ -61,7 +62,7 @@ def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B0
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(listen(rules), confirm(link), push(link), undoing.run, measure),
+        effects=(listen(rules), confirm(link), push(link), undoing.run, measure, send_canaries(rules)),
     )
     host.on_commit(undoing.wake)
     servicer = RegistryServicer(

@@ -14,7 +14,7 @@ from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTaskRow, Syst
 from tercio_common.records.v1 import system_task_pb2
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
-from tercio_registry.state.agents import AgentRow, Amount, Drain, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.agents import AgentRow, Ailment, Amount, Drain, Health, IncarnationFloor, Membership, Profile
 from tercio_registry.state.machine import AGENTS, INCARNATIONS
 from tercio_registry.state.obligations import REGISTRATIONS, RegistrationRow, Stage
 
@@ -116,7 +116,7 @@ def _agent_record(row: AgentRow) -> records.AgentRow:
         instance_id=row.instance_id,
         incarnation=row.incarnation,
         membership=row.membership,
-        health=row.health,
+        health=row.regularity,
         confirmed_generation=row.confirmed_generation,
         confirmed_revision=row.confirmed_revision,
         cordoned=row.cordoned,
@@ -129,6 +129,7 @@ def _agent_record(row: AgentRow) -> records.AgentRow:
         registration_id=row.registration_id,
         leave_by_ms=row.leave_by,
         drain=_drain_record(row.drain),
+        ailments=row.ailments,
     )
 
 
@@ -140,7 +141,7 @@ def _agent_row(record: records.AgentRow) -> AgentRow:
         instance_id=record.instance_id,
         incarnation=record.incarnation,
         membership=Membership(record.membership),
-        health=Health(record.health),
+        regularity=Health(record.health),
         confirmed_generation=record.confirmed_generation,
         confirmed_revision=record.confirmed_revision,
         cordoned=record.cordoned,
@@ -153,6 +154,7 @@ def _agent_row(record: records.AgentRow) -> AgentRow:
         registration_id=record.registration_id,
         leave_by=record.leave_by_ms,
         drain=_drain(record.drain) if record.HasField("drain") else None,
+        ailments=tuple(map(Ailment, record.ailments)),
     )
 
 
@@ -205,9 +207,14 @@ def _cordoned_record(event: events.AgentCordoned) -> records.Event:
 
 _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.AgentRegistered: _registered_record,
-    events.AgentsConfirmed: lambda e: records.Event(agents_confirmed=records.AgentsConfirmed(agent_ids=e.agent_ids)),
+    events.AgentsConfirmed: lambda e: records.Event(
+        agents_confirmed=records.AgentsConfirmed(agent_ids=e.agent_ids, health=e.regularity)
+    ),
     events.AgentsDeclined: lambda e: records.Event(
-        agents_declined=records.AgentsDeclined(health=e.health, agent_ids=e.agent_ids)
+        agents_declined=records.AgentsDeclined(health=e.regularity, agent_ids=e.agent_ids)
+    ),
+    events.AgentsJudged: lambda e: records.Event(
+        agents_judged=records.AgentsJudged(ailment=e.ailment, ailing=e.ailing, agent_ids=e.agent_ids)
     ),
     events.AgentsGone: lambda e: records.Event(agents_gone=records.AgentsGone(agent_ids=e.agent_ids, reason=e.reason)),
     events.AgentsEvicted: lambda e: records.Event(agents_evicted=records.AgentsEvicted(agent_ids=e.agent_ids)),
@@ -235,7 +242,10 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "agent_registered": _registered,
-    "agents_confirmed": lambda r: events.AgentsConfirmed(tuple(r.agent_ids)),
+    "agents_confirmed": lambda r: events.AgentsConfirmed(tuple(r.agent_ids), Health(r.health or Health.HEALTHY)),
+    "agents_judged": lambda r: events.AgentsJudged(
+        ailment=Ailment(r.ailment), ailing=r.ailing, agent_ids=tuple(r.agent_ids)
+    ),
     "agents_declined": lambda r: events.AgentsDeclined(Health(r.health), tuple(r.agent_ids)),
     "agents_gone": lambda r: events.AgentsGone(tuple(r.agent_ids), r.reason),
     "agents_evicted": lambda r: events.AgentsEvicted(tuple(r.agent_ids)),

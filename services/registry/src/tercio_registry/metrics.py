@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from tercio_registry.state.agents import Ailment
 from tercio_registry.state.views import PRESENT_STATES, State
 
 AGENTS = Gauge("tercio_registry_agents", "Agents that the leader knows, by the state that it shows.", ("state",))
@@ -14,6 +15,9 @@ ACTIVE_AGENTS = Gauge("tercio_registry_active_agents", "Agents that are neither 
 LIVE_BYTES = Gauge("tercio_registry_live_bytes", "About the size of all agents in a snapshot.")
 HEARTBEATS = Counter("tercio_registry_heartbeats", "Heartbeats received, by their outcome.", ("outcome",))
 HEARTBEAT_STREAMS = Gauge("tercio_registry_heartbeat_streams", "Open heartbeat streams.")
+CANARIES = Counter("tercio_registry_canaries", "Canaries that were sent to agents.")
+CANARY_ANSWERS = Counter("tercio_registry_canary_answers", "How canaries ended.", ("result",))
+AILING_AGENTS = Gauge("tercio_registry_ailing_agents", "Active agents by what is wrong with them.", ("reason",))
 WATCHES = Gauge("tercio_registry_watches", "Open watches of agents.")
 PHASE_SECONDS = Histogram(
     "tercio_registry_registration_phase_seconds",
@@ -40,6 +44,12 @@ RECOVERY_SECONDS = Histogram(
     "the mean time to recovery.",
     buckets=_SILENCE_BUCKETS,
 )
+
+
+def show_ailing(counts: Mapping[Ailment, int]) -> None:
+    """Set what is wrong with agents, as a leader knows."""
+    for ailment in Ailment:
+        AILING_AGENTS.labels(ailment.name).set(counts.get(ailment, 0))
 
 
 def show_agents(counts: Mapping[State, int], *, live_bytes: int) -> None:

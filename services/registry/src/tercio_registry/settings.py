@@ -20,6 +20,33 @@ class RegistrySettings(Section):
     """How long an agent that is gone or left keeps its id, in ms of fleet time, from 1 s: an hour outlasts the
     repair of a machine."""
 
+    failure_threshold: int = Field(default=3, ge=1, le=100)
+    """Bad observations in a row, of reports or canaries, after which an agent is degraded, 1 to 100: one may be chance,
+    and three heartbeats are as long as the lease."""
+    recovery_streak: int = Field(default=3, ge=1, le=100)
+    """Good observations in a row after which it no longer is, 1 to 100; for missed heartbeats, punctual ones. As many
+    as make an agent gone, so that it does not flicker."""
+    memory_percent: int = Field(default=90, ge=1, le=100)
+    """Share of memory in use from which an agent is short of it, in percent, 1 to 100; 80 % of that is good again.
+    Over 90 % the kernel begins to reclaim and kill."""
+    disk_percent: int = Field(default=95, ge=1, le=100)
+    """Share of disk in use from which an agent is short of it, in percent, 1 to 100: many a working machine is at 90 %.
+    It only degrades, because a full disk must not stop a fleet."""
+    queue_percent: int = Field(default=100, ge=1, le=100)
+    """Share of an agent's queue in use from which it is full, in percent, 1 to 100: agents hold work ahead
+    on purpose."""
+    error_percent: int = Field(default=50, ge=1, le=100)
+    """Failed attempts per attempts from which an agent is degraded, in percent, 1 to 100. Below half, bad tasks are
+    likelier than a bad agent."""
+    least_attempts: int = Field(default=5, ge=1, le=10_000)
+    """Attempts that make one observation of the error rate, 1 to 10,000; fewer wait for the next report."""
+    canary_interval_ms: int = Field(default=30_000, ge=0, le=3_600_000)
+    """Mean time between two canaries of an agent, in ms, up to 1 h; 0 sends none. At 30 s a deaf agent is found within
+    about a minute, and 10,000 agents answer 333 a second."""
+    canary_timeout_ms: int = Field(default=10_000, ge=50, le=600_000)
+    """How long an agent may take to answer one, in ms, 50 ms to 10 min. One that is asked in vain is asked again at
+    once, so this also paces suspects; it outlasts a change of the scheduler's leader."""
+
     @model_validator(mode="after")
     def _check_relations(self) -> Self:
         ttl_ms = self.rules().ttl
@@ -32,7 +59,19 @@ class RegistrySettings(Section):
 
     def rules(self) -> Rules:
         """Return what the state needs of them."""
-        return Rules(interval=self.heartbeat_interval_ms, retention=self.retention_ms)
+        return Rules(
+            interval=self.heartbeat_interval_ms,
+            retention=self.retention_ms,
+            failure_threshold=self.failure_threshold,
+            recovery_streak=self.recovery_streak,
+            memory_percent=self.memory_percent,
+            disk_percent=self.disk_percent,
+            queue_percent=self.queue_percent,
+            error_percent=self.error_percent,
+            least_attempts=self.least_attempts,
+            canary_interval=self.canary_interval_ms,
+            canary_timeout=self.canary_timeout_ms,
+        )
 
 
 class RegistryProcessSettings(ProcessSettings):

@@ -18,7 +18,7 @@ from tercio_common.errors import Refusal
 from tercio_common.filtering.grammar import FilterError
 from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_common.rpc.violations import MAX_TEXT, Violations
-from tercio_registry import amounts
+from tercio_registry import amounts, health_messages
 from tercio_registry.state.agents import Drain, Profile
 from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
 from tercio_registry.state.filters import AgentFilter, Candidate, compile_expression
@@ -179,6 +179,8 @@ def agent_message(shown: AgentView) -> agent_pb2.Agent:
         resource_requirements=amounts.messages(profile.resource_requirements),
         max_resources=amounts.messages(profile.max_resources),
         active_attempts=shown.active_attempts,
+        health_reasons=health_messages.reasons_of(shown.row),
+        health_report=health_messages.report_of(shown.vitals),
     )
     if profile.started_wall:
         message.start_time.CopyFrom(_timestamp(profile.started_wall))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
 
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1 import registry_service_pb2_grpc as rpc
+from tercio_common.errors import Refusal
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
 from tercio_common.rpc import system_tasks
@@ -104,7 +105,10 @@ class RegistryServicer(rpc.RegistryServiceServicer):
 
     async def ReportSystemTasks(self, request: pb.ReportSystemTasksRequest, context: Context) -> Any:
         command = ReportSystemTasks(system_tasks.outcomes_of(request.outcomes))
-        return await self._host.execute(command, call=call_of(request, context), render=_render_reported)
+        reply = await self._host.execute(command, call=call_of(request, context), render=_render_reported)
+        with suppress(Refusal):  # the leadership may have ended, but the report is durable
+            self._link.note_canaries(command.outcomes, self._host.term)
+        return reply
 
 
 def _render_reported(unknown: tuple[str, ...]) -> bytes:

@@ -7,13 +7,15 @@ store, so an outage of etcd costs no agent its lease. Answers wait until what th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio_common.errors import Refusal
+from tercio_common.machine.system_tasks import SystemTaskOutcome
 from tercio_common.machine.term import Term
 from tercio_registry import metrics, translate
+from tercio_registry.health_messages import vitals_of
 from tercio_registry.state import heartbeats
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.heartbeats import Answer
@@ -68,6 +70,18 @@ class Link:
             self._note(answer, stream)
             stream.send(self._response([answer], stream.term), seq=0)
 
+    def note_canaries(self, outcomes: Iterable[SystemTaskOutcome], term: Term) -> None:
+        """Take note of the canaries among these outcomes."""
+        agents = cast(RegistryMachine, term.machine).agents
+        session, now = term.session, term.moment().now
+        for outcome in outcomes:
+            answer = session.canaries.take_answer(outcome)
+            if answer is not None:
+                metrics.CANARY_ANSWERS.labels(outcome.result.name.lower()).inc()
+                session.note_canary(agents.get(answer.agent_id), answer, now)
+        if session.has_pending:
+            self.news.set()
+
     def end(self, refusal: Refusal) -> None:
         """End every stream: the leadership ended."""
         for stream in self._streams:
@@ -100,6 +114,7 @@ class Link:
                 now=now,
                 epoch=epoch,
                 active_attempts=beat.active_attempts,
+                vitals=vitals_of(beat.health) if beat.HasField("health") else None,
             )
             self._note(answer, stream)
             answers.append(answer)

@@ -16,11 +16,21 @@ class Membership(IntEnum):
 
 
 class Health(IntEnum):
-    """How regularly an active agent renews; a higher value is worse. Values are persisted."""
+    """How well an active agent is; a higher value is worse. Values are persisted."""
 
     HEALTHY = 1
     DEGRADED = 2
     UNHEALTHY = 3
+
+
+class Ailment(IntEnum):
+    """What may be wrong with an agent beside missed heartbeats. Values are persisted, and those of the contract."""
+
+    HIGH_ERROR_RATE = 2
+    MEMORY_EXHAUSTED = 3
+    DISK_EXHAUSTED = 4
+    QUEUE_FULL = 5
+    DEAF = 6
 
 
 class Amount(NamedTuple):
@@ -72,6 +82,8 @@ class AgentRow:
         fingerprint: hexadecimal digest of the agent's secret.
         instance_id: the process that registered last.
         incarnation: rises with each new process and after each end of the membership.
+        regularity: how it renews.
+        ailments: what else is wrong with it, sorted; ends with the incarnation.
         confirmed_generation, confirmed_revision: epoch of the leader that heard the agent last.
         cordoned: takes no new work; outlives restarts of the agent.
         draining: finishes its work and leaves; ends with the incarnation.
@@ -91,7 +103,8 @@ class AgentRow:
     instance_id: bytes
     incarnation: int
     membership: Membership = Membership.ACTIVE
-    health: Health = Health.HEALTHY
+    regularity: Health = Health.HEALTHY
+    ailments: tuple[Ailment, ...] = ()
     confirmed_generation: int
     confirmed_revision: int
     cordoned: bool = False
@@ -109,6 +122,11 @@ class AgentRow:
     def active(self) -> bool:
         """True until the agent is gone or has deregistered."""
         return self.membership is Membership.ACTIVE
+
+    @property
+    def health(self) -> Health:
+        """The worst of all that is known."""
+        return max(self.regularity, Health.DEGRADED) if self.ailments else self.regularity
 
     def confirmed_by(self, generation: int, revision: int) -> bool:
         """Tell whether the leader of that epoch has heard the agent."""

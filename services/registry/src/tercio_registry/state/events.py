@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tercio_common.machine.system_tasks import SystemTasksClosed, SystemTasksOpened
-from tercio_registry.state.agents import Drain, Health, Profile
+from tercio_registry.state.agents import Ailment, Drain, Health, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +22,26 @@ class AgentRegistered:
 
 @dataclass(frozen=True, slots=True)
 class AgentsConfirmed:
-    """Agents were heard by the leader of this epoch, and are healthy."""
+    """Agents were heard by the leader of this epoch, and renew like that."""
 
+    agent_ids: tuple[str, ...]
+    regularity: Health = Health.HEALTHY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentsJudged:
+    """Observations in a row have changed the verdict on one thing: agents ail from it now, or no longer do."""
+
+    ailment: Ailment
+    ailing: bool
     agent_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentsDeclined:
-    """Agents have missed heartbeats and are now in a worse health."""
+    """Agents have missed heartbeats, and renew worse than before."""
 
-    health: Health
+    regularity: Health
     agent_ids: tuple[str, ...]
 
 
@@ -94,6 +104,7 @@ class RegistrationsUndone:
 Event = (
     AgentRegistered
     | AgentsConfirmed
+    | AgentsJudged
     | AgentsDeclined
     | AgentsGone
     | AgentsEvicted

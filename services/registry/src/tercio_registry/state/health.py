@@ -1,6 +1,7 @@
-"""Health: what follows when agents renew, and when they do not.
+"""Health: what follows when agents renew, report and answer, and when they do not.
 
-Heartbeats are not recorded; the transitions that they bring or that their absence brings are, in steps of many agents.
+Heartbeats, reports and canaries are not judged one by one in the journal: only the transitions that they bring or that
+their absence brings are events, in steps of many agents. An agent's health is the worst of all that is known of it.
 An agent that the present leader has not heard stays as it was recorded, which readers see as UNCONFIRMED, until it
 renews or a full TTL has passed since the leader began to listen.
 """
@@ -12,7 +13,7 @@ from dataclasses import replace
 
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table
-from tercio_registry.state.agents import AgentRow, Health
+from tercio_registry.state.agents import AgentRow, Ailment, Health
 from tercio_registry.state.deadlines import Deadlines
 from tercio_registry.state.events import (
     AgentDeregistered,
@@ -20,6 +21,7 @@ from tercio_registry.state.events import (
     AgentsDeclined,
     AgentsEvicted,
     AgentsGone,
+    AgentsJudged,
     Event,
 )
 from tercio_registry.state.rules import Rules
@@ -48,30 +50,47 @@ def expire(
 
 
 def confirm(agents: Table[AgentRow], agent_ids: Iterable[str], at: Moment, *, session: Session) -> list[Event]:
-    """Decide which of these agents are healthy again or for the first time with this leader."""
-    heard = tuple(
-        agent_id
-        for agent_id in agent_ids
-        if (row := agents.get(agent_id)) is not None and row.active and _is_news(row, at, session)
-    )
-    return [AgentsConfirmed(heard)] if heard else []
+    """Decide which of these agents renew better, or for the first time with this leader, and what else has changed."""
+    heard: dict[Health, list[str]] = {}
+    judged: dict[tuple[Ailment, bool], list[str]] = {}
+    for agent_id in agent_ids:
+        row = agents.get(agent_id)
+        if row is None or not row.active:
+            continue
+        if _is_news(row, at, session):
+            heard.setdefault(session.regularity_of(row), []).append(agent_id)
+        for ailment in session.verdicts.due(row):
+            judged.setdefault((ailment, ailment not in row.ailments), []).append(agent_id)
+    found: list[Event] = [AgentsConfirmed(tuple(each), regularity) for regularity, each in heard.items()]
+    found += [
+        AgentsJudged(ailment=ailment, ailing=ailing, agent_ids=tuple(each))
+        for (ailment, ailing), each in judged.items()
+    ]
+    return found
 
 
-def confirmed(row: AgentRow, at: Moment) -> AgentRow:
+def confirmed(row: AgentRow, regularity: Health, at: Moment) -> AgentRow:
     """Return the row after the leader has heard the agent."""
     generation, revision = at.epoch
     return replace(
         row,
-        health=Health.HEALTHY,
+        regularity=regularity,
         confirmed_generation=generation,
         confirmed_revision=revision,
         changed_seq=at.seq,
     )
 
 
-def declined(row: AgentRow, health: Health, at: Moment) -> AgentRow:
+def declined(row: AgentRow, regularity: Health, at: Moment) -> AgentRow:
     """Return the row after heartbeats were missed."""
-    return replace(row, health=health, changed_seq=at.seq)
+    return replace(row, regularity=regularity, changed_seq=at.seq)
+
+
+def judged(row: AgentRow, event: AgentsJudged, at: Moment) -> AgentRow:
+    """Return the row after a verdict has changed."""
+    others = set(row.ailments) - {event.ailment}
+    ailments = others | {event.ailment} if event.ailing else others
+    return replace(row, ailments=tuple(sorted(ailments)), changed_seq=at.seq)
 
 
 _GONE = "gone"
@@ -90,17 +109,17 @@ def _look(row: AgentRow, at: Moment, *, session: Session, rules: Rules) -> tuple
         return _GONE, at.now + rules.interval
     if row.leave_by and at.now >= row.leave_by:
         return _LEFT, at.now + rules.interval
-    health = rules.health_at(age)
-    worse = health > row.health and row.confirmed_by(*at.epoch)
+    regularity = rules.regularity_at(age)
+    worse = regularity > row.regularity and row.confirmed_by(*at.epoch)
     due = start + rules.next_age(age)
-    return (health if worse else None), min(due, row.leave_by) if row.leave_by else due
+    return (regularity if worse else None), min(due, row.leave_by) if row.leave_by else due
 
 
 def _is_news(row: AgentRow, at: Moment, session: Session) -> bool:
     renewed = session.last_renewal(row.agent_id)
-    if renewed is None or session.rules.health_at(at.now - renewed) is not Health.HEALTHY:
+    if renewed is None or session.rules.regularity_at(at.now - renewed) is not Health.HEALTHY:
         return False
-    return row.health is not Health.HEALTHY or not row.confirmed_by(*at.epoch)
+    return session.regularity_of(row) is not row.regularity or not row.confirmed_by(*at.epoch)
 
 
 def _events(outcome: Health | str, agent_ids: tuple[str, ...], rules: Rules) -> list[Event]:

@@ -8,6 +8,7 @@ from tercio_common.epochs import Epoch
 from tercio_common.machine.table import Table
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.session import Session
+from tercio_registry.state.vitals import Vitals
 
 NOT_FOUND = "AGENT_NOT_FOUND"
 REPLACED = "AGENT_REPLACED"
@@ -33,6 +34,7 @@ def receive(
     now: int,
     epoch: Epoch,
     active_attempts: int = 0,
+    vitals: Vitals | None = None,
 ) -> Answer:
     """Renew the lease of that incarnation at fleet time `now`."""
     row = agents.get(agent_id)
@@ -40,6 +42,8 @@ def receive(
     if row is not None and not answer.reason:
         generation, revision = epoch
         session.renew(row, now, generation=generation, revision=revision, active_attempts=active_attempts)
+        if vitals is not None:
+            session.observe(row, vitals)
     return answer
 
 

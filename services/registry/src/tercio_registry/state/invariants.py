@@ -20,7 +20,9 @@ def violations(machine: RegistryMachine, epoch: Epoch) -> Iterator[str]:
         if row.active and row.ended_now:
             yield f"{name} is active and ended at {row.ended_now}"
         if not row.active and (row.draining or row.health is not Health.HEALTHY):
-            yield f"{name} is {row.membership.name} but still drains or declines"
+            yield f"{name} is {row.membership.name} but still drains, declines or ails"
+        if row.ailments != tuple(sorted(set(row.ailments))):
+            yield f"{name} ails from {row.ailments}, which is not in order"
         if (row.confirmed_generation, row.confirmed_revision) > epoch:
             yield f"{name} was confirmed by a later leader than the present one"
     if list(IdOrder.after(machine.order, "")) != sorted(rows):

@@ -32,6 +32,7 @@ from tercio_registry.state.events import (
     AgentsDeclined,
     AgentsEvicted,
     AgentsGone,
+    AgentsJudged,
     Event,
     RegistrationBegun,
     RegistrationsUndone,
@@ -159,9 +160,11 @@ class RegistryMachine:
             case AgentDrained():
                 return [duty.drained(event, agents[event.agent_id], at)]
             case AgentsConfirmed():
-                return [health.confirmed(agents[each], at) for each in event.agent_ids]
+                return [health.confirmed(agents[each], event.regularity, at) for each in event.agent_ids]
             case AgentsDeclined():
-                return [health.declined(agents[each], event.health, at) for each in event.agent_ids]
+                return [health.declined(agents[each], event.regularity, at) for each in event.agent_ids]
+            case AgentsJudged():
+                return [health.judged(agents[each], event, at) for each in event.agent_ids]
             case AgentsGone():
                 return [registration.ended(agents[each], Membership.GONE, event.reason, at) for each in event.agent_ids]
             case _:

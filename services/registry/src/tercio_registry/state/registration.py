@@ -45,6 +45,7 @@ def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> Agen
         fingerprint=event.fingerprint,
         instance_id=event.instance_id,
         incarnation=event.incarnation,
+        ailments=same.ailments if same is not None else (),
         confirmed_generation=at.epoch.generation,
         confirmed_revision=at.epoch.revision,
         cordoned=cordoned,
@@ -82,7 +83,8 @@ def ended(row: AgentRow, membership: Membership, reason: str, at: Moment, *, dra
     return replace(
         row,
         membership=membership,
-        health=Health.HEALTHY,
+        regularity=Health.HEALTHY,
+        ailments=(),
         draining=False,
         leave_by=0,
         drain=drain,

@@ -1,7 +1,7 @@
-"""The times by which health is judged.
+"""The times and thresholds by which health is judged.
 
-One number, the heartbeat interval, gives all others. A heartbeat counts as missed half an interval after it was due:
-agents spread their intervals by a tenth, and a slow network must not make a healthy fleet flicker.
+One number, the heartbeat interval, gives all times of the lease. A heartbeat counts as missed half an interval after it
+was due: agents spread their intervals by a tenth, and a slow network must not make a healthy fleet flicker.
 """
 
 from __future__ import annotations
@@ -22,11 +22,29 @@ class Rules:
         interval: mean time between two heartbeats of an agent.
         retention: how long an agent that is gone or deregistered keeps its id.
         max_live_bytes: about how much all rows may take.
+        failure_threshold: bad observations in a row after which an agent ails.
+        recovery_streak: good ones in a row after which it no longer does, and punctual heartbeats after missed ones.
+        recovered_percent: of a threshold; only under it an observation is good.
+        memory_percent, disk_percent, queue_percent: shares in use from which an observation is bad.
+        error_percent: failed attempts per attempts from which an observation is bad.
+        least_attempts: attempts that make one observation of the error rate.
+        canary_interval: mean time between two canaries of an agent; 0 sends none.
+        canary_timeout: how long an agent may take to answer one.
     """
 
     interval: int = 10_000
     retention: int = 3_600_000
     max_live_bytes: int = 64 << 20
+    failure_threshold: int = 3
+    recovery_streak: int = 3
+    recovered_percent: int = 80
+    memory_percent: int = 90
+    disk_percent: int = 95
+    queue_percent: int = 100
+    error_percent: int = 50
+    least_attempts: int = 5
+    canary_interval: int = 30_000
+    canary_timeout: int = 10_000
 
     @property
     def ttl(self) -> int:
@@ -48,19 +66,27 @@ class Rules:
         """Age of the last renewal at which two heartbeats count as missed."""
         return self.interval * 5 // 2
 
-    def health_at(self, age: int) -> Health:
-        """Return the health of an active agent whose last renewal is `age` old."""
+    def regularity_at(self, age: int) -> Health:
+        """Return how an active agent renews whose last renewal is `age` old."""
         if age >= self.unhealthy_after:
             return Health.UNHEALTHY
         return Health.DEGRADED if age >= self.degraded_after else Health.HEALTHY
 
     def next_age(self, age: int) -> int:
-        """Return the next age at which the health of an agent may change."""
+        """Return the next age at which that may change."""
         if age < self.degraded_after:
             return self.degraded_after
         return self.unhealthy_after if age < self.unhealthy_after else self.ttl
 
     def interval_of(self, agent_id: str) -> int:
         """Interval for one agent: always the same, and different from its neighbours', so that a fleet spreads out."""
-        step = zlib.crc32(agent_id.encode()) % (20 * _JITTER_PERCENT + 1) - 10 * _JITTER_PERCENT
-        return max(1, self.interval + self.interval * step // 1000)
+        return max(1, _spread(self.interval, agent_id))
+
+    def canary_interval_of(self, agent_id: str) -> int:
+        """Time between two canaries of one agent, spread like its heartbeats."""
+        return _spread(self.canary_interval, agent_id)
+
+
+def _spread(mean: int, agent_id: str) -> int:
+    step = zlib.crc32(agent_id.encode()) % (20 * _JITTER_PERCENT + 1) - 10 * _JITTER_PERCENT
+    return mean + mean * step // 1000

@@ -8,14 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tercio_registry.state.agents import AgentRow, Health
+from tercio_registry.state.agents import AgentRow, Ailment, Health
+from tercio_registry.state.canaries import Answer, Canaries
 from tercio_registry.state.rules import Rules
+from tercio_registry.state.verdicts import Contradictions
+from tercio_registry.state.vitals import Sign, Vitals, error_sign, signs
 
 
 class Session:
-    """Last renewals, in ms of fleet time. The edge writes it; `decide` only reads."""
+    """Last renewals, in ms of fleet time, and what speaks against verdicts. The edge writes it; `decide` only reads.
 
-    __slots__ = ("_active", "_began", "_heard", "_pending", "_renewals", "_reports", "rules")
+    Attributes:
+        canaries: which agents are to be asked for a sign of life.
+        verdicts: observations in a row that speak against verdicts.
+    """
+
+    __slots__ = (
+        "_active",
+        "_attempts",
+        "_began",
+        "_heard",
+        "_pending",
+        "_punctual",
+        "_renewals",
+        "_reports",
+        "_vitals",
+        "canaries",
+        "rules",
+        "verdicts",
+    )
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -23,6 +44,11 @@ class Session:
         self._active: dict[str, int] = {}  # attempts that agents run; idle ones are left out
         self._reports: dict[str, bytes] = {}
         self._pending: dict[str, None] = {}
+        self._punctual: dict[str, int] = {}  # heartbeats in a row of agents that had missed some
+        self._vitals: dict[str, Vitals] = {}
+        self._attempts: dict[str, tuple[int, int]] = {}  # failed and succeeded, too few to be judged
+        self.canaries = Canaries(rules)
+        self.verdicts = Contradictions(rules)
         self._began = -1
         self._heard = -1
 
@@ -38,15 +64,61 @@ class Session:
 
     def renew(self, row: AgentRow, now: int, *, generation: int, revision: int, active_attempts: int = 0) -> bool:
         """Note a renewal of an active agent; return whether it brings a transition, which waits in `take_pending`."""
+        former = self._renewals.get(row.agent_id)
+        if former is None or former < row.enrolled_now:
+            self.canaries.watch(row.agent_id, now)
         self._renewals[row.agent_id] = now
         if active_attempts:
             self._active[row.agent_id] = active_attempts
         else:
             self._active.pop(row.agent_id, None)
-        if row.health is Health.HEALTHY and row.confirmed_by(generation, revision):
+        if row.regularity is not Health.HEALTHY:
+            late = former is not None and now - former >= self.rules.degraded_after
+            self._punctual[row.agent_id] = 0 if late else self._punctual.get(row.agent_id, 0) + 1
+        if self.regularity_of(row) is row.regularity and row.confirmed_by(generation, revision):
             return False
         self._pending[row.agent_id] = None
         return True
+
+    def regularity_of(self, row: AgentRow) -> Health:
+        """Return how an agent renews that was heard just now: after missed heartbeats, well only after a streak."""
+        if row.regularity is Health.HEALTHY:
+            return Health.HEALTHY
+        recovered = self._punctual.get(row.agent_id, 0) >= self.rules.recovery_streak
+        return Health.HEALTHY if recovered else Health.DEGRADED
+
+    def observe(self, row: AgentRow, vitals: Vitals) -> None:
+        """Take note of an active agent's report."""
+        agent_id, rules = row.agent_id, self.rules
+        self._vitals[agent_id] = vitals
+        for sign in signs(vitals, rules):
+            self.judge(row, sign)
+        if vitals.failed or vitals.succeeded:
+            failed, succeeded = self._attempts.pop(agent_id, (0, 0))
+            failed, succeeded = failed + vitals.failed, succeeded + vitals.succeeded
+            if failed + succeeded >= rules.least_attempts:
+                self.judge(row, error_sign(failed, succeeded, rules))
+            else:
+                self._attempts[agent_id] = failed, succeeded
+
+    def judge(self, row: AgentRow, sign: Sign) -> None:
+        """Take note of one observation; a change of the verdict waits in `take_pending`."""
+        if self.verdicts.observe(row, sign):
+            self._pending[row.agent_id] = None
+
+    def note_canary(self, row: AgentRow | None, answer: Answer, now: int) -> None:
+        """Take note of how a canary ended."""
+        if row is None or not row.active or row.incarnation != answer.incarnation:
+            return  # whoever came after it is asked on its own
+        suspect = Ailment.DEAF in row.ailments
+        if self.canaries.note(row.agent_id, answered=answer.answered, suspect=suspect, now=now):
+            self.judge(row, Sign(Ailment.DEAF, answer.answered))
+        elif suspect:
+            self.judge(row, Sign(Ailment.DEAF, None))
+
+    def vitals(self, agent_id: str) -> Vitals | None:
+        """Return what the agent reported last to this leader."""
+        return self._vitals.get(agent_id)
 
     def last_renewal(self, agent_id: str) -> int | None:
         """Return the last renewal that this leader has heard."""
@@ -86,6 +158,11 @@ class Session:
         self._renewals = {each: when for each, when in self._renewals.items() if each in kept}
         self._active = {each: count for each, count in self._active.items() if each in kept}
         self._reports = {each: report for each, report in self._reports.items() if each in kept}
+        self._punctual = {each: count for each, count in self._punctual.items() if each in kept}
+        self._vitals = {each: vitals for each, vitals in self._vitals.items() if each in kept}
+        self._attempts = {each: counts for each, counts in self._attempts.items() if each in kept}
+        self.verdicts.keep(kept)
+        self.canaries.keep(kept)
 
     def __len__(self) -> int:
         return max(len(self._renewals), len(self._reports))

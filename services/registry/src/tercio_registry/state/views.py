@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_common.machine.protocol import Moment
-from tercio_registry.state.agents import AgentRow, Health, Membership
+from tercio_registry.state.agents import AgentRow, Ailment, Health, Membership
 from tercio_registry.state.session import Session
+from tercio_registry.state.vitals import Vitals
 
 
 class State(IntEnum):
@@ -28,19 +29,39 @@ class State(IntEnum):
 PRESENT_STATES = frozenset({State.HEALTHY, State.DEGRADED, State.UNHEALTHY, State.UNCONFIRMED})
 
 _OF_HEALTH = {Health.HEALTHY: State.HEALTHY, Health.DEGRADED: State.DEGRADED, Health.UNHEALTHY: State.UNHEALTHY}
-_WHY = {
-    State.DEGRADED: "one heartbeat is missing",
-    State.UNHEALTHY: "two heartbeats are missing",
-    State.UNCONFIRMED: "the present leader has not heard the agent yet",
+_UNCONFIRMED = "the present leader has not heard the agent yet"
+_REGULARITY = {
+    Health.HEALTHY: "",
+    Health.DEGRADED: "a heartbeat was missed",
+    Health.UNHEALTHY: "two heartbeats are missing",
 }
+_AILMENTS = {
+    Ailment.HIGH_ERROR_RATE: "too many of its attempts fail",
+    Ailment.MEMORY_EXHAUSTED: "hardly any memory is left",
+    Ailment.DISK_EXHAUSTED: "hardly any disk space is left",
+    Ailment.QUEUE_FULL: "its queue is full",
+    Ailment.DEAF: "it does not answer on its Work stream, and gets no new work",
+}
+
+
+def recorded_state(row: AgentRow) -> State:
+    """Return the state that the journal tells, which the leader that recorded it shows."""
+    if row.membership is Membership.ACTIVE:
+        return _OF_HEALTH[row.health]
+    return State.GONE if row.membership is Membership.GONE else State.DEREGISTERED
+
+
+def why(row: AgentRow, state: State) -> str:
+    """Return why an agent in that state is as it is, for people."""
+    heard = _UNCONFIRMED if state is State.UNCONFIRMED else _REGULARITY[row.regularity]
+    return "; ".join(part for part in (heard, *(_AILMENTS[each] for each in row.ailments), _duty(row)) if part)
 
 
 def state_of(row: AgentRow, epoch: Epoch) -> State:
     """Return the state that the leader of `epoch` shows."""
-    if row.membership is Membership.ACTIVE:
-        confirmed = row.confirmed_by(epoch.generation, epoch.revision)
-        return _OF_HEALTH[row.health] if confirmed else State.UNCONFIRMED
-    return State.GONE if row.membership is Membership.GONE else State.DEREGISTERED
+    if row.active and not row.confirmed_by(epoch.generation, epoch.revision):
+        return State.UNCONFIRMED
+    return recorded_state(row)
 
 
 class AgentView(NamedTuple):
@@ -50,6 +71,7 @@ class AgentView(NamedTuple):
         renewed_wall: wall time in ms, None while nothing was heard.
         why: for people.
         active_attempts: that it was running at its last renewal, 0 while nothing was heard.
+        vitals: its last report, None while there was none.
     """
 
     row: AgentRow
@@ -57,6 +79,7 @@ class AgentView(NamedTuple):
     renewed_wall: int | None
     why: str
     active_attempts: int = 0
+    vitals: Vitals | None = None
 
 
 def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
@@ -68,8 +91,9 @@ def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
         if heard is None and row.confirmed_by(*at.epoch):
             heard = row.enrolled_now
         renewed = None if heard is None else at.wall - (at.now - max(heard, row.enrolled_now))
-    why = "; ".join(part for part in (_WHY.get(state, ""), _duty(row)) if part)
-    return AgentView(row, state, renewed, why, session.active_attempts(row.agent_id))
+    return AgentView(
+        row, state, renewed, why(row, state), session.active_attempts(row.agent_id), session.vitals(row.agent_id)
+    )
 
 
 def _duty(row: AgentRow) -> str:
@@ -103,16 +127,19 @@ class Census:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[Membership, Health, int, int]] = Counter()
+        self.ailing: Counter[Ailment] = Counter()
         self.size_bytes = 0
 
     def changed(self, key: str, old: AgentRow | None, new: AgentRow | None) -> None:
         """See `Index`."""
         if old is not None:
+            self.ailing.subtract(old.ailments)
             self._counts[_kind(old)] -= 1
             if not self._counts[_kind(old)]:
                 del self._counts[_kind(old)]
             self.size_bytes -= old.size_bytes
         if new is not None:
+            self.ailing.update(new.ailments)
             self._counts[_kind(new)] += 1
             self.size_bytes += new.size_bytes
 

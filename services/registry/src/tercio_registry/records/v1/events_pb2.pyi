@@ -151,6 +151,7 @@ class Event(google.protobuf.message.Message):
     AGENT_DRAINED_FIELD_NUMBER: builtins.int
     SYSTEM_TASKS_OPENED_FIELD_NUMBER: builtins.int
     SYSTEM_TASKS_CLOSED_FIELD_NUMBER: builtins.int
+    AGENTS_JUDGED_FIELD_NUMBER: builtins.int
     REGISTRATION_BEGUN_FIELD_NUMBER: builtins.int
     REGISTRATIONS_UNDONE_FIELD_NUMBER: builtins.int
     @property
@@ -194,6 +195,10 @@ class Event(google.protobuf.message.Message):
         """What agents were to do ended."""
 
     @property
+    def agents_judged(self) -> Global___AgentsJudged:
+        """Agents were found to ail from something, or no longer to."""
+
+    @property
     def registration_begun(self) -> Global___RegistrationBegun:
         """Clearance and reservations are about to be asked for."""
 
@@ -214,14 +219,15 @@ class Event(google.protobuf.message.Message):
         agent_drained: Global___AgentDrained | None = ...,
         system_tasks_opened: tercio_common.records.v1.system_task_pb2.SystemTasksOpened | None = ...,
         system_tasks_closed: tercio_common.records.v1.system_task_pb2.SystemTasksClosed | None = ...,
+        agents_judged: Global___AgentsJudged | None = ...,
         registration_begun: Global___RegistrationBegun | None = ...,
         registrations_undone: Global___RegistrationsUndone | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "registration_begun", "registrations_undone"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "agents_judged", "registration_begun", "registrations_undone"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -272,11 +278,14 @@ Global___AgentRegistered: typing_extensions.TypeAlias = AgentRegistered
 
 @typing.final
 class AgentsConfirmed(google.protobuf.message.Message):
-    """AgentsConfirmed: agents were heard by the leader of this epoch, and are healthy."""
+    """AgentsConfirmed: agents were heard by the leader of this epoch."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AGENT_IDS_FIELD_NUMBER: builtins.int
+    HEALTH_FIELD_NUMBER: builtins.int
+    health: builtins.int
+    """How regularly they renew now, as in `AgentRow.health`; 0, which older versions wrote, is healthy."""
     @property
     def agent_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The agents."""
@@ -285,11 +294,41 @@ class AgentsConfirmed(google.protobuf.message.Message):
         self,
         *,
         agent_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        health: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids", "health", b"health"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentsConfirmed: typing_extensions.TypeAlias = AgentsConfirmed
+
+@typing.final
+class AgentsJudged(google.protobuf.message.Message):
+    """AgentsJudged: observations in a row have changed the verdict on one thing."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AILMENT_FIELD_NUMBER: builtins.int
+    AILING_FIELD_NUMBER: builtins.int
+    AGENT_IDS_FIELD_NUMBER: builtins.int
+    ailment: builtins.int
+    """From what, as in `AgentRow.ailments`."""
+    ailing: builtins.bool
+    """Whether they ail from it now."""
+    @property
+    def agent_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The agents."""
+
+    def __init__(
+        self,
+        *,
+        ailment: builtins.int = ...,
+        ailing: builtins.bool = ...,
+        agent_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids", "ailing", b"ailing", "ailment", b"ailment"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AgentsJudged: typing_extensions.TypeAlias = AgentsJudged
 
 @typing.final
 class AgentsDeclined(google.protobuf.message.Message):
@@ -539,6 +578,7 @@ class AgentRow(google.protobuf.message.Message):
     REGISTRATION_ID_FIELD_NUMBER: builtins.int
     LEAVE_BY_MS_FIELD_NUMBER: builtins.int
     DRAIN_FIELD_NUMBER: builtins.int
+    AILMENTS_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     fingerprint: builtins.str
@@ -550,7 +590,7 @@ class AgentRow(google.protobuf.message.Message):
     membership: builtins.int
     """1 active, 2 gone, 3 deregistered."""
     health: builtins.int
-    """1 healthy, 2 degraded, 3 unhealthy."""
+    """How regularly it renews: 1 healthy, 2 degraded, 3 unhealthy."""
     confirmed_generation: builtins.int
     """Generation of the epoch whose leader heard the agent last."""
     confirmed_revision: builtins.int
@@ -581,6 +621,10 @@ class AgentRow(google.protobuf.message.Message):
     def drain(self) -> Global___Drain:
         """What it did before it left; absent when it did not say."""
 
+    @property
+    def ailments(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """What it ails from: 2 errors, 3 memory, 4 disk, 5 queue, 6 deaf."""
+
     def __init__(
         self,
         *,
@@ -603,10 +647,11 @@ class AgentRow(google.protobuf.message.Message):
         registration_id: builtins.str = ...,
         leave_by_ms: builtins.int = ...,
         drain: Global___Drain | None = ...,
+        ailments: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain", "profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRow: typing_extensions.TypeAlias = AgentRow

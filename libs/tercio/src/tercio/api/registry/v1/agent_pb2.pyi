@@ -11,6 +11,7 @@ import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sys
+import tercio.api.registry.v1.health_pb2
 import tercio.api.type.v1.epoch_pb2
 import tercio.api.type.v1.resource_amount_pb2
 import typing
@@ -37,11 +38,11 @@ class Agent(google.protobuf.message.Message):
         STATE_UNSPECIFIED: Agent._State.ValueType  # 0
         """Not a state; never sent."""
         STATE_HEALTHY: Agent._State.ValueType  # 1
-        """Renewed with the present leader within its interval."""
+        """Renewed with the present leader within its interval, and nothing else is wrong."""
         STATE_DEGRADED: Agent._State.ValueType  # 2
-        """One heartbeat is missing."""
+        """Something is wrong, as `health_reasons` say; it still gets work unless it is deaf."""
         STATE_UNHEALTHY: Agent._State.ValueType  # 3
-        """Two heartbeats are missing."""
+        """Two heartbeats are missing; it gets no new work."""
         STATE_GONE: Agent._State.ValueType  # 4
         """The lease ended; the agent must register again."""
         STATE_UNCONFIRMED: Agent._State.ValueType  # 5
@@ -55,11 +56,11 @@ class Agent(google.protobuf.message.Message):
     STATE_UNSPECIFIED: Agent.State.ValueType  # 0
     """Not a state; never sent."""
     STATE_HEALTHY: Agent.State.ValueType  # 1
-    """Renewed with the present leader within its interval."""
+    """Renewed with the present leader within its interval, and nothing else is wrong."""
     STATE_DEGRADED: Agent.State.ValueType  # 2
-    """One heartbeat is missing."""
+    """Something is wrong, as `health_reasons` say; it still gets work unless it is deaf."""
     STATE_UNHEALTHY: Agent.State.ValueType  # 3
-    """Two heartbeats are missing."""
+    """Two heartbeats are missing; it gets no new work."""
     STATE_GONE: Agent.State.ValueType  # 4
     """The lease ended; the agent must register again."""
     STATE_UNCONFIRMED: Agent.State.ValueType  # 5
@@ -121,6 +122,8 @@ class Agent(google.protobuf.message.Message):
     RESOURCE_REQUIREMENTS_FIELD_NUMBER: builtins.int
     MAX_RESOURCES_FIELD_NUMBER: builtins.int
     ACTIVE_ATTEMPTS_FIELD_NUMBER: builtins.int
+    HEALTH_REASONS_FIELD_NUMBER: builtins.int
+    HEALTH_REPORT_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """Chosen by the agent or by the registry. 1 to 128 characters of [A-Za-z0-9._-]."""
     agent_type: builtins.str
@@ -177,6 +180,14 @@ class Agent(google.protobuf.message.Message):
     def max_resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
         """The most that the agent may use, per dimension. At most 32."""
 
+    @property
+    def health_reasons(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[tercio.api.registry.v1.health_pb2.HealthReason.ValueType]:
+        """Everything that is wrong with it, each once; empty while HEALTHY. `state` is the worst that follows."""
+
+    @property
+    def health_report(self) -> tercio.api.registry.v1.health_pb2.HealthReport:
+        """Its last report to the present leader; absent while there was none."""
+
     def __init__(
         self,
         *,
@@ -200,10 +211,12 @@ class Agent(google.protobuf.message.Message):
         resource_requirements: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
         max_resources: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
         active_attempts: builtins.int = ...,
+        health_reasons: collections.abc.Iterable[tercio.api.registry.v1.health_pb2.HealthReason.ValueType] | None = ...,
+        health_report: tercio.api.registry.v1.health_pb2.HealthReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "register_time", b"register_time", "renew_time", b"renew_time", "start_time", b"start_time"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "health_report", b"health_report", "register_time", b"register_time", "renew_time", b"renew_time", "start_time", b"start_time"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "health_reasons", b"health_reasons", "health_report", b"health_report", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Agent: typing_extensions.TypeAlias = Agent

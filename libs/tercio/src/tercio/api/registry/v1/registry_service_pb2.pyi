@@ -13,6 +13,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sys
 import tercio.api.registry.v1.agent_pb2
+import tercio.api.registry.v1.health_pb2
 import tercio.api.registry.v1.registration_pb2
 import tercio.api.type.v1.epoch_pb2
 import tercio.api.type.v1.resource_amount_pb2
@@ -339,20 +340,28 @@ class HeartbeatRequest(google.protobuf.message.Message):
         AGENT_ID_FIELD_NUMBER: builtins.int
         INCARNATION_FIELD_NUMBER: builtins.int
         ACTIVE_ATTEMPTS_FIELD_NUMBER: builtins.int
+        HEALTH_FIELD_NUMBER: builtins.int
         agent_id: builtins.str
         """The agent."""
         incarnation: builtins.int
         """Its incarnation."""
         active_attempts: builtins.int
         """Attempts that it is running. 0 to 10000."""
+        @property
+        def health(self) -> tercio.api.registry.v1.health_pb2.HealthReport:
+            """How it is; may be absent, and then nothing but the renewal counts."""
+
         def __init__(
             self,
             *,
             agent_id: builtins.str = ...,
             incarnation: builtins.int = ...,
             active_attempts: builtins.int = ...,
+            health: tercio.api.registry.v1.health_pb2.HealthReport | None = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "incarnation", b"incarnation"]
+        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["health", b"health"]
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "health", b"health", "incarnation", b"incarnation"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     BEATS_FIELD_NUMBER: builtins.int
