@@ -11,6 +11,7 @@ from tercio_common.machine.system_tasks import SystemTasks, SystemTasksClosed, S
 from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state import duty, health, registration
 from tercio_registry.state.agents import AgentRow, IncarnationFloor, Membership
+from tercio_registry.state.asking import addressed, attributed
 from tercio_registry.state.commands import (
     BeginRegistration,
     CloseRegistrations,
@@ -74,10 +75,11 @@ class RegistryMachine:
             case ConfirmAgents(agent_ids=agent_ids):
                 return Decision(health.confirm(self.agents, agent_ids, at, session=session))
             case OpenSystemTasks(wanted=wanted):
-                opened = self.system_tasks.open(wanted, at)
+                opened = self.system_tasks.open(addressed(self.agents, wanted), at)
                 return Decision([opened], tuple(row.system_task_id for row in opened.tasks))
             case ReportSystemTasks(outcomes=outcomes):
-                closed, unknown = self.system_tasks.close(outcomes)
+                heard = attributed(self.agents, self.system_tasks, outcomes)
+                closed, unknown = self.system_tasks.close(heard)
                 return Decision([closed] if closed.outcomes else (), unknown)
             case BeginRegistration(registration_id=registration_id):
                 return Decision([self.obligations.begin(registration_id)])
