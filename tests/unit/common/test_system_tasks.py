@@ -69,6 +69,18 @@ def test_what_nobody_reports_ends_by_itself_in_steps() -> None:
     assert tasks.next_due() == 2_000 + GRACE_MS
 
 
+def test_a_task_whose_report_was_undone_ends_once() -> None:
+    store = TableStore()
+    tasks = SystemTasks(store, owner="registry")
+    tasks.apply(tasks.open([CANARY], at(0)))
+    store.begin()
+    (only,) = tasks.table.values()
+    tasks.apply(tasks.close([SystemTaskOutcome(only.system_task_id, Result.SUCCEEDED)])[0])
+    store.rollback()
+    event = tasks.expire(at(only.due), limit=10)
+    assert [each.system_task_id for each in event.outcomes] == [only.system_task_id]
+
+
 def test_a_timer_that_fails_is_set_aside_alone() -> None:
     tasks, (first, second) = opened(CANARY, CANARY._replace(timeout=2_000))
     assert tasks.set_aside_due() == f"the end of system task {first}"

@@ -151,14 +151,14 @@ class SystemTasks:
 
     def expire(self, at: Moment, *, limit: int) -> SystemTasksClosed:
         """Decide which are not waited for any longer, at most `limit`."""
-        found: list[SystemTaskOutcome] = []
+        found: dict[str, int] = {}  # what was undone has several entries
         while len(found) < limit and (due := self.next_due()) is not None and due <= at.now:
             _, system_task_id = heappop(self._timers)
-            found.append(SystemTaskOutcome(system_task_id, Result.UNREPORTED))
-        for outcome in found:
+            found[system_task_id] = due
+        for system_task_id, due in found.items():
             # Should this be undone, it is looked at again; once it is applied, the entry is one that is skipped.
-            heappush(self._timers, (self.table[outcome.system_task_id].due, outcome.system_task_id))
-        return SystemTasksClosed(tuple(found))
+            heappush(self._timers, (due, system_task_id))
+        return SystemTasksClosed(tuple(SystemTaskOutcome(each, Result.UNREPORTED) for each in found))
 
     def apply(self, event: SystemTasksOpened | SystemTasksClosed) -> None:
         """Change the table."""
