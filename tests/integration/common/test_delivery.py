@@ -148,8 +148,22 @@ def owe(host: Host, *ids: str) -> None:
     host.propose(Owe(ids), call=EFFECT)
 
 
+def left(host: Host) -> list[str]:
+    return [row.entry_id for row in host.machine.outbox.table.values()]
+
+
 async def settled(host: Host) -> None:
-    await eventually(lambda: not len(host.machine.outbox.table))
+    await eventually(lambda: not left(host))
+
+
+async def while_time_passes(clock: ManualClock, holds: Callable[[], bool]) -> None:
+    """Let up to two minutes pass in steps until it holds."""
+    for _ in range(240):
+        if holds():
+            return
+        await clock.advance(500)
+        await asyncio.sleep(0.002)
+    raise AssertionError("it never held")
 
 
 async def test_what_is_owed_goes_in_batches_and_is_forgotten(
@@ -187,7 +201,35 @@ async def test_an_entry_that_is_never_taken_does_not_hold_up_the_others(
         await eventually(lambda: receiver.batches)
         await clock.advance(1_000)
         await eventually(lambda: {"b", "c"} <= set(receiver.seen))
-        assert [row.entry_id for row in host.machine.outbox.table.values()] == ["poison"]
+        assert left(host) == ["poison"]
+
+
+async def test_a_batch_that_is_refused_as_a_whole_for_one_entry_goes_without_it(
+    store: MemoryStore, clock: ManualClock, receiver: Receiver
+) -> None:
+    def answer(ids: list[str]) -> Collection[str]:
+        if "poison" in ids:
+            raise CallError("malformed", code=grpc.StatusCode.INVALID_ARGUMENT, reason="INVALID_ARGUMENT")
+        return ids
+
+    receiver.answer = answer
+    async with running(store, clock, receiver) as host:
+        owe(host, "a", "poison", "b")
+        await while_time_passes(clock, lambda: left(host) == ["poison"])
+
+
+async def test_a_batch_that_is_too_large_as_a_whole_goes_in_parts(
+    store: MemoryStore, clock: ManualClock, receiver: Receiver
+) -> None:
+    def answer(ids: list[str]) -> Collection[str]:
+        if len(ids) > 2:
+            raise CallError("too large", code=grpc.StatusCode.INVALID_ARGUMENT, reason="REQUEST_TOO_LARGE")
+        return ids
+
+    receiver.answer = answer
+    async with running(store, clock, receiver, batch=100) as host:
+        owe(host, *[str(number) for number in range(20)])
+        await while_time_passes(clock, lambda: left(host) == [])
 
 
 async def test_the_next_leader_delivers_what_was_left(

@@ -1,8 +1,9 @@
 """Delivers what the outbox holds: one task for each kind, one batch of it under way at a time.
 
 A kind goes to one peer, so one that is away holds up nobody else. A try that fails, or of which the peer took a part,
-is followed by a wait that doubles up to half a minute; what was not taken lets the rest go first, so that one entry
-that is refused for ever does not hold up its kind.
+is followed by a wait that doubles up to half a minute. A batch of which nothing was taken is halved, because it may be
+too large or hold one entry for which all of it is refused. What was not taken of the others lets the rest go first, so
+that one entry that is refused for ever does not hold up its kind.
 """
 
 from __future__ import annotations
@@ -64,19 +65,22 @@ class Delivery:
         outbox: Outbox = host.machine.outbox
         backoff = Backoff(initial_ms=_FIRST_WAIT_MS, maximum_ms=_LONGEST_WAIT_MS, source=self._source)
         passed: set[str] = set()
+        most = self._batch
         async with self._connect(host) as send:
             while True:
                 self._show(host, outbox)
-                rows = list(
-                    islice(outbox.pending(self._kind, committed=host.committed_seq, passed=passed), self._batch)
-                )
+                rows = list(islice(outbox.pending(self._kind, committed=host.committed_seq, passed=passed), most))
                 if rows and host.may_release():
                     taken = await self._try(send, rows, host)
-                    passed.update(row.entry_id for row in rows if row.entry_id not in taken)
                     if len(taken) == len(rows):
+                        most = min(2 * most, self._batch)
                         backoff.reset()
+                        continue
+                    if taken or len(rows) == 1:
+                        passed.update(row.entry_id for row in rows if row.entry_id not in taken)
                     else:
-                        await host.clock.sleep_ms(backoff.next_ms())
+                        most = len(rows) // 2
+                    await host.clock.sleep_ms(backoff.next_ms())
                 elif passed:
                     passed.clear()
                 else:
