@@ -18,6 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.epochs import Epoch
 from tercio_common.errors import JournalGapError, Refusal
 from tercio_common.etcd_client.settings import EtcdSettings
+from tercio_common.journal import audit
 from tercio_common.journal.audit import AuditTrail, End, read_end
 from tercio_common.journal.audit_events import Selection
 from tercio_common.journal.audit_pages import Position, read_page
@@ -236,6 +237,26 @@ async def test_the_work_for_one_page_is_bounded(fleet: CounterFleet) -> None:
     assert page.following is not None
     assert page.following.segment > 0
     assert await audited(host, Selection(principal="nobody")) == []
+
+
+async def test_what_is_half_copied_to_chunks_is_listed_once(
+    fleet: CounterFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_CHUNK_BYTES", 1_000)
+    host = await fleet.leader()
+    await asyncio.gather(*[add(host, f"c{number}", request_id=f"r{number}") for number in range(_MANY)])
+    trail, write, written = host.term.audit, AuditTrail._write, 0
+
+    async def stop_after_two(self: AuditTrail, chunk: record_pb2.AuditChunk) -> None:
+        nonlocal written
+        await (write(self, chunk) if written < 2 else asyncio.Event().wait())
+        written += 1
+
+    monkeypatch.setattr(AuditTrail, "_write", stop_after_two)
+    covering = asyncio.create_task(trail.cover(host.term.committer.last_segment))
+    await eventually(lambda: written == 2)
+    assert await seqs(host) == mutations(fleet.journals)
+    covering.cancel()
 
 
 async def test_the_trail_is_bounded_by_size_but_for_its_newest_chunk(any_fleet: CounterFleet) -> None:

@@ -95,7 +95,8 @@ async def _from_journal(trail: AuditTrail, wanted: Selection, position: Position
             if is_mutation(record) and sieve.takes(record.seq, header_of_record(record)):
                 found.append((Position(record.seq, segment.number), audit_event(record, trail.codec)))
             await sieve.breathe()
-    following = None if sieve.is_over else Position(position.seq, oldest)
+    # Of the segment that is partly in chunks by now, what was seen here is not to be seen again there.
+    following = None if sieve.is_over else Position(sieve.lowest, oldest)
     return _Piece(found, following, _size(segment.value for segment in segments))
 
 
@@ -119,13 +120,14 @@ class _Sieve:
 
     def __init__(self, wanted: Selection, *, before: int) -> None:
         self._wanted = wanted
-        self._before = before
+        self._before = self.lowest = before
         self._began = time.perf_counter()
         self.is_over = False
         """All that follows is older than what is wanted: wall time never goes back."""
 
     def takes(self, seq: int, header: Header) -> bool:
         self.is_over = self.is_over or header.wall_ms < self._wanted.start_ms
+        self.lowest = min(self.lowest, seq)
         return seq < self._before and self._wanted.matches(header)
 
     async def breathe(self) -> None:
