@@ -13,6 +13,7 @@ from tercio.api.registry.v1 import audit_service_pb2 as pb
 from tercio.api.registry.v1 import registry_service_pb2 as registry_pb
 from tercio.api.registry.v1.audit_service_pb2_grpc import AuditServiceStub
 from tercio.api.type.v1.audit_event_pb2 import AuditEvent, AuditFilter
+from tercio_common.ids import decode_cursor, encode_cursor
 
 
 @pytest.fixture
@@ -87,3 +88,13 @@ async def test_a_token_is_good_for_its_own_filter_only(registry: Registry, audit
     other = pb.ListAuditEventsRequest(page_token=page.next_page_token, filter=AuditFilter(principal="local"))
     for request in (other, pb.ListAuditEventsRequest(page_token="nonsense")):
         assert reason_of(await refused(audit, request)) == "CURSOR_INVALID"
+
+
+@pytest.mark.parametrize("beyond", ["1.{}.0", "1.{0}.{0}", "1.0.{}"], ids=["segment", "both", "chunk"])
+async def test_a_token_beyond_the_end_of_the_trail_is_refused(registry: Registry, audit: Any, beyond: str) -> None:
+    for name in "ab":
+        await registry.register(name)
+    page = await audit.ListAuditEvents(pb.ListAuditEventsRequest(page_size=1))
+    digest = decode_cursor("audit", page.next_page_token)[1].rpartition(".")[2]
+    made_up = encode_cursor("audit", shard=0, position=f"{beyond.format(10**20)}.{digest}")
+    assert reason_of(await refused(audit, pb.ListAuditEventsRequest(page_token=made_up))) == "CURSOR_INVALID"

@@ -49,10 +49,12 @@ async def list_audit_events(host: Host, request: Request, response: type[Respons
     found.check_range("page_size", request.page_size, least=0, most=_LARGEST_PAGE)
     found.raise_if_any()
     term = host.term
-    before = _read_token(request.page_token, request.filter) if request.page_token else None
-    if before is None:
-        # Whatever is in the journal is durable, but what may be told is what this leader knows to be.
-        before = Position(term.committer.committed + 1, term.committer.last_segment)
+    # Whatever is in the journal is durable, but what may be told is what this leader knows to be.
+    before = newest = Position(term.committer.committed + 1, term.committer.last_segment)
+    if request.page_token:
+        before = _read_token(request.page_token, request.filter)
+        if before.segment > newest.segment or before.chunk > term.audit.end.number:
+            raise _invalid()  # what lies between is nothing, and may be without end
     try:
         page = await read_page(term.audit, wanted, before=before, limit=request.page_size or _PAGE)
     except StoreError as error:
