@@ -66,6 +66,15 @@ def test_it_reaches_an_agent_that_takes_no_work():
     assert drive.dispatch() == {"agent": [TASK]}
 
 
+def test_it_is_not_recalled_from_an_agent_that_takes_no_work():
+    drive = Drive()
+    drive.attach()
+    drive.session.set_standing("agent", Standing(cordoned=True))
+    carry(drive)
+    drive.dispatch()
+    assert drive.recall() == {}
+
+
 def test_an_agent_holds_only_a_few():
     drive = Drive()
     drive.attach()

@@ -106,9 +106,14 @@ class _IdleSlots:
 
 
 def _unbegun(tables: SchedulerTables, link: AgentLink, *, until: int) -> Iterator[TaskRow]:
-    """Give what the agent was offered until then, has not begun and was not asked for, the newest first."""
+    """Give what the agent was offered until then, has not begun and was not asked for, the newest first.
+
+    System tasks stay: whoever takes no work does these.
+    """
     for task_id in reversed(tables.index.by_agent.get(link.agent_id, {})):
         row = tables.tasks[task_id]
+        if task_id in tables.index.system:
+            continue
         if row.state is State.OFFERED and row.entered.now <= until and link.recalled.get(task_id) != row.number:
             yield row
 
