@@ -21,6 +21,7 @@ from tercio_scheduler.codec import decode_event, encode_event
 from tercio_scheduler.frames import submit_columns, work_columns
 from tercio_scheduler.state import events
 from tercio_scheduler.state.columns import bitmap
+from tercio_scheduler.state.rows import CarriedRow
 
 _FIRST, _SECOND = Epoch(1, 10), Epoch(1, 20)
 _CALL = Call("alice", "test")
@@ -73,6 +74,22 @@ class _Story:
 
 def _checks_that_fail(story: _Story) -> Sequence[str]:
     return sorted({violation.check for violation in story.verdict().violations})
+
+
+def test_a_system_task_is_neither_lost_when_it_is_settled_nor_missing_in_a_watch() -> None:
+    carried = events.SystemTaskCarried(CarriedRow("tercio.s", "s", "registry"))
+    story = _Story().record(_submitted("tercio.s"), carried).record(_submitted("a")).record(_offered("tercio.s"))
+    story.record(_ended("tercio.s")).record(events.SystemTasksSettled(("tercio.s",)))
+    # Its owner showed it again between its end and its report.
+    story.record(_submitted("tercio.s"), carried).record(_offered("a"))
+    story.saw(history.WATCHED, "a", seq=2).saw(history.WATCHED, "a", seq=7)
+    story.verdict().demand()
+
+
+def test_a_system_task_that_is_settled_before_its_end_is_found_out() -> None:
+    carried = events.SystemTaskCarried(CarriedRow("tercio.s", "s", "registry"))
+    story = _Story().record(_submitted("tercio.s"), carried).record(events.SystemTasksSettled(("tercio.s",)))
+    assert _checks_that_fail(story) == ["AcceptedTasksSurvive"]
 
 
 def test_a_run_over_two_leaders_with_a_retry_and_a_refused_late_report_keeps_every_promise() -> None:

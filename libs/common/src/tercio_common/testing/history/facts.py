@@ -39,6 +39,7 @@ class Kind(Enum):
     DEPENDENCY_FAILED = "dependency failed"
     RETRIED = "retried"
     EVICTED = "evicted"
+    CARRIED = "carries out a system task"
 
 
 ENDS_ATTEMPT = frozenset(
@@ -109,6 +110,8 @@ class Translator:
         elif name == "AttemptsRevoked":
             yield from self._listed(Kind.LOST, event.counted)
             yield from self._listed(Kind.TAKEN_BACK, event.uncounted)
+        elif name == "SystemTaskCarried":
+            yield from self._listed(Kind.CARRIED, (event.carried.task_id,))
         elif name == "TaskRetried":
             yield from self._listed(Kind.RETRIED, (event.task_id,))
         elif (kind := _LISTS.get(name)) is not None:
@@ -163,6 +166,7 @@ _LISTS = {
     "DeadlinesPassed": Kind.EXPIRED,
     "DependenciesFailed": Kind.DEPENDENCY_FAILED,
     "TasksEvicted": Kind.EVICTED,
+    "SystemTasksSettled": Kind.EVICTED,
 }
 
 _OUTCOMES = {

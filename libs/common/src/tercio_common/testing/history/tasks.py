@@ -250,7 +250,7 @@ class WatchIsGapless:
     """G10: a watch from the first record shows each change of a task once, in the order of the records.
 
     Judged only if something was watched, and up to the last record that was. The success of a task may show in those
-    that wait for it.
+    that wait for it. Tasks that carry out system tasks show only to who asks for them.
     """
 
     promise = "G10"
@@ -259,15 +259,17 @@ class WatchIsGapless:
         self._changes: list[tuple[int, str]] = []
         self._children: dict[str, list[str]] = {}
         self._released: set[tuple[int, str]] = set()
+        self._carrying: set[str] = set()
 
     def see(self, entry: Entry) -> Iterable[str]:
+        self._carrying |= {fact.task_id for fact in entry.facts if fact.kind is Kind.CARRIED}
         for fact in entry.facts:
             for parent in fact.parents:
                 self._children.setdefault(parent, []).append(fact.task_id)
             if fact.kind is Kind.SUCCEEDED:
                 self._released |= {(entry.record.seq, child) for child in self._children.get(fact.task_id, ())}
         touched = dict.fromkeys(fact.task_id for fact in entry.facts if fact.kind is not Kind.EVICTED)
-        self._changes += [(entry.record.seq, task_id) for task_id in touched]
+        self._changes += [(entry.record.seq, task_id) for task_id in touched if task_id not in self._carrying]
         return ()
 
     def end(self, observations: Sequence[Observation]) -> Iterator[str]:
