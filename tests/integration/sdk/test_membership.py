@@ -54,6 +54,21 @@ async def test_an_agent_registers_and_beats() -> None:
             assert len(registry.registrations) == 1
 
 
+async def test_beats_carry_what_was_done_and_a_new_stream_all_of_it() -> None:
+    scheduler, registry = ScriptedScheduler(), ScriptedRegistry()
+    async with serving(scheduler, registry) as address, running(Agent(address=address, agent_id="a1")):
+        beats = await registry.heartbeats.next()
+        work = await scheduler.work.next()
+        await work.send(offer("x"))
+        await work.request(lambda request: "x" in request.frame.ended.task_ids)
+        for _ in range(2):
+            while not (beat := (await beats.request()).beats[0]).HasField("totals"):
+                await beats.send(answer())
+            assert (list(beat.totals.task_types), list(beat.totals.succeeded)) == (["t"], [1])
+            beats.end(status(grpc.StatusCode.UNAVAILABLE, "NO_LEADER"))
+            beats = await registry.heartbeats.next()
+
+
 @pytest.mark.parametrize("reason", ["AGENT_GONE", "AGENT_NOT_FOUND"])
 async def test_an_unknown_agent_registers_again(reason: str) -> None:
     registry = ScriptedRegistry()

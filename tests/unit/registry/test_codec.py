@@ -16,8 +16,12 @@ from tercio_registry.codec import RegistryCodec, decode_event
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
 from tercio_registry.state.agents import AgentRow, Ailment, Amount, Drain, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.history import HISTORY, HistoryRow, Transition
 from tercio_registry.state.machine import AGENTS, INCARNATIONS
 from tercio_registry.state.obligations import REGISTRATIONS, RegistrationRow, Stage
+from tercio_registry.state.performance import PERFORMANCE, PerformanceRow, TypeHistory
+from tercio_registry.state.totals import Counted, Totals
+from tercio_registry.state.views import State
 
 PROFILE = Profile(
     agent_type="worker",
@@ -57,6 +61,12 @@ EVENTS = [
     events.AgentDrained(agent_id="a", reason="disk", leave_by=9),
     events.RegistrationBegun("r"),
     events.RegistrationsUndone(("r", "s")),
+    events.PerformanceRecorded(
+        (
+            Counted(agent_id="a", instance_id=b"\0\xff", types=(("t", Totals(1, 2, 1 << 40)), ("u", Totals()))),
+            Counted(agent_id="b", instance_id=b"", types=(("u", Totals(3, 4, 5)),)),
+        )
+    ),
     SystemTasksOpened((SYSTEM_TASK, SYSTEM_TASK._replace(system_task_id="registry-1-2-3-1", incarnation=0))),
     SystemTasksClosed(
         (
@@ -104,13 +114,23 @@ def test_every_event_is_tried() -> None:
                 registration_id="r",
                 leave_by=8,
                 drain=Drain(),
+                performance=(("t", 0), ("u", 100)),
             ),
         ),
         (REGISTRATIONS, RegistrationRow("r", Stage.DUE)),
         (INCARNATIONS, IncarnationFloor(12)),
         (SYSTEM_TASKS, SYSTEM_TASK),
+        (
+            PERFORMANCE,
+            PerformanceRow(
+                agent_id="a",
+                instance_id=b"\0\xff",
+                types=(TypeHistory("u"), TypeHistory("t", Totals(1, 2, 3), Totals(4, 5, 6), 7, 8)),
+            ),
+        ),
+        (HISTORY, HistoryRow("a", (Transition(1, State.GONE, True, False, 2, "why"),))),
     ],
-    ids=[AGENTS, REGISTRATIONS, INCARNATIONS, SYSTEM_TASKS],
+    ids=[AGENTS, REGISTRATIONS, INCARNATIONS, SYSTEM_TASKS, PERFORMANCE, HISTORY],
 )
 def test_a_row_is_read_as_it_was_written(table: str, row: object) -> None:
     codec = RegistryCodec()

@@ -20,6 +20,7 @@ from tercio.addresses import service_addresses
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
 from tercio.attempts import SYSTEM_TYPES
+from tercio.counts import TaskCounts
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
 from tercio.link import AgentIdentity, WorkLink
@@ -104,6 +105,7 @@ class Agent:
         self._register_when_replaced = register_when_replaced
         self._stop_grace = _checked_grace(stop_grace)
         self._handlers = Handlers()
+        self._counts = TaskCounts()
         self._link: WorkLink | None = None
         self._membership: Membership | None = None
         self._running: asyncio.Task[None] | None = None
@@ -185,6 +187,7 @@ class Agent:
             self._identity,
             self._handlers,
             connected=self._connected,
+            counts=self._counts,
             stop_grace=self._stop_grace,
         )
         membership = self._membership = Membership(
@@ -193,6 +196,7 @@ class Agent:
             identity_secret=self._secret,
             on_drain=self.drain,
             active_attempts=lambda: link.active_attempts,
+            counts=self._counts,
             register_when_replaced=self._register_when_replaced,
         )
         if self._drain_wanted:

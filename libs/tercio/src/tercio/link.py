@@ -22,6 +22,7 @@ import grpc
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.api.scheduler.v1 import work_service_pb2_grpc as work_grpc
 from tercio.attempts import Attempt, AttemptKey, Epoch, Stage, Stop, columns_of, keys_of, offers_of
+from tercio.counts import TaskCounts
 from tercio.handlers import Handlers
 from tercio.prefetch import Credit
 from tercio.reports import FrameContent, Reports
@@ -99,6 +100,7 @@ class WorkLink:
         handlers: Handlers,
         *,
         connected: asyncio.Event,
+        counts: TaskCounts,
         stop_grace: timedelta | None = None,
     ) -> None:
         """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers.
@@ -110,7 +112,7 @@ class WorkLink:
         self._handlers = handlers
         self._wakeup = Wakeup()
         self._credit = Credit(concurrency=identity.concurrency)
-        self._reports = Reports(credit=self._credit, wake=self._wakeup.signal)
+        self._reports = Reports(credit=self._credit, counts=counts, wake=self._wakeup.signal)
         self._stop_grace = stop_grace or timedelta.max
         self._runners = AgentRunners(handlers, self._reports, concurrency=identity.concurrency, grace_s=self._grace_s)
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()

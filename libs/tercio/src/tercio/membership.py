@@ -17,6 +17,7 @@ import grpc
 
 from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import registry_service_pb2_grpc as registry_grpc
+from tercio.counts import TaskCounts
 from tercio.errors import AgentReplacedError
 from tercio.link import AgentIdentity, Drained
 from tercio.requests import new_request_id
@@ -59,7 +60,8 @@ class Membership:
         *,
         identity_secret: bytes,
         on_drain: Callable[[], None],
-        active_attempts: Callable[[], int] = lambda: 0,
+        active_attempts: Callable[[], int],
+        counts: TaskCounts,
         register_when_replaced: bool = False,
         source: random.Random | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Membership:
             identity_secret: 16 to 128 bytes that only this agent and its restarts know.
             on_drain: called when the registry asks the agent to finish its work and leave.
             active_attempts: how many attempts the agent is running.
+            counts: what this process has done.
             register_when_replaced: take the id back from a newer incarnation instead of stopping.
             source: of the jitter between heartbeats.
         """
@@ -79,6 +82,7 @@ class Membership:
         self._secret = identity_secret
         self._on_drain = on_drain
         self._active_attempts = active_attempts
+        self._counts = counts
         self._register_when_replaced = register_when_replaced
         self._random = source or random.Random()
         self._incarnation = 0
@@ -174,11 +178,15 @@ class Membership:
     async def _beat(self, call: HeartbeatCall) -> None:
         """Beat over one stream, the first time at once, until it ends."""
         beat = registry_pb2.HeartbeatRequest.Beat(agent_id=self._identity.agent_id, incarnation=self._incarnation)
+        self._counts.tell_all_again()
         reading = asyncio.create_task(self._read(call), name="tercio-heartbeat-read")
         try:
             while not reading.done():
                 self._answered.clear()
                 beat.active_attempts = self._active_attempts()
+                beat.ClearField("totals")
+                if (totals := self._counts.take_untold()) is not None:
+                    beat.totals.CopyFrom(totals)
                 await call.write(registry_pb2.HeartbeatRequest(beats=[beat]))
                 # Jitter keeps a fleet that was started at once from beating at once for ever.
                 interval_s = self._interval_ms * self._random.uniform(0.9, 1.0) / 1000

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.attempts import SYSTEM_TYPES, Attempt, columns_of
+from tercio.counts import TaskCounts
 from tercio.errors import ClosedError
 from tercio.prefetch import Credit
 
@@ -41,9 +42,10 @@ class FrameContent(NamedTuple):
 class Reports:
     """Reports that were not put into a frame yet. Implements `RunnerReports`."""
 
-    def __init__(self, *, credit: Credit, wake: Callable[[], None]) -> None:
-        """Gather reports and call `wake` whenever there is a new one."""
+    def __init__(self, *, credit: Credit, counts: TaskCounts, wake: Callable[[], None]) -> None:
+        """Gather reports, count what ended, and call `wake` whenever there is a new one."""
         self._credit = credit
+        self._counts = counts
         self._wake = wake
         self._started: list[Attempt] = []
         self._ended: list[Attempt] = []
@@ -64,6 +66,7 @@ class Reports:
     def ended(self, attempt: Attempt) -> None:
         if attempt.started_ns and not attempt.task_type.startswith(SYSTEM_TYPES):
             self._credit.observe(attempt.run_micros)
+            self._counts.ended(attempt)
         self._percents.pop(attempt, None)
         if not self._ended:
             self._wake()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import grpc
 
 from tercio.api.registry.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from tercio.api.registry.v1.performance_service_pb2_grpc import add_PerformanceServiceServicer_to_server
 from tercio.api.registry.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
@@ -15,14 +16,17 @@ from tercio_registry.api.agents import RegistryServicer
 from tercio_registry.api.audit import AuditServicer
 from tercio_registry.api.deregistration import Deregistering
 from tercio_registry.api.link import Link
+from tercio_registry.api.performance import PerformanceServicer
 from tercio_registry.api.registration import Registering
 from tercio_registry.api.watching import Watching
 from tercio_registry.codec import RegistryCodec
 from tercio_registry.effects.confirm import confirm
+from tercio_registry.effects.flush_performance import flush_performance
 from tercio_registry.effects.listen import listen
 from tercio_registry.effects.measure import measure
 from tercio_registry.effects.push import push
 from tercio_registry.effects.send_canaries import send_canaries
+from tercio_registry.effects.show_agents import show_agents
 from tercio_registry.effects.undo import Undoing
 from tercio_registry.ports import Outside
 from tercio_registry.settings import RegistrySettings
@@ -32,6 +36,7 @@ from tercio_registry.state.session import Session
 NAME = "registry"
 FULL_NAME = "tercio.api.registry.v1.RegistryService"
 AUDIT = "tercio.api.registry.v1.AuditService"
+PERFORMANCE = "tercio.api.registry.v1.PerformanceService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
     for method in (
@@ -46,12 +51,18 @@ RULES = {
     )
 } | {f"/{FULL_NAME}/{method}": Rule.REPLICA for method in ("WatchSystemTasks", "ReportSystemTasks")}
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
+RULES |= {f"/{PERFORMANCE}/{method}": Rule.ANY_PRINCIPAL for method in ("GetAgentPerformance", "ListAgentPerformance")}
 
 
 def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B008 - it is immutable
     """Compose one replica of the registry, which asks `outside` when agents register; nothing runs yet."""
-    rules = (ports.settings or RegistrySettings()).rules()
+    settings: RegistrySettings = ports.settings or RegistrySettings()
+    rules = settings.rules()
     link, undoing = Link(rules), Undoing(outside)
+    histories = (
+        flush_performance(settings.performance_flush_ms),
+        show_agents(rules, most=settings.agent_series),
+    )
     host = Host(
         name=NAME,
         machine=lambda: RegistryMachine(replace(rules, max_live_bytes=host.budget.live_bytes)),
@@ -62,7 +73,7 @@ def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B0
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(listen(rules), confirm(link), push(link), undoing.run, measure, send_canaries(rules)),
+        effects=(listen(rules), confirm(link), push(link), undoing.run, measure, send_canaries(rules), *histories),
     )
     host.on_commit(undoing.wake)
     servicer = RegistryServicer(
@@ -76,5 +87,7 @@ def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B0
     def add_to_server(server: grpc.aio.Server) -> None:
         add_RegistryServiceServicer_to_server(servicer, server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
+        add_PerformanceServiceServicer_to_server(PerformanceServicer(host), server)
 
-    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, AUDIT), rules=RULES)
+    names = (FULL_NAME, AUDIT, PERFORMANCE)
+    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=names, rules=RULES)

@@ -10,13 +10,16 @@ from google.protobuf.message import Message
 from tercio_common.machine import system_tasks_codec
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
-from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTaskRow, SystemTasksClosed, SystemTasksOpened
+from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTasksClosed, SystemTasksOpened
 from tercio_common.records.v1 import system_task_pb2
+from tercio_registry import performance_codec
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
 from tercio_registry.state.agents import AgentRow, Ailment, Amount, Drain, Health, IncarnationFloor, Membership, Profile
+from tercio_registry.state.history import HISTORY
 from tercio_registry.state.machine import AGENTS, INCARNATIONS
 from tercio_registry.state.obligations import REGISTRATIONS, RegistrationRow, Stage
+from tercio_registry.state.performance import PERFORMANCE
 
 
 def encode_event(event: Any) -> bytes:
@@ -49,7 +52,7 @@ class RegistryCodec:
     def encode_row(self, table: str, row: Any) -> bytes:
         return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
 
-    def decode_row(self, table: str, data: bytes) -> AgentRow | IncarnationFloor | SystemTaskRow | RegistrationRow:
+    def decode_row(self, table: str, data: bytes) -> object:
         if table == INCARNATIONS:
             return IncarnationFloor(records.IncarnationRow.FromString(data).floor)
         if table == AGENTS:
@@ -59,6 +62,10 @@ class RegistryCodec:
         if table == REGISTRATIONS:
             row = records.RegistrationRow.FromString(data)
             return RegistrationRow(row.registration_id, Stage(row.stage))
+        if table == PERFORMANCE:
+            return performance_codec.performance_of(data)
+        if table == HISTORY:
+            return performance_codec.history_of(data)
         raise ValueError(f"the registry has no table {table!r}")
 
 
@@ -129,6 +136,7 @@ def _agent_record(row: AgentRow) -> records.AgentRow:
         registration_id=row.registration_id,
         leave_by_ms=row.leave_by,
         drain=_drain_record(row.drain),
+        performance_scores=dict(row.performance),
         ailments=row.ailments,
     )
 
@@ -154,6 +162,7 @@ def _agent_row(record: records.AgentRow) -> AgentRow:
         registration_id=record.registration_id,
         leave_by=record.leave_by_ms,
         drain=_drain(record.drain) if record.HasField("drain") else None,
+        performance=tuple(sorted(record.performance_scores.items())),
         ailments=tuple(map(Ailment, record.ailments)),
     )
 
@@ -229,6 +238,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.RegistrationsUndone: lambda e: records.Event(
         registrations_undone=records.RegistrationsUndone(registration_ids=e.registration_ids)
     ),
+    events.PerformanceRecorded: performance_codec.recorded_record,
     SystemTasksOpened: lambda e: records.Event(system_tasks_opened=system_tasks_codec.opened_record(e)),
     SystemTasksClosed: lambda e: records.Event(system_tasks_closed=system_tasks_codec.closed_record(e)),
 }
@@ -237,6 +247,8 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     AGENTS: _agent_record,
     INCARNATIONS: _incarnation_record,
     SYSTEM_TASKS: system_tasks_codec.row_record,
+    PERFORMANCE: performance_codec.performance_record,
+    HISTORY: performance_codec.history_record,
     REGISTRATIONS: lambda row: records.RegistrationRow(registration_id=row.registration_id, stage=row.stage),
 }
 
@@ -254,6 +266,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "agent_drained": lambda r: events.AgentDrained(agent_id=r.agent_id, reason=r.reason, leave_by=r.leave_by_ms),
     "registration_begun": lambda r: events.RegistrationBegun(r.registration_id),
     "registrations_undone": lambda r: events.RegistrationsUndone(tuple(r.registration_ids)),
+    "performance_recorded": performance_codec.recorded_of,
     "system_tasks_opened": system_tasks_codec.opened_of,
     "system_tasks_closed": system_tasks_codec.closed_of,
 }

@@ -19,6 +19,7 @@ from tercio_common.filtering.grammar import FilterError
 from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_common.rpc.violations import MAX_TEXT, Violations
 from tercio_registry import amounts, health_messages
+from tercio_registry.performance_messages import check_totals
 from tercio_registry.state.agents import Drain, Profile
 from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
 from tercio_registry.state.filters import AgentFilter, Candidate, compile_expression
@@ -154,6 +155,9 @@ def check_beats(request: pb.HeartbeatRequest) -> None:
     """Refuse a message with too many heartbeats."""
     found = Violations()
     found.check_length("beats", request.beats, most=MAX_BEATS, unit="heartbeats")
+    for index, beat in enumerate(request.beats):
+        if beat.HasField("totals"):
+            check_totals(f"beats[{index}].totals", beat.totals, found)
     found.raise_if_any()
 
 
@@ -179,6 +183,7 @@ def agent_message(shown: AgentView) -> agent_pb2.Agent:
         resource_requirements=amounts.messages(profile.resource_requirements),
         max_resources=amounts.messages(profile.max_resources),
         active_attempts=shown.active_attempts,
+        performance_scores=dict(row.performance),
         health_reasons=health_messages.reasons_of(shown.row),
         health_report=health_messages.report_of(shown.vitals),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -21,7 +21,9 @@ from tercio_registry.api.link import Link
 from tercio_registry.api.registration import Registering
 from tercio_registry.api.watching import Watching
 from tercio_registry.cursors import Position, decode_page, encode_page, encode_position
+from tercio_registry.performance_messages import transition_message
 from tercio_registry.state.commands import ReportSystemTasks
+from tercio_registry.state.history import Transition
 from tercio_registry.state.listing import list_agents
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.registration import present
@@ -62,11 +64,16 @@ class RegistryServicer(rpc.RegistryServiceServicer):
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
         agent_id = translate.agent_id_of(request)
 
-        def look(machine: RegistryMachine, session: Session, at: Moment) -> tuple[AgentView, bytes]:
-            return view(present(agent_id, machine.agents.get(agent_id)), at, session), session.report(agent_id)
+        def look(
+            machine: RegistryMachine, session: Session, at: Moment
+        ) -> tuple[AgentView, bytes, Sequence[Transition]]:
+            shown = view(present(agent_id, machine.agents.get(agent_id)), at, session)
+            return shown, session.report(agent_id), machine.history.of(agent_id)
 
-        shown, report = await self._host.read(look)
-        response = pb.GetAgentResponse(agent=translate.agent_message(shown))
+        shown, report, transitions = await self._host.read(look)
+        response = pb.GetAgentResponse(
+            agent=translate.agent_message(shown), transitions=map(transition_message, transitions)
+        )
         if report:
             response.registration.ParseFromString(report)
         return response

@@ -16,6 +16,7 @@ from tercio_common.machine.system_tasks import SystemTaskOutcome
 from tercio_common.machine.term import Term
 from tercio_registry import metrics, translate
 from tercio_registry.health_messages import vitals_of
+from tercio_registry.performance_messages import totals_of
 from tercio_registry.state import heartbeats
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.heartbeats import Answer
@@ -118,6 +119,8 @@ class Link:
             )
             self._note(answer, stream)
             answers.append(answer)
+            if not answer.reason and beat.HasField("totals"):
+                session.counting.count(agents[beat.agent_id], totals_of(beat.totals))
             _OUTCOMES[answer.reason].inc()
         if session.has_pending:
             self.news.set()

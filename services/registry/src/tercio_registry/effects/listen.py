@@ -23,7 +23,7 @@ def listen(rules: Rules) -> Callable[[Host], Awaitable[None]]:
                 session.pulse(moment.now)
                 if len(session) > 2 * len(machine.agents) + _SLACK:
                     session.forget_others(row.agent_id for row in machine.agents.values())
-                metrics.show_agents(machine.census.by_state(moment.epoch), live_bytes=machine.census.size_bytes)
+                metrics.show_agents(machine.census.by_state(moment.epoch), live_bytes=machine.live_bytes)
                 metrics.show_ailing(machine.census.ailing)
                 await host.clock.sleep_ms(max(1, rules.interval // _PULSES))
         finally:

@@ -95,6 +95,7 @@ class AgentRow:
         registration_id: what was reserved and cleared for this incarnation is kept under it; empty when nothing was.
         leave_by: fleet time in ms at which a draining agent is removed; 0 when it may take as long as it likes.
         drain: what the agent did before it left, None when it did not say.
+        performance: (task type, score in percent) as watchers were told last, sorted by type.
     """
 
     agent_id: str
@@ -117,6 +118,7 @@ class AgentRow:
     registration_id: str = ""
     leave_by: int = 0
     drain: Drain | None = None
+    performance: tuple[tuple[str, int], ...] = ()
 
     @property
     def active(self) -> bool:
@@ -141,8 +143,9 @@ class AgentRow:
         amounts = 0
         for each in profile.resource_requirements + profile.max_resources:
             amounts += len(each.dimension) + len(each.unit) + 12
+        scores = sum(len(name) + 4 for name, _ in self.performance)
         texts = len(self.agent_id) + len(profile.agent_type) + len(profile.version) + len(self.reason)
-        return 200 + texts + names + labels + amounts
+        return 200 + texts + names + labels + amounts + scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tercio_common.machine.system_tasks import SystemTaskOutcome, SystemTaskWanted
 from tercio_registry.state.agents import Drain, Profile
+from tercio_registry.state.totals import Counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +87,10 @@ class ReportSystemTasks:
     """Record how system tasks ended; answers the ids of those that were not open."""
 
     outcomes: tuple[SystemTaskOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPerformance:
+    """Record what agents have counted."""
+
+    counted: tuple[Counted, ...]

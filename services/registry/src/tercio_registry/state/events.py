@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tercio_common.machine.system_tasks import SystemTasksClosed, SystemTasksOpened
 from tercio_registry.state.agents import Ailment, Drain, Health, Profile
+from tercio_registry.state.totals import Counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,13 @@ class RegistrationsUndone:
     registration_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PerformanceRecorded:
+    """What agents have done was counted."""
+
+    agents: tuple[Counted, ...]
+
+
 Event = (
     AgentRegistered
     | AgentsConfirmed
@@ -113,6 +121,7 @@ Event = (
     | AgentDrained
     | RegistrationBegun
     | RegistrationsUndone
+    | PerformanceRecorded
     | SystemTasksOpened
     | SystemTasksClosed
 )

@@ -20,6 +20,7 @@ from tercio_registry.state.commands import (
     DeregisterAgent,
     DrainAgent,
     OpenSystemTasks,
+    RecordPerformance,
     RegisterAgent,
     ReportSystemTasks,
 )
@@ -35,10 +36,13 @@ from tercio_registry.state.events import (
     AgentsGone,
     AgentsJudged,
     Event,
+    PerformanceRecorded,
     RegistrationBegun,
     RegistrationsUndone,
 )
+from tercio_registry.state.history import History
 from tercio_registry.state.obligations import Obligations
+from tercio_registry.state.performance import Performance, told
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, Census, IdOrder, view
@@ -60,6 +64,8 @@ class RegistryMachine:
         )
         self.system_tasks = SystemTasks(self.tables, owner="registry")
         self.obligations = Obligations(self.tables)
+        self.performance = Performance(self.tables)
+        self.history = History(self.tables)
         self.deadlines = Deadlines(rules)
         self._served: Deadlines | SystemTasks = self.deadlines
         self.order = IdOrder()
@@ -86,6 +92,9 @@ class RegistryMachine:
             case CloseRegistrations(registration_ids=registration_ids):
                 undone = self.obligations.close(registration_ids)
                 return Decision([undone]) if undone is not None else NOTHING
+            case RecordPerformance(counted=counted):
+                recorded = self.performance.record(counted, known=self.agents, may_grow=self._has_room)
+                return Decision([recorded]) if recorded.agents else NOTHING
             case ElectionWon():
                 return NOTHING
             case _:
@@ -99,10 +108,14 @@ class RegistryMachine:
         if isinstance(event, RegistrationBegun | RegistrationsUndone):
             self.obligations.apply(event)
             return
+        if isinstance(event, PerformanceRecorded):
+            self._tell_performance(event, at)
+            return
         for row in self._rows_after(event, at):
             former = self.agents.get(row.agent_id)
             self.agents.put(row)
             self.obligations.follow(former, row)
+            self.history.follow(former, row, at)
         if isinstance(event, AgentsEvicted):
             self._evict(event.agent_ids)
 
@@ -178,14 +191,30 @@ class RegistryMachine:
             self.incarnations.put(IncarnationFloor(highest))
         for agent_id in agent_ids:
             self.agents.delete(agent_id)
+            self.performance.forget(agent_id)
+            self.history.forget(agent_id)
+
+    def _tell_performance(self, event: PerformanceRecorded, at: Moment) -> None:
+        for agent_id, scores in self.performance.apply(event):
+            if (row := told(self.agents[agent_id], scores, at.seq)) is not None:
+                self.agents.put(row)
 
     def _floor(self) -> int:
         row = self.incarnations.get(_FLOOR)
         return row.value if row is not None else 0
 
+    @property
+    def live_bytes(self) -> int:
+        """About what all agents take in a snapshot, with what they did."""
+        return self.census.size_bytes + self.performance.size_bytes
+
+    @property
+    def _has_room(self) -> bool:
+        return self.live_bytes < self.rules.max_live_bytes
+
     def _check_space(self, command: RegisterAgent, row: AgentRow | None) -> None:
         # Known agents may always come back, else a full registry would empty the fleet.
-        if row is None and self.census.size_bytes >= self.rules.max_live_bytes:
+        if row is None and not self._has_room:
             raise Refusal(
                 "QUEUE_FULL",
                 f"the registry holds {len(self.agents)} agents, as much as {self.rules.max_live_bytes} bytes allow; "

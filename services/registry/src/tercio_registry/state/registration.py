@@ -56,6 +56,7 @@ def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> Agen
         enrolled_now=at.now,
         changed_seq=at.seq,
         registration_id=event.registration_id,
+        performance=row.performance if row is not None else (),
     )
 
 

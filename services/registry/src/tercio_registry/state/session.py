@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from tercio_registry.state.agents import AgentRow, Ailment, Health
 from tercio_registry.state.canaries import Answer, Canaries
+from tercio_registry.state.counting import Counting
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.verdicts import Contradictions
 from tercio_registry.state.vitals import Sign, Vitals, error_sign, signs
@@ -20,6 +21,7 @@ class Session:
 
     Attributes:
         canaries: which agents are to be asked for a sign of life.
+        counting: what agents have counted and nobody recorded yet.
         verdicts: observations in a row that speak against verdicts.
     """
 
@@ -34,6 +36,7 @@ class Session:
         "_reports",
         "_vitals",
         "canaries",
+        "counting",
         "rules",
         "verdicts",
     )
@@ -48,6 +51,7 @@ class Session:
         self._vitals: dict[str, Vitals] = {}
         self._attempts: dict[str, tuple[int, int]] = {}  # failed and succeeded, too few to be judged
         self.canaries = Canaries(rules)
+        self.counting = Counting()
         self.verdicts = Contradictions(rules)
         self._began = -1
         self._heard = -1

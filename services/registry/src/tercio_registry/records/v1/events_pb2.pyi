@@ -154,6 +154,7 @@ class Event(google.protobuf.message.Message):
     AGENTS_JUDGED_FIELD_NUMBER: builtins.int
     REGISTRATION_BEGUN_FIELD_NUMBER: builtins.int
     REGISTRATIONS_UNDONE_FIELD_NUMBER: builtins.int
+    PERFORMANCE_RECORDED_FIELD_NUMBER: builtins.int
     @property
     def agent_registered(self) -> Global___AgentRegistered:
         """An agent joined, came back as a new process, or registered again."""
@@ -206,6 +207,10 @@ class Event(google.protobuf.message.Message):
     def registrations_undone(self) -> Global___RegistrationsUndone:
         """What registrations had reserved and were cleared for is released."""
 
+    @property
+    def performance_recorded(self) -> Global___PerformanceRecorded:
+        """What agents have done was counted."""
+
     def __init__(
         self,
         *,
@@ -222,12 +227,13 @@ class Event(google.protobuf.message.Message):
         agents_judged: Global___AgentsJudged | None = ...,
         registration_begun: Global___RegistrationBegun | None = ...,
         registrations_undone: Global___RegistrationsUndone | None = ...,
+        performance_recorded: Global___PerformanceRecorded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "performance_recorded", b"performance_recorded", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "performance_recorded", b"performance_recorded", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "agents_judged", "registration_begun", "registrations_undone"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "agents_judged", "registration_begun", "registrations_undone", "performance_recorded"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -559,6 +565,23 @@ class AgentRow(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class PerformanceScoresEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     AGENT_ID_FIELD_NUMBER: builtins.int
     PROFILE_FIELD_NUMBER: builtins.int
     FINGERPRINT_FIELD_NUMBER: builtins.int
@@ -579,6 +602,7 @@ class AgentRow(google.protobuf.message.Message):
     LEAVE_BY_MS_FIELD_NUMBER: builtins.int
     DRAIN_FIELD_NUMBER: builtins.int
     AILMENTS_FIELD_NUMBER: builtins.int
+    PERFORMANCE_SCORES_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     fingerprint: builtins.str
@@ -625,6 +649,10 @@ class AgentRow(google.protobuf.message.Message):
     def ailments(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """What it ails from: 2 errors, 3 memory, 4 disk, 5 queue, 6 deaf."""
 
+    @property
+    def performance_scores(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """Scores that watchers were told, in percent per type of task."""
+
     def __init__(
         self,
         *,
@@ -648,10 +676,11 @@ class AgentRow(google.protobuf.message.Message):
         leave_by_ms: builtins.int = ...,
         drain: Global___Drain | None = ...,
         ailments: collections.abc.Iterable[builtins.int] | None = ...,
+        performance_scores: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain", "profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "performance_scores", b"performance_scores", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRow: typing_extensions.TypeAlias = AgentRow
@@ -697,3 +726,221 @@ class IncarnationRow(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___IncarnationRow: typing_extensions.TypeAlias = IncarnationRow
+
+@typing.final
+class PerformanceRecorded(google.protobuf.message.Message):
+    """PerformanceRecorded: what agents have done was counted. Columns: agent n has the next `counts[n]` entries of the others."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AGENT_IDS_FIELD_NUMBER: builtins.int
+    INSTANCE_IDS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
+    TASK_TYPES_FIELD_NUMBER: builtins.int
+    TYPES_FIELD_NUMBER: builtins.int
+    SUCCEEDED_FIELD_NUMBER: builtins.int
+    FAILED_FIELD_NUMBER: builtins.int
+    RUN_MICROS_FIELD_NUMBER: builtins.int
+    @property
+    def agent_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The agents."""
+
+    @property
+    def instance_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """The process of each that counted."""
+
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """How many types of tasks follow for each."""
+
+    @property
+    def task_types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Types of tasks, each once."""
+
+    @property
+    def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of each entry, the place of its type in `task_types`."""
+
+    @property
+    def succeeded(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Attempts that succeeded since the process started."""
+
+    @property
+    def failed(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Attempts that failed."""
+
+    @property
+    def run_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """How long those that succeeded ran, in microseconds."""
+
+    def __init__(
+        self,
+        *,
+        agent_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        instance_ids: collections.abc.Iterable[builtins.bytes] | None = ...,
+        counts: collections.abc.Iterable[builtins.int] | None = ...,
+        task_types: collections.abc.Iterable[builtins.str] | None = ...,
+        types: collections.abc.Iterable[builtins.int] | None = ...,
+        succeeded: collections.abc.Iterable[builtins.int] | None = ...,
+        failed: collections.abc.Iterable[builtins.int] | None = ...,
+        run_micros: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids", "counts", b"counts", "failed", b"failed", "instance_ids", b"instance_ids", "run_micros", b"run_micros", "succeeded", b"succeeded", "task_types", b"task_types", "types", b"types"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PerformanceRecorded: typing_extensions.TypeAlias = PerformanceRecorded
+
+@typing.final
+class PerformanceRow(google.protobuf.message.Message):
+    """PerformanceRow is one row of the table `performance`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Totals(google.protobuf.message.Message):
+        """Totals of attempts."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        SUCCEEDED_FIELD_NUMBER: builtins.int
+        FAILED_FIELD_NUMBER: builtins.int
+        RUN_MICROS_FIELD_NUMBER: builtins.int
+        succeeded: builtins.int
+        """That succeeded."""
+        failed: builtins.int
+        """That failed."""
+        run_micros: builtins.int
+        """How long those that succeeded ran, in microseconds."""
+        def __init__(
+            self,
+            *,
+            succeeded: builtins.int = ...,
+            failed: builtins.int = ...,
+            run_micros: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["failed", b"failed", "run_micros", b"run_micros", "succeeded", b"succeeded"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    @typing.final
+    class TaskType(google.protobuf.message.Message):
+        """One type of task."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        TASK_TYPE_FIELD_NUMBER: builtins.int
+        FORMER_FIELD_NUMBER: builtins.int
+        PRESENT_FIELD_NUMBER: builtins.int
+        SUCCESS_PPM_FIELD_NUMBER: builtins.int
+        AVERAGE_MICROS_FIELD_NUMBER: builtins.int
+        task_type: builtins.str
+        """Its name."""
+        success_ppm: builtins.int
+        """Moving average of successes, in millionths."""
+        average_micros: builtins.int
+        """Moving average of the duration, in microseconds."""
+        @property
+        def former(self) -> Global___PerformanceRow.Totals:
+            """Of former processes."""
+
+        @property
+        def present(self) -> Global___PerformanceRow.Totals:
+            """Of the present one."""
+
+        def __init__(
+            self,
+            *,
+            task_type: builtins.str = ...,
+            former: Global___PerformanceRow.Totals | None = ...,
+            present: Global___PerformanceRow.Totals | None = ...,
+            success_ppm: builtins.int = ...,
+            average_micros: builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["former", b"former", "present", b"present"]
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_micros", b"average_micros", "former", b"former", "present", b"present", "success_ppm", b"success_ppm", "task_type", b"task_type"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    AGENT_ID_FIELD_NUMBER: builtins.int
+    INSTANCE_ID_FIELD_NUMBER: builtins.int
+    TASK_TYPES_FIELD_NUMBER: builtins.int
+    agent_id: builtins.str
+    """The agent."""
+    instance_id: builtins.bytes
+    """The process that counted last."""
+    @property
+    def task_types(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PerformanceRow.TaskType]:
+        """The least recently counted first."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: builtins.str = ...,
+        instance_id: builtins.bytes = ...,
+        task_types: collections.abc.Iterable[Global___PerformanceRow.TaskType] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "instance_id", b"instance_id", "task_types", b"task_types"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PerformanceRow: typing_extensions.TypeAlias = PerformanceRow
+
+@typing.final
+class HistoryRow(google.protobuf.message.Message):
+    """HistoryRow is one row of the table `history`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Transition(google.protobuf.message.Message):
+        """One change."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        WALL_MS_FIELD_NUMBER: builtins.int
+        STATE_FIELD_NUMBER: builtins.int
+        CORDONED_FIELD_NUMBER: builtins.int
+        DRAINING_FIELD_NUMBER: builtins.int
+        INCARNATION_FIELD_NUMBER: builtins.int
+        REASON_FIELD_NUMBER: builtins.int
+        wall_ms: builtins.int
+        """Wall time in milliseconds since 1970."""
+        state: builtins.int
+        """State, as in the contract."""
+        cordoned: builtins.bool
+        """Takes no new work."""
+        draining: builtins.bool
+        """Finishes its work and leaves."""
+        incarnation: builtins.int
+        """From 1."""
+        reason: builtins.str
+        """Why, for people."""
+        def __init__(
+            self,
+            *,
+            wall_ms: builtins.int = ...,
+            state: builtins.int = ...,
+            cordoned: builtins.bool = ...,
+            draining: builtins.bool = ...,
+            incarnation: builtins.int = ...,
+            reason: builtins.str = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["cordoned", b"cordoned", "draining", b"draining", "incarnation", b"incarnation", "reason", b"reason", "state", b"state", "wall_ms", b"wall_ms"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    AGENT_ID_FIELD_NUMBER: builtins.int
+    TRANSITIONS_FIELD_NUMBER: builtins.int
+    agent_id: builtins.str
+    """The agent."""
+    @property
+    def transitions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___HistoryRow.Transition]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: builtins.str = ...,
+        transitions: collections.abc.Iterable[Global___HistoryRow.Transition] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "transitions", b"transitions"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___HistoryRow: typing_extensions.TypeAlias = HistoryRow

@@ -28,7 +28,7 @@ from tercio.api.type.v1 import epoch_pb2 as tercio_dot_api_dot_type_dot_v1_dot_e
 from tercio.api.type.v1 import resource_amount_pb2 as tercio_dot_api_dot_type_dot_v1_dot_resource__amount__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/registry/v1/agent.proto\x12\x16tercio.api.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tercio/api/registry/v1/health.proto\x1a\x1etercio/api/type/v1/epoch.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xd4\x08\n\x05\x41gent\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\nagent_type\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x45\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0b\x32/.tercio.api.registry.v1.Agent.CapabilitiesEntry\x12\x39\n\x06labels\x18\x05 \x03(\x0b\x32).tercio.api.registry.v1.Agent.LabelsEntry\x12\x13\n\x0b\x63oncurrency\x18\x06 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\x13\n\x0bincarnation\x18\x08 \x01(\x04\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.tercio.api.registry.v1.Agent.State\x12\x10\n\x08\x63ordoned\x18\n \x01(\x08\x12\x10\n\x08\x64raining\x18\x0b \x01(\x08\x12\x31\n\rregister_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrenew_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0f\x63onfirmed_epoch\x18\x0e \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x12\x14\n\x0cstate_reason\x18\x0f \x01(\t\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12.\n\nstart_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x15resource_requirements\x18\x12 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x39\n\rmax_resources\x18\x13 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x17\n\x0f\x61\x63tive_attempts\x18\x14 \x01(\r\x12<\n\x0ehealth_reasons\x18\x15 \x03(\x0e\x32$.tercio.api.registry.v1.HealthReason\x12;\n\rhealth_report\x18\x16 \x01(\x0b\x32$.tercio.api.registry.v1.HealthReport\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x99\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_HEALTHY\x10\x01\x12\x12\n\x0eSTATE_DEGRADED\x10\x02\x12\x13\n\x0fSTATE_UNHEALTHY\x10\x03\x12\x0e\n\nSTATE_GONE\x10\x04\x12\x15\n\x11STATE_UNCONFIRMED\x10\x05\x12\x16\n\x12STATE_DEREGISTERED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/registry/v1/agent.proto\x12\x16tercio.api.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tercio/api/registry/v1/health.proto\x1a\x1etercio/api/type/v1/epoch.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xe0\t\n\x05\x41gent\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\nagent_type\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x45\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0b\x32/.tercio.api.registry.v1.Agent.CapabilitiesEntry\x12\x39\n\x06labels\x18\x05 \x03(\x0b\x32).tercio.api.registry.v1.Agent.LabelsEntry\x12\x13\n\x0b\x63oncurrency\x18\x06 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\x13\n\x0bincarnation\x18\x08 \x01(\x04\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.tercio.api.registry.v1.Agent.State\x12\x10\n\x08\x63ordoned\x18\n \x01(\x08\x12\x10\n\x08\x64raining\x18\x0b \x01(\x08\x12\x31\n\rregister_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrenew_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0f\x63onfirmed_epoch\x18\x0e \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x12\x14\n\x0cstate_reason\x18\x0f \x01(\t\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12.\n\nstart_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x15resource_requirements\x18\x12 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x39\n\rmax_resources\x18\x13 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x17\n\x0f\x61\x63tive_attempts\x18\x14 \x01(\r\x12P\n\x12performance_scores\x18( \x03(\x0b\x32\x34.tercio.api.registry.v1.Agent.PerformanceScoresEntry\x12<\n\x0ehealth_reasons\x18\x15 \x03(\x0e\x32$.tercio.api.registry.v1.HealthReason\x12;\n\rhealth_report\x18\x16 \x01(\x0b\x32$.tercio.api.registry.v1.HealthReport\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x38\n\x16PerformanceScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x99\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_HEALTHY\x10\x01\x12\x12\n\x0eSTATE_DEGRADED\x10\x02\x12\x13\n\x0fSTATE_UNHEALTHY\x10\x03\x12\x0e\n\nSTATE_GONE\x10\x04\x12\x15\n\x11STATE_UNCONFIRMED\x10\x05\x12\x16\n\x12STATE_DEREGISTERED\x10\x06\"\xb8\x01\n\x0f\x41gentTransition\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.tercio.api.registry.v1.Agent.State\x12\x10\n\x08\x63ordoned\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x0e\n\x06reason\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENT_CAPABILITIESENTRY']._serialized_options = b'8\001'
   _globals['_AGENT_LABELSENTRY']._loaded_options = None
   _globals['_AGENT_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_AGENT_PERFORMANCESCORESENTRY']._loaded_options = None
+  _globals['_AGENT_PERFORMANCESCORESENTRY']._serialized_options = b'8\001'
   _globals['_AGENT']._serialized_start=207
-  _globals['_AGENT']._serialized_end=1315
-  _globals['_AGENT_CAPABILITIESENTRY']._serialized_start=1061
-  _globals['_AGENT_CAPABILITIESENTRY']._serialized_end=1112
-  _globals['_AGENT_LABELSENTRY']._serialized_start=1114
-  _globals['_AGENT_LABELSENTRY']._serialized_end=1159
-  _globals['_AGENT_STATE']._serialized_start=1162
-  _globals['_AGENT_STATE']._serialized_end=1315
+  _globals['_AGENT']._serialized_end=1455
+  _globals['_AGENT_CAPABILITIESENTRY']._serialized_start=1143
+  _globals['_AGENT_CAPABILITIESENTRY']._serialized_end=1194
+  _globals['_AGENT_LABELSENTRY']._serialized_start=1196
+  _globals['_AGENT_LABELSENTRY']._serialized_end=1241
+  _globals['_AGENT_PERFORMANCESCORESENTRY']._serialized_start=1243
+  _globals['_AGENT_PERFORMANCESCORESENTRY']._serialized_end=1299
+  _globals['_AGENT_STATE']._serialized_start=1302
+  _globals['_AGENT_STATE']._serialized_end=1455
+  _globals['_AGENTTRANSITION']._serialized_start=1458
+  _globals['_AGENTTRANSITION']._serialized_end=1642
 # @@protoc_insertion_point(module_scope)

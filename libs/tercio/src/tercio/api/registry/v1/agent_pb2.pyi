@@ -102,6 +102,23 @@ class Agent(google.protobuf.message.Message):
         _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
+    @typing.final
+    class PerformanceScoresEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     AGENT_ID_FIELD_NUMBER: builtins.int
     AGENT_TYPE_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
@@ -122,6 +139,7 @@ class Agent(google.protobuf.message.Message):
     RESOURCE_REQUIREMENTS_FIELD_NUMBER: builtins.int
     MAX_RESOURCES_FIELD_NUMBER: builtins.int
     ACTIVE_ATTEMPTS_FIELD_NUMBER: builtins.int
+    PERFORMANCE_SCORES_FIELD_NUMBER: builtins.int
     HEALTH_REASONS_FIELD_NUMBER: builtins.int
     HEALTH_REPORT_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
@@ -181,6 +199,12 @@ class Agent(google.protobuf.message.Message):
         """The most that the agent may use, per dimension. At most 32."""
 
     @property
+    def performance_scores(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """Performance score per type of task, in percent; see `TaskTypePerformance.score`. Coarse, so that watchers hear of
+        what matters: a score is told anew once it has moved by 5.
+        """
+
+    @property
     def health_reasons(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[tercio.api.registry.v1.health_pb2.HealthReason.ValueType]:
         """Everything that is wrong with it, each once; empty while HEALTHY. `state` is the worst that follows."""
 
@@ -211,12 +235,56 @@ class Agent(google.protobuf.message.Message):
         resource_requirements: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
         max_resources: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
         active_attempts: builtins.int = ...,
+        performance_scores: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         health_reasons: collections.abc.Iterable[tercio.api.registry.v1.health_pb2.HealthReason.ValueType] | None = ...,
         health_report: tercio.api.registry.v1.health_pb2.HealthReport | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "health_report", b"health_report", "register_time", b"register_time", "renew_time", b"renew_time", "start_time", b"start_time"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "health_reasons", b"health_reasons", "health_report", b"health_report", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "health_reasons", b"health_reasons", "health_report", b"health_report", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "performance_scores", b"performance_scores", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Agent: typing_extensions.TypeAlias = Agent
+
+@typing.final
+class AgentTransition(google.protobuf.message.Message):
+    """AgentTransition is one change of an agent's state or duty."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    CORDONED_FIELD_NUMBER: builtins.int
+    DRAINING_FIELD_NUMBER: builtins.int
+    INCARNATION_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    state: Global___Agent.State.ValueType
+    """State afterwards; never UNCONFIRMED, which is not a change of the agent."""
+    cordoned: builtins.bool
+    """Takes no new work afterwards."""
+    draining: builtins.bool
+    """Finishes its work and leaves, afterwards."""
+    incarnation: builtins.int
+    """Incarnation afterwards."""
+    reason: builtins.str
+    """Why, for people."""
+    @property
+    def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        state: Global___Agent.State.ValueType = ...,
+        cordoned: builtins.bool = ...,
+        draining: builtins.bool = ...,
+        incarnation: builtins.int = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["time", b"time"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["cordoned", b"cordoned", "draining", b"draining", "incarnation", b"incarnation", "reason", b"reason", "state", b"state", "time", b"time"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AgentTransition: typing_extensions.TypeAlias = AgentTransition

@@ -26,13 +26,14 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tercio.api.registry.v1 import agent_pb2 as tercio_dot_api_dot_registry_dot_v1_dot_agent__pb2
 from tercio.api.registry.v1 import health_pb2 as tercio_dot_api_dot_registry_dot_v1_dot_health__pb2
+from tercio.api.registry.v1 import performance_pb2 as tercio_dot_api_dot_registry_dot_v1_dot_performance__pb2
 from tercio.api.registry.v1 import registration_pb2 as tercio_dot_api_dot_registry_dot_v1_dot_registration__pb2
 from tercio.api.type.v1 import epoch_pb2 as tercio_dot_api_dot_type_dot_v1_dot_epoch__pb2
 from tercio.api.type.v1 import resource_amount_pb2 as tercio_dot_api_dot_type_dot_v1_dot_resource__amount__pb2
 from tercio.api.type.v1 import system_task_pb2 as tercio_dot_api_dot_type_dot_v1_dot_system__task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tercio/api/registry/v1/registry_service.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tercio/api/registry/v1/agent.proto\x1a#tercio/api/registry/v1/health.proto\x1a)tercio/api/registry/v1/registration.proto\x1a\x1etercio/api/type/v1/epoch.proto\x1a(tercio/api/type/v1/resource_amount.proto\x1a$tercio/api/type/v1/system_task.proto\"\xd6\x04\n\x14RegisterAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x12\n\nagent_type\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12T\n\x0c\x63\x61pabilities\x18\x05 \x03(\x0b\x32>.tercio.api.registry.v1.RegisterAgentRequest.CapabilitiesEntry\x12H\n\x06labels\x18\x06 \x03(\x0b\x32\x38.tercio.api.registry.v1.RegisterAgentRequest.LabelsEntry\x12\x13\n\x0b\x63oncurrency\x18\x07 \x01(\r\x12\x17\n\x0fidentity_secret\x18\x08 \x01(\x0c\x12\x13\n\x0binstance_id\x18\t \x01(\x0c\x12\x41\n\x15resource_requirements\x18\n \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x39\n\rmax_resources\x18\x0b \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x03\n\x15RegisterAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlease_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x65poch\x18\x04 \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x12:\n\x06report\x18\x05 \x01(\x0b\x32*.tercio.api.registry.v1.RegistrationReport\x12\x38\n\x0breservation\x18\x06 \x01(\x0b\x32#.tercio.api.registry.v1.Reservation\x12\x43\n\nmonitoring\x18\x07 \x01(\x0b\x32/.tercio.api.registry.v1.MonitoringConfiguration\"\xcb\x03\n\x16\x44\x65registerAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x41\n\x04mode\x18\x05 \x01(\x0e\x32\x33.tercio.api.registry.v1.DeregisterAgentRequest.Mode\x12\x30\n\rdrain_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x43\n\x05\x64rain\x18\x07 \x01(\x0b\x32\x34.tercio.api.registry.v1.DeregisterAgentRequest.Drain\x1aj\n\x05\x44rain\x12\x19\n\x11\x66inished_attempts\x18\x01 \x01(\r\x12\x19\n\x11returned_attempts\x18\x02 \x01(\r\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"@\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_FORCED\x10\x01\x12\x11\n\rMODE_GRACEFUL\x10\x02\"\x85\x01\n\x17\x44\x65registerAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12<\n\x06report\x18\x02 \x01(\x0b\x32,.tercio.api.registry.v1.DeregistrationReport\"\xce\x01\n\x10HeartbeatRequest\x12<\n\x05\x62\x65\x61ts\x18\x01 \x03(\x0b\x32-.tercio.api.registry.v1.HeartbeatRequest.Beat\x1a|\n\x04\x42\x65\x61t\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x17\n\x0f\x61\x63tive_attempts\x18\x03 \x01(\r\x12\x34\n\x06health\x18\x04 \x01(\x0b\x32$.tercio.api.registry.v1.HealthReport\"\xca\x02\n\x11HeartbeatResponse\x12\x41\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x30.tercio.api.registry.v1.HeartbeatResponse.Answer\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlease_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x65poch\x18\x04 \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x1a\x63\n\x06\x41nswer\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x04 \x01(\x08\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\"#\n\x0fGetAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\x82\x01\n\x10GetAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12@\n\x0cregistration\x18\x02 \x01(\x0b\x32*.tercio.api.registry.v1.RegistrationReport\"\xdc\x02\n\x0b\x41gentFilter\x12\x33\n\x06states\x18\x01 \x03(\x0e\x32#.tercio.api.registry.v1.Agent.State\x12K\n\x0c\x63\x61pabilities\x18\x02 \x03(\x0b\x32\x35.tercio.api.registry.v1.AgentFilter.CapabilitiesEntry\x12?\n\x06labels\x18\x03 \x03(\x0b\x32/.tercio.api.registry.v1.AgentFilter.LabelsEntry\x12\x12\n\nagent_type\x18\x04 \x01(\t\x12\x12\n\nexpression\x18\x05 \x01(\t\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"o\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x06\x66ilter\x18\x03 \x01(\x0b\x32#.tercio.api.registry.v1.AgentFilter\"l\n\x12ListAgentsResponse\x12-\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"Y\n\x12WatchAgentsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x33\n\x06\x66ilter\x18\x02 \x01(\x0b\x32#.tercio.api.registry.v1.AgentFilter\"S\n\x13WatchAgentsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12,\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\"\\\n\x12\x43ordonAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"C\n\x13\x43ordonAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\"I\n\x11\x44rainAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"B\n\x12\x44rainAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\")\n\x17WatchSystemTasksRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"_\n\x18WatchSystemTasksResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x33\n\x0bsystem_task\x18\x02 \x01(\x0b\x32\x1e.tercio.api.type.v1.SystemTask\"g\n\x18ReportSystemTasksRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x37\n\x08outcomes\x18\x02 \x03(\x0b\x32%.tercio.api.type.v1.SystemTaskOutcome\"<\n\x19ReportSystemTasksResponse\x12\x1f\n\x17unknown_system_task_ids\x18\x01 \x03(\t2\xc7\x08\n\x0fRegistryService\x12l\n\rRegisterAgent\x12,.tercio.api.registry.v1.RegisterAgentRequest\x1a-.tercio.api.registry.v1.RegisterAgentResponse\x12r\n\x0f\x44\x65registerAgent\x12..tercio.api.registry.v1.DeregisterAgentRequest\x1a/.tercio.api.registry.v1.DeregisterAgentResponse\x12\x64\n\tHeartbeat\x12(.tercio.api.registry.v1.HeartbeatRequest\x1a).tercio.api.registry.v1.HeartbeatResponse(\x01\x30\x01\x12]\n\x08GetAgent\x12\'.tercio.api.registry.v1.GetAgentRequest\x1a(.tercio.api.registry.v1.GetAgentResponse\x12\x63\n\nListAgents\x12).tercio.api.registry.v1.ListAgentsRequest\x1a*.tercio.api.registry.v1.ListAgentsResponse\x12h\n\x0bWatchAgents\x12*.tercio.api.registry.v1.WatchAgentsRequest\x1a+.tercio.api.registry.v1.WatchAgentsResponse0\x01\x12\x66\n\x0b\x43ordonAgent\x12*.tercio.api.registry.v1.CordonAgentRequest\x1a+.tercio.api.registry.v1.CordonAgentResponse\x12\x63\n\nDrainAgent\x12).tercio.api.registry.v1.DrainAgentRequest\x1a*.tercio.api.registry.v1.DrainAgentResponse\x12w\n\x10WatchSystemTasks\x12/.tercio.api.registry.v1.WatchSystemTasksRequest\x1a\x30.tercio.api.registry.v1.WatchSystemTasksResponse0\x01\x12x\n\x11ReportSystemTasks\x12\x30.tercio.api.registry.v1.ReportSystemTasksRequest\x1a\x31.tercio.api.registry.v1.ReportSystemTasksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tercio/api/registry/v1/registry_service.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tercio/api/registry/v1/agent.proto\x1a#tercio/api/registry/v1/health.proto\x1a(tercio/api/registry/v1/performance.proto\x1a)tercio/api/registry/v1/registration.proto\x1a\x1etercio/api/type/v1/epoch.proto\x1a(tercio/api/type/v1/resource_amount.proto\x1a$tercio/api/type/v1/system_task.proto\"\xd6\x04\n\x14RegisterAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x12\n\nagent_type\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12T\n\x0c\x63\x61pabilities\x18\x05 \x03(\x0b\x32>.tercio.api.registry.v1.RegisterAgentRequest.CapabilitiesEntry\x12H\n\x06labels\x18\x06 \x03(\x0b\x32\x38.tercio.api.registry.v1.RegisterAgentRequest.LabelsEntry\x12\x13\n\x0b\x63oncurrency\x18\x07 \x01(\r\x12\x17\n\x0fidentity_secret\x18\x08 \x01(\x0c\x12\x13\n\x0binstance_id\x18\t \x01(\x0c\x12\x41\n\x15resource_requirements\x18\n \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x39\n\rmax_resources\x18\x0b \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x03\n\x15RegisterAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlease_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x65poch\x18\x04 \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x12:\n\x06report\x18\x05 \x01(\x0b\x32*.tercio.api.registry.v1.RegistrationReport\x12\x38\n\x0breservation\x18\x06 \x01(\x0b\x32#.tercio.api.registry.v1.Reservation\x12\x43\n\nmonitoring\x18\x07 \x01(\x0b\x32/.tercio.api.registry.v1.MonitoringConfiguration\"\xcb\x03\n\x16\x44\x65registerAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x41\n\x04mode\x18\x05 \x01(\x0e\x32\x33.tercio.api.registry.v1.DeregisterAgentRequest.Mode\x12\x30\n\rdrain_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x43\n\x05\x64rain\x18\x07 \x01(\x0b\x32\x34.tercio.api.registry.v1.DeregisterAgentRequest.Drain\x1aj\n\x05\x44rain\x12\x19\n\x11\x66inished_attempts\x18\x01 \x01(\r\x12\x19\n\x11returned_attempts\x18\x02 \x01(\r\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"@\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_FORCED\x10\x01\x12\x11\n\rMODE_GRACEFUL\x10\x02\"\x85\x01\n\x17\x44\x65registerAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12<\n\x06report\x18\x02 \x01(\x0b\x32,.tercio.api.registry.v1.DeregistrationReport\"\x83\x02\n\x10HeartbeatRequest\x12<\n\x05\x62\x65\x61ts\x18\x01 \x03(\x0b\x32-.tercio.api.registry.v1.HeartbeatRequest.Beat\x1a\xb0\x01\n\x04\x42\x65\x61t\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x17\n\x0f\x61\x63tive_attempts\x18\x03 \x01(\r\x12\x32\n\x06totals\x18( \x01(\x0b\x32\".tercio.api.registry.v1.TaskTotals\x12\x34\n\x06health\x18\x04 \x01(\x0b\x32$.tercio.api.registry.v1.HealthReport\"\xca\x02\n\x11HeartbeatResponse\x12\x41\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x30.tercio.api.registry.v1.HeartbeatResponse.Answer\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlease_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x65poch\x18\x04 \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x1a\x63\n\x06\x41nswer\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x04 \x01(\x08\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\"#\n\x0fGetAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\xc0\x01\n\x10GetAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12@\n\x0cregistration\x18\x02 \x01(\x0b\x32*.tercio.api.registry.v1.RegistrationReport\x12<\n\x0btransitions\x18( \x03(\x0b\x32\'.tercio.api.registry.v1.AgentTransition\"\xdc\x02\n\x0b\x41gentFilter\x12\x33\n\x06states\x18\x01 \x03(\x0e\x32#.tercio.api.registry.v1.Agent.State\x12K\n\x0c\x63\x61pabilities\x18\x02 \x03(\x0b\x32\x35.tercio.api.registry.v1.AgentFilter.CapabilitiesEntry\x12?\n\x06labels\x18\x03 \x03(\x0b\x32/.tercio.api.registry.v1.AgentFilter.LabelsEntry\x12\x12\n\nagent_type\x18\x04 \x01(\t\x12\x12\n\nexpression\x18\x05 \x01(\t\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"o\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x06\x66ilter\x18\x03 \x01(\x0b\x32#.tercio.api.registry.v1.AgentFilter\"l\n\x12ListAgentsResponse\x12-\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1d.tercio.api.registry.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"Y\n\x12WatchAgentsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x33\n\x06\x66ilter\x18\x02 \x01(\x0b\x32#.tercio.api.registry.v1.AgentFilter\"S\n\x13WatchAgentsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12,\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\"\\\n\x12\x43ordonAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"C\n\x13\x43ordonAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\"I\n\x11\x44rainAgentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"B\n\x12\x44rainAgentResponse\x12,\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1d.tercio.api.registry.v1.Agent\")\n\x17WatchSystemTasksRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"_\n\x18WatchSystemTasksResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x33\n\x0bsystem_task\x18\x02 \x01(\x0b\x32\x1e.tercio.api.type.v1.SystemTask\"g\n\x18ReportSystemTasksRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x37\n\x08outcomes\x18\x02 \x03(\x0b\x32%.tercio.api.type.v1.SystemTaskOutcome\"<\n\x19ReportSystemTasksResponse\x12\x1f\n\x17unknown_system_task_ids\x18\x01 \x03(\t2\xc7\x08\n\x0fRegistryService\x12l\n\rRegisterAgent\x12,.tercio.api.registry.v1.RegisterAgentRequest\x1a-.tercio.api.registry.v1.RegisterAgentResponse\x12r\n\x0f\x44\x65registerAgent\x12..tercio.api.registry.v1.DeregisterAgentRequest\x1a/.tercio.api.registry.v1.DeregisterAgentResponse\x12\x64\n\tHeartbeat\x12(.tercio.api.registry.v1.HeartbeatRequest\x1a).tercio.api.registry.v1.HeartbeatResponse(\x01\x30\x01\x12]\n\x08GetAgent\x12\'.tercio.api.registry.v1.GetAgentRequest\x1a(.tercio.api.registry.v1.GetAgentResponse\x12\x63\n\nListAgents\x12).tercio.api.registry.v1.ListAgentsRequest\x1a*.tercio.api.registry.v1.ListAgentsResponse\x12h\n\x0bWatchAgents\x12*.tercio.api.registry.v1.WatchAgentsRequest\x1a+.tercio.api.registry.v1.WatchAgentsResponse0\x01\x12\x66\n\x0b\x43ordonAgent\x12*.tercio.api.registry.v1.CordonAgentRequest\x1a+.tercio.api.registry.v1.CordonAgentResponse\x12\x63\n\nDrainAgent\x12).tercio.api.registry.v1.DrainAgentRequest\x1a*.tercio.api.registry.v1.DrainAgentResponse\x12w\n\x10WatchSystemTasks\x12/.tercio.api.registry.v1.WatchSystemTasksRequest\x1a\x30.tercio.api.registry.v1.WatchSystemTasksResponse0\x01\x12x\n\x11ReportSystemTasks\x12\x30.tercio.api.registry.v1.ReportSystemTasksRequest\x1a\x31.tercio.api.registry.v1.ReportSystemTasksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,64 +48,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTFILTER_CAPABILITIESENTRY']._serialized_options = b'8\001'
   _globals['_AGENTFILTER_LABELSENTRY']._loaded_options = None
   _globals['_AGENTFILTER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_REGISTERAGENTREQUEST']._serialized_start=367
-  _globals['_REGISTERAGENTREQUEST']._serialized_end=965
-  _globals['_REGISTERAGENTREQUEST_CAPABILITIESENTRY']._serialized_start=867
-  _globals['_REGISTERAGENTREQUEST_CAPABILITIESENTRY']._serialized_end=918
-  _globals['_REGISTERAGENTREQUEST_LABELSENTRY']._serialized_start=920
-  _globals['_REGISTERAGENTREQUEST_LABELSENTRY']._serialized_end=965
-  _globals['_REGISTERAGENTRESPONSE']._serialized_start=968
-  _globals['_REGISTERAGENTRESPONSE']._serialized_end=1367
-  _globals['_DEREGISTERAGENTREQUEST']._serialized_start=1370
-  _globals['_DEREGISTERAGENTREQUEST']._serialized_end=1829
-  _globals['_DEREGISTERAGENTREQUEST_DRAIN']._serialized_start=1657
-  _globals['_DEREGISTERAGENTREQUEST_DRAIN']._serialized_end=1763
-  _globals['_DEREGISTERAGENTREQUEST_MODE']._serialized_start=1765
-  _globals['_DEREGISTERAGENTREQUEST_MODE']._serialized_end=1829
-  _globals['_DEREGISTERAGENTRESPONSE']._serialized_start=1832
-  _globals['_DEREGISTERAGENTRESPONSE']._serialized_end=1965
-  _globals['_HEARTBEATREQUEST']._serialized_start=1968
-  _globals['_HEARTBEATREQUEST']._serialized_end=2174
-  _globals['_HEARTBEATREQUEST_BEAT']._serialized_start=2050
-  _globals['_HEARTBEATREQUEST_BEAT']._serialized_end=2174
-  _globals['_HEARTBEATRESPONSE']._serialized_start=2177
-  _globals['_HEARTBEATRESPONSE']._serialized_end=2507
-  _globals['_HEARTBEATRESPONSE_ANSWER']._serialized_start=2408
-  _globals['_HEARTBEATRESPONSE_ANSWER']._serialized_end=2507
-  _globals['_GETAGENTREQUEST']._serialized_start=2509
-  _globals['_GETAGENTREQUEST']._serialized_end=2544
-  _globals['_GETAGENTRESPONSE']._serialized_start=2547
-  _globals['_GETAGENTRESPONSE']._serialized_end=2677
-  _globals['_AGENTFILTER']._serialized_start=2680
-  _globals['_AGENTFILTER']._serialized_end=3028
-  _globals['_AGENTFILTER_CAPABILITIESENTRY']._serialized_start=867
-  _globals['_AGENTFILTER_CAPABILITIESENTRY']._serialized_end=918
-  _globals['_AGENTFILTER_LABELSENTRY']._serialized_start=920
-  _globals['_AGENTFILTER_LABELSENTRY']._serialized_end=965
-  _globals['_LISTAGENTSREQUEST']._serialized_start=3030
-  _globals['_LISTAGENTSREQUEST']._serialized_end=3141
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=3143
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=3251
-  _globals['_WATCHAGENTSREQUEST']._serialized_start=3253
-  _globals['_WATCHAGENTSREQUEST']._serialized_end=3342
-  _globals['_WATCHAGENTSRESPONSE']._serialized_start=3344
-  _globals['_WATCHAGENTSRESPONSE']._serialized_end=3427
-  _globals['_CORDONAGENTREQUEST']._serialized_start=3429
-  _globals['_CORDONAGENTREQUEST']._serialized_end=3521
-  _globals['_CORDONAGENTRESPONSE']._serialized_start=3523
-  _globals['_CORDONAGENTRESPONSE']._serialized_end=3590
-  _globals['_DRAINAGENTREQUEST']._serialized_start=3592
-  _globals['_DRAINAGENTREQUEST']._serialized_end=3665
-  _globals['_DRAINAGENTRESPONSE']._serialized_start=3667
-  _globals['_DRAINAGENTRESPONSE']._serialized_end=3733
-  _globals['_WATCHSYSTEMTASKSREQUEST']._serialized_start=3735
-  _globals['_WATCHSYSTEMTASKSREQUEST']._serialized_end=3776
-  _globals['_WATCHSYSTEMTASKSRESPONSE']._serialized_start=3778
-  _globals['_WATCHSYSTEMTASKSRESPONSE']._serialized_end=3873
-  _globals['_REPORTSYSTEMTASKSREQUEST']._serialized_start=3875
-  _globals['_REPORTSYSTEMTASKSREQUEST']._serialized_end=3978
-  _globals['_REPORTSYSTEMTASKSRESPONSE']._serialized_start=3980
-  _globals['_REPORTSYSTEMTASKSRESPONSE']._serialized_end=4040
-  _globals['_REGISTRYSERVICE']._serialized_start=4043
-  _globals['_REGISTRYSERVICE']._serialized_end=5138
+  _globals['_REGISTERAGENTREQUEST']._serialized_start=409
+  _globals['_REGISTERAGENTREQUEST']._serialized_end=1007
+  _globals['_REGISTERAGENTREQUEST_CAPABILITIESENTRY']._serialized_start=909
+  _globals['_REGISTERAGENTREQUEST_CAPABILITIESENTRY']._serialized_end=960
+  _globals['_REGISTERAGENTREQUEST_LABELSENTRY']._serialized_start=962
+  _globals['_REGISTERAGENTREQUEST_LABELSENTRY']._serialized_end=1007
+  _globals['_REGISTERAGENTRESPONSE']._serialized_start=1010
+  _globals['_REGISTERAGENTRESPONSE']._serialized_end=1409
+  _globals['_DEREGISTERAGENTREQUEST']._serialized_start=1412
+  _globals['_DEREGISTERAGENTREQUEST']._serialized_end=1871
+  _globals['_DEREGISTERAGENTREQUEST_DRAIN']._serialized_start=1699
+  _globals['_DEREGISTERAGENTREQUEST_DRAIN']._serialized_end=1805
+  _globals['_DEREGISTERAGENTREQUEST_MODE']._serialized_start=1807
+  _globals['_DEREGISTERAGENTREQUEST_MODE']._serialized_end=1871
+  _globals['_DEREGISTERAGENTRESPONSE']._serialized_start=1874
+  _globals['_DEREGISTERAGENTRESPONSE']._serialized_end=2007
+  _globals['_HEARTBEATREQUEST']._serialized_start=2010
+  _globals['_HEARTBEATREQUEST']._serialized_end=2269
+  _globals['_HEARTBEATREQUEST_BEAT']._serialized_start=2093
+  _globals['_HEARTBEATREQUEST_BEAT']._serialized_end=2269
+  _globals['_HEARTBEATRESPONSE']._serialized_start=2272
+  _globals['_HEARTBEATRESPONSE']._serialized_end=2602
+  _globals['_HEARTBEATRESPONSE_ANSWER']._serialized_start=2503
+  _globals['_HEARTBEATRESPONSE_ANSWER']._serialized_end=2602
+  _globals['_GETAGENTREQUEST']._serialized_start=2604
+  _globals['_GETAGENTREQUEST']._serialized_end=2639
+  _globals['_GETAGENTRESPONSE']._serialized_start=2642
+  _globals['_GETAGENTRESPONSE']._serialized_end=2834
+  _globals['_AGENTFILTER']._serialized_start=2837
+  _globals['_AGENTFILTER']._serialized_end=3185
+  _globals['_AGENTFILTER_CAPABILITIESENTRY']._serialized_start=909
+  _globals['_AGENTFILTER_CAPABILITIESENTRY']._serialized_end=960
+  _globals['_AGENTFILTER_LABELSENTRY']._serialized_start=962
+  _globals['_AGENTFILTER_LABELSENTRY']._serialized_end=1007
+  _globals['_LISTAGENTSREQUEST']._serialized_start=3187
+  _globals['_LISTAGENTSREQUEST']._serialized_end=3298
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=3300
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=3408
+  _globals['_WATCHAGENTSREQUEST']._serialized_start=3410
+  _globals['_WATCHAGENTSREQUEST']._serialized_end=3499
+  _globals['_WATCHAGENTSRESPONSE']._serialized_start=3501
+  _globals['_WATCHAGENTSRESPONSE']._serialized_end=3584
+  _globals['_CORDONAGENTREQUEST']._serialized_start=3586
+  _globals['_CORDONAGENTREQUEST']._serialized_end=3678
+  _globals['_CORDONAGENTRESPONSE']._serialized_start=3680
+  _globals['_CORDONAGENTRESPONSE']._serialized_end=3747
+  _globals['_DRAINAGENTREQUEST']._serialized_start=3749
+  _globals['_DRAINAGENTREQUEST']._serialized_end=3822
+  _globals['_DRAINAGENTRESPONSE']._serialized_start=3824
+  _globals['_DRAINAGENTRESPONSE']._serialized_end=3890
+  _globals['_WATCHSYSTEMTASKSREQUEST']._serialized_start=3892
+  _globals['_WATCHSYSTEMTASKSREQUEST']._serialized_end=3933
+  _globals['_WATCHSYSTEMTASKSRESPONSE']._serialized_start=3935
+  _globals['_WATCHSYSTEMTASKSRESPONSE']._serialized_end=4030
+  _globals['_REPORTSYSTEMTASKSREQUEST']._serialized_start=4032
+  _globals['_REPORTSYSTEMTASKSREQUEST']._serialized_end=4135
+  _globals['_REPORTSYSTEMTASKSRESPONSE']._serialized_start=4137
+  _globals['_REPORTSYSTEMTASKSRESPONSE']._serialized_end=4197
+  _globals['_REGISTRYSERVICE']._serialized_start=4200
+  _globals['_REGISTRYSERVICE']._serialized_end=5295
 # @@protoc_insertion_point(module_scope)

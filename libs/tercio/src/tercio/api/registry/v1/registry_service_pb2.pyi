@@ -14,6 +14,7 @@ import google.protobuf.timestamp_pb2
 import sys
 import tercio.api.registry.v1.agent_pb2
 import tercio.api.registry.v1.health_pb2
+import tercio.api.registry.v1.performance_pb2
 import tercio.api.registry.v1.registration_pb2
 import tercio.api.type.v1.epoch_pb2
 import tercio.api.type.v1.resource_amount_pb2
@@ -340,6 +341,7 @@ class HeartbeatRequest(google.protobuf.message.Message):
         AGENT_ID_FIELD_NUMBER: builtins.int
         INCARNATION_FIELD_NUMBER: builtins.int
         ACTIVE_ATTEMPTS_FIELD_NUMBER: builtins.int
+        TOTALS_FIELD_NUMBER: builtins.int
         HEALTH_FIELD_NUMBER: builtins.int
         agent_id: builtins.str
         """The agent."""
@@ -347,6 +349,12 @@ class HeartbeatRequest(google.protobuf.message.Message):
         """Its incarnation."""
         active_attempts: builtins.int
         """Attempts that it is running. 0 to 10000."""
+        @property
+        def totals(self) -> tercio.api.registry.v1.performance_pb2.TaskTotals:
+            """What its process has done since it started: the types whose totals changed since they were last sent on this
+            stream, so on a new one all of them. Later beats carry what does not fit.
+            """
+
         @property
         def health(self) -> tercio.api.registry.v1.health_pb2.HealthReport:
             """How it is; may be absent, and then nothing but the renewal counts."""
@@ -357,11 +365,12 @@ class HeartbeatRequest(google.protobuf.message.Message):
             agent_id: builtins.str = ...,
             incarnation: builtins.int = ...,
             active_attempts: builtins.int = ...,
+            totals: tercio.api.registry.v1.performance_pb2.TaskTotals | None = ...,
             health: tercio.api.registry.v1.health_pb2.HealthReport | None = ...,
         ) -> None: ...
-        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["health", b"health"]
+        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["health", b"health", "totals", b"totals"]
         def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "health", b"health", "incarnation", b"incarnation"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "health", b"health", "incarnation", b"incarnation", "totals", b"totals"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     BEATS_FIELD_NUMBER: builtins.int
@@ -480,6 +489,7 @@ class GetAgentResponse(google.protobuf.message.Message):
 
     AGENT_FIELD_NUMBER: builtins.int
     REGISTRATION_FIELD_NUMBER: builtins.int
+    TRANSITIONS_FIELD_NUMBER: builtins.int
     @property
     def agent(self) -> tercio.api.registry.v1.agent_pb2.Agent:
         """The agent."""
@@ -488,15 +498,20 @@ class GetAgentResponse(google.protobuf.message.Message):
     def registration(self) -> tercio.api.registry.v1.registration_pb2.RegistrationReport:
         """How its registration went; absent when another leader than the present one registered it."""
 
+    @property
+    def transitions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.registry.v1.agent_pb2.AgentTransition]:
+        """Its last 20 changes of state or duty, the oldest first."""
+
     def __init__(
         self,
         *,
         agent: tercio.api.registry.v1.agent_pb2.Agent | None = ...,
         registration: tercio.api.registry.v1.registration_pb2.RegistrationReport | None = ...,
+        transitions: collections.abc.Iterable[tercio.api.registry.v1.agent_pb2.AgentTransition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "registration", b"registration"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "registration", b"registration"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "registration", b"registration", "transitions", b"transitions"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___GetAgentResponse: typing_extensions.TypeAlias = GetAgentResponse

@@ -1,0 +1,41 @@
+"""What agents have counted since it was recorded last: session state, told anew by every agent to a new leader."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tercio_registry.state.agents import AgentRow
+from tercio_registry.state.totals import Counted, Totals
+
+_AGENT_BYTES: Final = 64
+_TYPE_BYTES: Final = 24
+
+
+class Counting:
+    """The newest totals of each process, by type of task; at most those that its messages name."""
+
+    __slots__ = ("_types",)
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._types: dict[tuple[str, bytes], dict[str, Totals]] = {}
+
+    def __len__(self) -> int:
+        """Return of how many processes something waits to be recorded."""
+        return len(self._types)
+
+    def count(self, row: AgentRow, totals: dict[str, Totals]) -> None:
+        """Note what the agent's present process has counted."""
+        self._types.setdefault((row.agent_id, row.instance_id), {}).update(totals)
+
+    def take(self, most_bytes: int) -> tuple[Counted, ...]:
+        """Remove and return the oldest entries whose record has about that many bytes, at least one if there is any."""
+        taken: list[Counted] = []
+        while self._types:
+            (agent_id, instance_id), types = next(iter(self._types.items()))
+            most_bytes -= _AGENT_BYTES + len(agent_id) + sum(_TYPE_BYTES + len(name) for name in types)
+            if taken and most_bytes < 0:
+                break
+            del self._types[agent_id, instance_id]
+            taken.append(Counted(agent_id=agent_id, instance_id=instance_id, types=tuple(types.items())))
+        return tuple(taken)

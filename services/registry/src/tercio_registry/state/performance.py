@@ -1,0 +1,175 @@
+"""How well agents do each type of task: exponential moving averages over what their heartbeats count.
+
+A process counts what it ended since it started, and these totals are what is recorded: the difference to the last
+record is new, so what comes twice counts once, and a new leader goes on where the journal ends. A moving average takes
+n new attempts with mean m as n attempts of m each: it keeps 0.9 ** n of itself. Averages are whole numbers, so that
+replay and snapshot agree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from tercio_common.machine.table import Table, TableStore
+from tercio_registry.state.agents import AgentRow
+from tercio_registry.state.events import PerformanceRecorded
+from tercio_registry.state.totals import NO_TOTALS, Counted, Totals
+
+PERFORMANCE: Final = "performance"
+MOST_TYPES: Final = 64
+"""Types of tasks kept for one agent; the one that was not counted for the longest time goes first."""
+_MILLION: Final = 1_000_000
+_RATE: Final = 0.1
+_TOLD_AT: Final = 5
+"""Percentage points by which a score moves before watchers hear of it."""
+
+
+class TypeHistory(NamedTuple):
+    """What an agent did of one type of task.
+
+    Attributes:
+        former: totals of its former processes.
+        present: of the present one.
+        success_ppm: moving average of successes, in millionths.
+        average_micros: moving average of the run time of successes; 0 until there is one.
+    """
+
+    task_type: str
+    former: Totals = NO_TOTALS
+    present: Totals = NO_TOTALS
+    success_ppm: int = 0
+    average_micros: int = 0
+
+    @property
+    def succeeded(self) -> int:
+        """Attempts that succeeded, of all processes."""
+        return self.former.succeeded + self.present.succeeded
+
+    @property
+    def failed(self) -> int:
+        """Attempts that failed, of all processes."""
+        return self.former.failed + self.present.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceRow:
+    """One agent's history; `types` has the least recently counted first."""
+
+    agent_id: str
+    instance_id: bytes
+    types: tuple[TypeHistory, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """About what the row costs in a snapshot."""
+        return 40 + len(self.agent_id) + sum(48 + len(each.task_type) for each in self.types)
+
+
+class Performance:
+    """The table of histories, and how the fleet does each type; an index of its own table."""
+
+    def __init__(self, store: TableStore) -> None:
+        """Add the table to `store`."""
+        self.table: Table[PerformanceRow] = Table(PERFORMANCE, lambda row: row.agent_id, store=store, fed=False)
+        self.size_bytes = 0
+        self._sums: Counter[str] = Counter()
+        self._agents: Counter[str] = Counter()
+        self.table.add_index(self)
+
+    def changed(self, key: str, old: PerformanceRow | None, new: PerformanceRow | None) -> None:
+        """See `Index`."""
+        if old is not None:
+            self._count(old, -1)
+        if new is not None:
+            self._count(new, 1)
+
+    def record(self, counted: Iterable[Counted], *, known: Table[AgentRow], may_grow: bool) -> PerformanceRecorded:
+        """Decide what to record of what agents counted; types that are new only where there is room for them."""
+        kept = (each if may_grow else self._without_new_types(each) for each in counted if each.agent_id in known)
+        return PerformanceRecorded(tuple(each for each in kept if each.types))
+
+    def apply(self, event: PerformanceRecorded) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
+        """Change the table; give each agent with its scores in percent, by type."""
+        for counted in event.agents:
+            row = after(self.table.get(counted.agent_id), counted)
+            self.table.put(row)
+            yield row.agent_id, tuple(sorted((each.task_type, self.score(each) // 10_000) for each in row.types))
+
+    def forget(self, agent_id: str) -> None:
+        """Forget an agent with its history, if there is one."""
+        if agent_id in self.table:
+            self.table.delete(agent_id)
+
+    def score(self, history: TypeHistory) -> int:
+        """Return the success rate times the time efficiency, in millionths.
+
+        The efficiency is the fleet's mean duration divided by the agent's own, at most 1.
+        """
+        own, agents = history.average_micros, self._agents[history.task_type]
+        if not own or not agents:
+            return 0
+        return min(history.success_ppm, history.success_ppm * self._sums[history.task_type] // (agents * own))
+
+    def _without_new_types(self, counted: Counted) -> Counted:
+        row = self.table.get(counted.agent_id)
+        known = {each.task_type for each in row.types} if row is not None else set()
+        return replace(counted, types=tuple(each for each in counted.types if each[0] in known))
+
+    def _count(self, row: PerformanceRow, by: int) -> None:
+        self.size_bytes += by * row.size_bytes
+        for each in row.types:
+            if each.average_micros:
+                self._sums[each.task_type] += by * each.average_micros
+                self._agents[each.task_type] += by
+                if not self._agents[each.task_type]:
+                    del self._agents[each.task_type], self._sums[each.task_type]
+
+
+def after(row: PerformanceRow | None, counted: Counted) -> PerformanceRow:
+    """Return the row after these totals."""
+    histories = {each.task_type: each for each in row.types} if row is not None else {}
+    if row is not None and row.instance_id != counted.instance_id:
+        histories = {name: _as_former(each) for name, each in histories.items()}
+    for task_type, totals in counted.types:
+        history = histories.pop(task_type, TypeHistory(task_type))
+        histories[task_type] = _with(history, totals)  # now the last
+    kept = tuple(histories.values())[-MOST_TYPES:]
+    return PerformanceRow(agent_id=counted.agent_id, instance_id=counted.instance_id, types=kept)
+
+
+def told(row: AgentRow, scores: tuple[tuple[str, int], ...], seq: int) -> AgentRow | None:
+    """Return the row with these scores, or None while none moved enough to tell watchers."""
+    former = dict(row.performance)
+    if former.keys() == dict(scores).keys() and all(abs(score - former[name]) < _TOLD_AT for name, score in scores):
+        return None
+    return replace(row, performance=scores, changed_seq=seq)
+
+
+def _with(history: TypeHistory, totals: Totals) -> TypeHistory:
+    before = history.present
+    succeeded = max(0, totals.succeeded - before.succeeded)
+    failed = max(0, totals.failed - before.failed)
+    ended = succeeded + failed
+    is_first = not history.succeeded + history.failed
+    success, average = history.success_ppm, history.average_micros
+    if ended:
+        success = _moved(None if is_first else success, succeeded * _MILLION // ended, ended)
+    if succeeded:
+        mean = max(1, (totals.run_micros - before.run_micros) // succeeded)
+        average = _moved(average or None, mean, succeeded)
+    present = Totals(*map(max, totals, before))
+    return history._replace(present=present, success_ppm=success, average_micros=average)
+
+
+def _moved(average: int | None, mean: int, count: int) -> int:
+    if average is None:
+        return mean
+    return round(mean + (average - mean) * (1 - _RATE) ** count)
+
+
+def _as_former(history: TypeHistory) -> TypeHistory:
+    former, present = history.former, history.present
+    return history._replace(former=Totals(*(a + b for a, b in zip(former, present, strict=True))), present=NO_TOTALS)
