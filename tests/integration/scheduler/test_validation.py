@@ -13,6 +13,8 @@ from support.scheduler_service import FIRST, Attempt, Scheduler, columns
 from tercio.api.scheduler.v1 import plan_service_pb2, task_pb2
 from tercio.api.scheduler.v1 import task_service_pb2 as task_api
 from tercio.api.scheduler.v1 import work_service_pb2 as work_api
+from tercio_common.errors import Refusal
+from tercio_scheduler.translate.submissions import submit_of_frame
 
 A_DAY_S = 86_400
 TOO_LONG = "x" * 129
@@ -79,6 +81,19 @@ async def test_everything_that_is_wrong_is_said_at_once(scheduler: Scheduler) ->
             "tasks[2].payload",
         ],
     )
+
+
+async def test_ids_of_system_tasks_are_the_fleets_own(scheduler: Scheduler) -> None:
+    own = task_pb2.TaskSpec(task_id="tercio.registry-1-1-1-0", template=task_pb2.TaskTemplate(task_type="echo"))
+    for call in (
+        scheduler.tasks.SubmitTasks(task_api.SubmitTasksRequest(tasks=[own])),
+        scheduler.plans.CreatePlan(plan_service_pb2.CreatePlanRequest(tasks=[own])),
+    ):
+        assert await refused(call) == ("INVALID_ARGUMENT", ["tasks[0].task_id"])
+    frame = task_api.SubmitFrame(templates=[own.template], task_ids=["mine", own.task_id])
+    with pytest.raises(Refusal) as caught:
+        submit_of_frame(frame)
+    assert [violation.field for violation in caught.value.violations] == ["frame.task_ids[1]"]
 
 
 async def test_only_a_payload_that_is_too_large_has_its_own_reason(scheduler: Scheduler) -> None:

@@ -13,6 +13,7 @@ from tercio.api.scheduler.v1 import plan_service_pb2, task_pb2, task_service_pb2
 from tercio_common.ids import IdSource
 from tercio_scheduler.frames import submit_columns
 from tercio_scheduler.state.commands import Submit
+from tercio_scheduler.state.rows import SYSTEM_TYPES
 from tercio_scheduler.translate.bounds import (
     MAX_FRAME,
     MAX_PARENTS,
@@ -25,6 +26,8 @@ from tercio_scheduler.translate.bounds import (
 from tercio_scheduler.translate.templates import check_template
 
 _MAX_TEMPLATES: Final = 100
+_FLEETS_OWN: Final = "ids that begin with `tercio.` are for the fleet's own tasks"
+"""Who took the id of a system task would keep it from its agent."""
 
 
 def submit_of_tasks(request: task_service_pb2.SubmitTasksRequest, *, ids: IdSource) -> Submit:
@@ -104,6 +107,7 @@ def _check_specs(found: Bounds, specs: Sequence[task_pb2.TaskSpec]) -> None:
         field = f"tasks[{index}]"
         if spec.task_id:
             found.check_pattern(f"{field}.task_id", spec.task_id, TASK_ID)
+            found.check(f"{field}.task_id", not spec.task_id.startswith(SYSTEM_TYPES), _FLEETS_OWN)
         template = spec.template.SerializeToString(deterministic=True)
         if template not in checked:  # what many share is reported once, where it first occurs
             checked.add(template)
@@ -153,6 +157,9 @@ def _check_frame(found: Bounds, frame: task_service_pb2.SubmitFrame) -> None:
     for index, template in enumerate(frame.templates[:_MAX_TEMPLATES]):
         check_template(found, f"frame.templates[{index}]", template)
     found.check_task_ids("frame.task_ids", task_ids)
+    for index, task_id in enumerate(task_ids):
+        if task_id.startswith(SYSTEM_TYPES):
+            found.add(f"frame.task_ids[{index}]", _FLEETS_OWN)
     found.check_unique("frame.task_ids", task_ids)
     payloads = frame.payloads[:]
     found.check_column("frame.payloads", payloads, count=count, of="task_ids")

@@ -177,7 +177,7 @@ class TaskSpec(google.protobuf.message.Message):
     DEPENDS_ON_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     """Chosen by the caller, which makes a second submission harmless while the task is kept; empty lets the
-    scheduler choose. 1 to 128 characters of [A-Za-z0-9._:/-].
+    scheduler choose. 1 to 128 characters of [A-Za-z0-9._:/-]; what begins with `tercio.` is the fleet's own.
     """
     payload: builtins.bytes
     """Opaque to Tercio. At most 64 kB."""
