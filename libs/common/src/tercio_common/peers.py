@@ -33,7 +33,8 @@ class Peers:
     """Where the other services of the fleet answer, and what proves that a process is of the fleet.
 
     Attributes:
-        addresses: `host:port` of any replica, by the service's name; a service that is not there is not called.
+        addresses: `host:port` of one replica or of several, separated by commas, by the service's name; a service
+            that is not there is not called.
         replica_token: the fleet's shared secret; empty where loopback is the proof.
     """
 
@@ -55,7 +56,8 @@ class Peers:
         stamp = _Stamp(Peer(host.name, 0, host.epoch), replica_token=self.replica_token)
         channels = Channels(interceptors=(_UnaryStamp(stamp), _StreamStamp(stamp)))
         try:
-            yield Remote(Route(channels, (self.addresses[service],)), stub)
+            replicas = [address.strip() for address in self.addresses[service].split(",")]
+            yield Remote(Route(channels, replicas), stub)
         finally:
             await channels.close()
 

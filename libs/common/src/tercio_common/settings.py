@@ -201,7 +201,7 @@ class ProcessSettings(BaseSettings):
     host: HostSettings = HostSettings()
     """The replica."""
     registry_address: str = "localhost:7401"
-    """`host:port` of the fleet's registry."""
+    """`host:port` of the fleet's registry, of several replicas separated by commas."""
 
     @classmethod
     def settings_customise_sources(
