@@ -122,12 +122,12 @@ PROMISES = (
             Mutation(
                 "charged_downtime",
                 "agents pay for the time that nobody listened",
-                "test_g07_liveness.py::test_a_registry_that_misjudges_agents_over_a_take_over_would_be_found_out",
+                "test_g07_liveness.py::test_a_registry_that_misjudges_agents_when_it_comes_back_would_be_found_out",
             ),
             Mutation(
                 "believed_health",
                 "a leader shows what an earlier one recorded",
-                "test_g07_liveness.py::test_a_registry_that_misjudges_agents_over_a_take_over_would_be_found_out",
+                "test_g07_liveness.py::test_a_registry_that_misjudges_agents_when_it_comes_back_would_be_found_out",
             ),
         ),
     ),

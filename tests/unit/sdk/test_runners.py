@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -252,15 +253,16 @@ async def test_a_handler_that_ignores_its_cancellation_is_abandoned_after_a_grac
                 await go_on.wait()
         return task.task_id
 
-    async with runners_for(handler, grace_s=0.01) as (runners, recorded):
-        stubborn, following = attempts("stubborn", "next")
-        runners.offer([stubborn, following])
-        await recorded.any_started.wait()
-        runners.stop(stubborn, why)
-        await recorded.count(2)
-        go_on.set()
-        runners.offer(attempts("last"))
-        await recorded.count(3)
+    with caplog.at_level(logging.WARNING, logger="tercio.runners"):
+        async with runners_for(handler, grace_s=0.01) as (runners, recorded):
+            stubborn, following = attempts("stubborn", "next")
+            runners.offer([stubborn, following])
+            await recorded.any_started.wait()
+            runners.stop(stubborn, why)
+            await recorded.count(2)
+            go_on.set()
+            runners.offer(attempts("last"))
+            await recorded.count(3)
     assert recorded.names == ["stubborn", "next", "last"]
     assert [attempt.outcome for attempt in recorded.attempts[1:]] == [work_pb2.OUTCOME_SUCCEEDED] * 2
     assert stubborn.outcome == outcome

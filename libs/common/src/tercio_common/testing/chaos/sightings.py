@@ -15,6 +15,7 @@ from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio_common.ids import decode_cursor
+from tercio_common.testing.eventually import eventually
 from tercio_common.testing.history import SEEN, Observation
 
 _CURSOR: Final = "agents"
@@ -40,6 +41,7 @@ class Sightings:
         """Of each agent, as a read showed it last."""
         self.shown: Counter[str] = Counter()
         """How often agents were shown in each state."""
+        self._read_seq = self._watched_seq = 0
 
     async def begin(self) -> None:
         """Take the cursor of an empty listing, so that everything is after it."""
@@ -58,6 +60,15 @@ class Sightings:
             group.create_task(self._watch_endlessly())
             group.create_task(self._read_endlessly())
 
+    async def caught_up(self, *, within_ms: int) -> None:
+        """Wait until the watch has shown everything that reads have shown; a bookmark comes every 10 s.
+
+        Raises:
+            AssertionError: it has not.
+        """
+        read = self._read_seq
+        await eventually(lambda: self._watched_seq >= read, within_ms=within_ms)
+
     async def _watch_endlessly(self) -> None:
         for address in itertools.cycle(self._addresses):
             async with grpc.aio.insecure_channel(address) as channel:
@@ -72,6 +83,7 @@ class Sightings:
                 if response.HasField("agent"):
                     self._note(response.agent, seq=_seq(response.cursor))
                 self._cursor = response.cursor
+                self._watched_seq = _complete_seq(response.cursor)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _RESUMABLE:
                 raise
@@ -95,6 +107,7 @@ class Sightings:
         for agent in reply.agents:
             self._note(agent, asked=asked)
             self.state[agent.agent_id] = _name(agent.state)
+        self._read_seq = _complete_seq(reply.cursor)
 
     def _note(self, agent: agent_pb2.Agent, *, seq: int = 0, asked: int = 0) -> None:
         state = _name(agent.state)
@@ -107,11 +120,22 @@ def _name(state: agent_pb2.Agent.State.ValueType) -> str:
 
 
 def _seq(cursor: str) -> int:
-    """Read the number of the record that was shown out of its cursor, which no client may do."""
+    """Return the number of the record that was shown."""
+    seq, offset = _position(cursor)
+    # In the middle of a record the cursor names the one before it.
+    return seq + (1 if offset else 0)
+
+
+def _complete_seq(cursor: str) -> int:
+    """Return the number of the last record that was shown as a whole."""
+    return _position(cursor)[0]
+
+
+def _position(cursor: str) -> tuple[int, int]:
+    """Read what stands in a cursor, which no client may do."""
     _, position = decode_cursor(_CURSOR, cursor)
     seq, offset = position.split(".")
-    # In the middle of a record the cursor names the one before it.
-    return int(seq) + (1 if int(offset) else 0)
+    return int(seq), int(offset)
 
 
 def _wall_ms() -> int:
