@@ -174,3 +174,20 @@ def test_the_audit_tells_who_changed_what(tercio: Tercio) -> None:
     assert "tasks/audited" in [name for event in submitted for name in event["resources"]]
     assert tercio("audit", "list", "--until", "1h").stdout == ""
     assert tercio("audit", "list", "--since", "yesterday").exit_code == 2
+
+
+def test_top_prints_one_frame_where_there_is_no_terminal(tercio: Tercio) -> None:
+    done = tercio("agents", "top")
+    assert done.exit_code == 0
+    title, row = done.stdout.splitlines()
+    assert title.split()[:4] == ["AGENT", "STATE", "LOAD", "RUNNING"]
+    assert row.split()[0] == "dev-1"
+    assert "\x1b" not in done.stdout
+
+
+def test_an_agent_is_described_with_what_became_of_it(tercio: Tercio) -> None:
+    tercio("agents", "cordon", "dev-1", "--reason", "disk")
+    tercio("agents", "uncordon", "dev-1")
+    described = tercio("agents", "describe", "dev-1").stdout
+    assert "SINCE" in described
+    assert "cordoned: disk" in described

@@ -9,7 +9,7 @@ import yaml
 
 from tercio.api.registry.v1 import agent_pb2
 from tercio.api.scheduler.v1 import task_pb2
-from tercio.cli import agents, tasks
+from tercio.cli import agent_views, tasks
 from tercio.cli.output import Format, show_change, show_list, show_one
 
 AGENT = agent_pb2.Agent(
@@ -29,14 +29,14 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_table_in_a_pipe_is_never_cut_nor_coloured(capsys: pytest.CaptureFixture[str]) -> None:
-    show_list([AGENT], agents.VIEW, Format.TABLE)
+    show_list([AGENT], agent_views.AGENT, Format.TABLE)
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["AGENT", "STATE", "TYPE", "SLOTS", "CAPABILITIES", "SEEN"]
     assert row.split() == ["ada", "HEALTHY", "(cordoned)", "-", "2", "python=50", "-"]
 
 
 def test_a_wide_table_has_more_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    show_list([AGENT], agents.VIEW, Format.WIDE)
+    show_list([AGENT], agent_views.AGENT, Format.WIDE)
     assert "INCARNATION" in capsys.readouterr().out
 
 

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
+from rich.live import Live
 from rich.markup import escape
+from rich.table import Table
 
-from tercio.api.registry.v1 import agent_pb2, registration_pb2, registry_service_pb2
-from tercio.cli import connect, texts
+from tercio.api.registry.v1 import (
+    agent_pb2,
+    performance_pb2,
+    performance_service_pb2,
+    registration_pb2,
+    registry_service_pb2,
+)
+from tercio.cli import agent_views, connect, texts
 from tercio.cli.connect import CALL_TIMEOUT_S, Address, Fleet, Limit, Output
-from tercio.cli.output import Column, Format, View, print_facts, show_change, show_list, show_one
+from tercio.cli.output import (
+    Format,
+    MessageT,
+    View,
+    console,
+    print_facts,
+    print_table,
+    show_change,
+    show_one,
+    table_of,
+)
+from tercio.cli.texts import parse_duration
 from tercio.cli.usage import checked, choices
 from tercio.requests import new_request_id
 
 app = typer.Typer(help="See who is registered, and stop or allow new work for an agent.", no_args_is_help=True)
 
-_COLOURS = {"HEALTHY": "green", "DEGRADED": "yellow", "UNCONFIRMED": "yellow", "UNHEALTHY": "red", "GONE": "red"}
+_MOST_AGENTS = 10_000
+"""Looked at for one frame of `top`."""
+_LEAST_INTERVAL_S = 0.1
 
 AgentId = Annotated[str, typer.Argument(metavar="ID", help="the agent")]
 Reason = Annotated[str, typer.Option("--reason", help="why, for people")]
@@ -28,37 +50,6 @@ Capability = Annotated[
 Expression = Annotated[
     str, typer.Option("--filter", help="in the language of AIP-160, e.g. 'capabilities.python >= 3 AND load < 0.5'")
 ]
-
-
-def state_name(agent: agent_pb2.Agent) -> str:
-    """Return the state without its prefix."""
-    return agent_pb2.Agent.State.Name(agent.state).removeprefix("STATE_")
-
-
-def _state(agent: agent_pb2.Agent) -> str:
-    name = state_name(agent)
-    colour = _COLOURS.get(name)
-    extra = " (draining)" if agent.draining else " (cordoned)" if agent.cordoned else ""
-    return (f"[{colour}]{name}[/{colour}]" if colour else name) + extra
-
-
-VIEW: View[agent_pb2.Agent] = View(
-    name=lambda agent: agent.agent_id,
-    nothing="no agents are registered; `tercio agent exec --help` shows how to start one",
-    columns=(
-        Column("AGENT", lambda agent: escape(agent.agent_id)),
-        Column("STATE", _state),
-        Column("TYPE", lambda agent: escape(agent.agent_type) or "-"),
-        Column("SLOTS", lambda agent: str(agent.concurrency)),
-        Column("CAPABILITIES", lambda agent: escape(texts.pairs(agent.capabilities)) or "-"),
-        Column("SEEN", lambda agent: texts.age(agent.renew_time)),
-        Column("REGISTERED", lambda agent: texts.age(agent.register_time), wide=True),
-        Column("VERSION", lambda agent: escape(agent.version) or "-", wide=True),
-        Column("INCARNATION", lambda agent: str(agent.incarnation), wide=True),
-        Column("LABELS", lambda agent: escape(texts.pairs(agent.labels)) or "-", wide=True),
-        Column("WHY", lambda agent: escape(agent.state_reason) or "-", wide=True),
-    ),
-)
 
 
 @app.command("list", epilog="Example: tercio agents list --capability python=50 -o wide")
@@ -73,10 +64,40 @@ def list_(
     """List agents, in the order of their ids."""
     chosen = _filter(state, capability)
     chosen.expression = expression
+    connect.show_pages(
+        address,
+        lambda fleet, token, size: _page(fleet, chosen, token, size),
+        agent_views.AGENT,
+        limit=limit,
+        output=output,
+    )
+
+
+@app.command(epilog="Example: tercio agents top --interval 1s")
+def top(
+    state: State = None,
+    capability: Capability = None,
+    expression: Expression = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="at most this many rows")] = 40,
+    interval: Annotated[str, typer.Option("--interval", help="how often to look, e.g. 500ms or 2s")] = "2s",
+    once: Annotated[bool, typer.Option("--once", help="print one frame, as without a terminal")] = False,
+    address: Address = None,
+) -> None:
+    """Show who needs attention and who is busiest, again and again until Ctrl-C."""
+    chosen = _filter(state, capability)
+    chosen.expression = expression
+    with checked():
+        interval_s = parse_duration(interval).total_seconds()
 
     async def work(fleet: Fleet) -> None:
-        agents = await connect.pages(lambda token, size: _page(fleet, chosen, token, size), limit=limit)
-        show_list(agents, VIEW, output)
+        screen = console()
+        if once or not screen.is_terminal:
+            screen.print(await _frame(fleet, chosen, limit))
+            return
+        with Live(await _frame(fleet, chosen, limit), console=screen, auto_refresh=False, screen=True) as live:
+            while True:
+                await asyncio.sleep(max(interval_s, _LEAST_INTERVAL_S))
+                live.update(await _frame(fleet, chosen, limit), refresh=True)
 
     connect.run(address, work)
 
@@ -84,18 +105,18 @@ def list_(
 @app.command(epilog="Example: tercio agents get builder-1 -o yaml")
 def get(agent_id: AgentId, output: Output = Format.WIDE, address: Address = None) -> None:
     """Show one agent."""
-    show_one(connect.run(address, lambda fleet: _get(fleet, agent_id)), VIEW, output)
+    show_one(connect.run(address, lambda fleet: _get(fleet, agent_id)), agent_views.AGENT, output)
 
 
 @app.command(epilog="Example: tercio agents describe builder-1")
 def describe(agent_id: AgentId, address: Address = None) -> None:
     """Tell all that is known of one agent, for people."""
-    found = connect.run(address, lambda fleet: _found(fleet, agent_id))
+    found, performance = connect.run(address, lambda fleet: _everything(fleet, agent_id))
     agent = found.agent
     print_facts(
         {
             "Agent": escape(agent.agent_id),
-            "State": _state(agent),
+            "State": agent_views.state(agent),
             "Why": escape(agent.state_reason),
             "Type": escape(agent.agent_type),
             "Version": escape(agent.version),
@@ -112,6 +133,14 @@ def describe(agent_id: AgentId, address: Address = None) -> None:
             **{f"Registration {name}": escape(what) for name, what in _phases(found.registration)},
         }
     )
+    _print_section(found.transitions, agent_views.TRANSITION)
+    _print_section(performance.task_types, agent_views.PERFORMANCE)
+
+
+def _print_section(messages: Sequence[MessageT], view: View[MessageT]) -> None:
+    if messages:
+        console().print()
+        print_table(messages, view, wide=True)
 
 
 def _phases(report: registration_pb2.RegistrationReport) -> Iterator[tuple[str, str]]:
@@ -133,7 +162,7 @@ def watch(
         async for agent in fleet.client.watch_agents(
             states=chosen.states, capabilities=chosen.capabilities, existing=True
         ):
-            show_change(agent, VIEW, output)
+            show_change(agent, agent_views.AGENT, output)
 
     connect.run(address, work)
 
@@ -184,6 +213,29 @@ def _filter(state: list[str] | None, capability: list[str] | None) -> registry_s
 
 async def _get(fleet: Fleet, agent_id: str) -> agent_pb2.Agent:
     return (await _found(fleet, agent_id)).agent
+
+
+async def _everything(
+    fleet: Fleet, agent_id: str
+) -> tuple[registry_service_pb2.GetAgentResponse, performance_pb2.AgentPerformance]:
+    request = performance_service_pb2.GetAgentPerformanceRequest(agent_id=agent_id)
+    found = await _found(fleet, agent_id)
+    answer = await fleet.performance.unary(lambda stub: stub.GetAgentPerformance, request, timeout_s=CALL_TIMEOUT_S)
+    return found, answer.performance
+
+
+async def _frame(fleet: Fleet, chosen: registry_service_pb2.AgentFilter, limit: int) -> Table:
+    """Return the table of `top` as it is now."""
+    agents = await connect.pages(lambda token, size: _page(fleet, chosen, token, size), limit=_MOST_AGENTS)
+    performances = await connect.pages(lambda token, size: _performances(fleet, token, size), limit=_MOST_AGENTS)
+    by_agent = {each.agent_id: each for each in performances}
+    return table_of(agent_views.ranked(agents)[:limit], agent_views.top(by_agent))
+
+
+async def _performances(fleet: Fleet, token: str, size: int) -> tuple[list[performance_pb2.AgentPerformance], str]:
+    request = performance_service_pb2.ListAgentPerformanceRequest(page_size=size, page_token=token)
+    answer = await fleet.performance.unary(lambda stub: stub.ListAgentPerformance, request, timeout_s=CALL_TIMEOUT_S)
+    return list(answer.performances), answer.next_page_token
 
 
 async def _found(fleet: Fleet, agent_id: str) -> registry_service_pb2.GetAgentResponse:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from tercio.addresses import service_addresses
+from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.audit import AUDITED, AuditLog
-from tercio.cli.output import Format
+from tercio.cli.output import Format, MessageT, View, show_list
 from tercio.client import Client
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 
 if TYPE_CHECKING:
+    from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceAsyncStub
     from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
     from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceAsyncStub
     from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceAsyncStub
@@ -50,6 +52,7 @@ class Fleet:
     tasks: Remote[TaskServiceAsyncStub]
     plans: Remote[PlanServiceAsyncStub]
     agents: Remote[RegistryServiceAsyncStub]
+    performance: Remote[PerformanceServiceAsyncStub]
     audit: Mapping[str, AuditLog]
 
 
@@ -65,6 +68,7 @@ async def fleet(address: str | None) -> AsyncIterator[Fleet]:
             tasks=Remote(Route(channels, scheduler), TaskServiceStub),
             plans=Remote(Route(channels, scheduler), PlanServiceStub),
             agents=Remote(Route(channels, registry), RegistryServiceStub),
+            performance=Remote(Route(channels, registry), PerformanceServiceStub),
             audit={name: AuditLog(name, Route(channels, service_addresses(name, address=address))) for name in AUDITED},
         )
     finally:
@@ -99,3 +103,19 @@ async def pages(
         found += page
         if not token or len(found) >= limit:
             return found[:limit]
+
+
+def show_pages(
+    address: str | None,
+    read: Callable[[Fleet, str, int], Awaitable[tuple[list[MessageT], str]]],
+    view: View[MessageT],
+    *,
+    limit: int,
+    output: Format,
+) -> None:
+    """Print what the pages hold; see `pages`."""
+
+    async def work(services: Fleet) -> None:
+        show_list(await pages(lambda token, size: read(services, token, size), limit=limit), view, output)
+
+    run(address, work)

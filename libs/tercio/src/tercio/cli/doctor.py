@@ -21,7 +21,7 @@ from tercio.api.registry.v1 import agent_pb2, registry_service_pb2
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
-from tercio.cli import agents, connect, tasks, texts
+from tercio.cli import agent_views, connect, tasks, texts
 from tercio.cli.connect import Address, Fleet, Output
 from tercio.cli.exits import ExitCode
 from tercio.cli.output import Format, console, print_data
@@ -187,7 +187,7 @@ async def _agents(fleet: Fleet) -> Finding:
             check="agents", verdict="warning", message="none are registered, so no task can run", remedy=remedy
         )
     able = [one for one in found if one.state == agent_pb2.Agent.STATE_HEALTHY and not (one.cordoned or one.draining)]
-    states = Counter(agents.state_name(one) for one in found)
+    states = Counter(agent_views.state_name(one) for one in found)
     words = ", ".join(f"{count} {name}" for name, count in states.most_common())
     slots = sum(one.concurrency for one in able)
     message = f"{words}{' or more' if answer.next_page_token else ''}; {len(able)} take work, {slots} slots"

@@ -120,15 +120,20 @@ def print_data(data: Any, form: Format) -> None:
     typer.echo(text, nl=False)
 
 
-def print_table(messages: Iterable[MessageT], view: View[MessageT], *, wide: bool) -> None:
-    """Print a table without lines, so that `awk` can read it too."""
+def table_of(messages: Iterable[MessageT], view: View[MessageT], *, wide: bool = False) -> Table:
+    """Return a table without lines, so that `awk` can read it too."""
     columns = [column for column in view.columns if wide or not column.wide]
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column.title, no_wrap=True)
     for message in messages:
         table.add_row(*(column.text(message) for column in columns))
-    console().print(table)
+    return table
+
+
+def print_table(messages: Iterable[MessageT], view: View[MessageT], *, wide: bool) -> None:
+    """Print a table."""
+    console().print(table_of(messages, view, wide=wide))
 
 
 def print_facts(facts: Mapping[str, str]) -> None:

@@ -78,12 +78,7 @@ def get(plan_id: PlanId, output: Output = Format.WIDE, address: Address = None) 
 @app.command("list", epilog="Example: tercio plans list -o name")
 def list_(limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
     """List plans, in the order of their ids."""
-
-    async def work(fleet: Fleet) -> None:
-        plans = await connect.pages(lambda token, size: _page(fleet, token, size), limit=limit)
-        show_list(plans, VIEW, output)
-
-    connect.run(address, work)
+    connect.show_pages(address, _page, VIEW, limit=limit, output=output)
 
 
 @app.command(epilog="Example: tercio plans describe nightly")

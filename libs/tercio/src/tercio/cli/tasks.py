@@ -23,7 +23,6 @@ from tercio.cli.output import (
     print_facts,
     print_table,
     show_change,
-    show_list,
     show_one,
 )
 from tercio.cli.usage import checked, choices
@@ -116,12 +115,9 @@ def list_(
 ) -> None:
     """List tasks, in the order of their acceptance."""
     chosen = _filter(state, task_type, plan, agent, label)
-
-    async def work(fleet: Fleet) -> None:
-        tasks = await connect.pages(lambda token, size: page(fleet, chosen, token, size), limit=limit)
-        show_list(tasks, VIEW, output)
-
-    connect.run(address, work)
+    connect.show_pages(
+        address, lambda fleet, token, size: page(fleet, chosen, token, size), VIEW, limit=limit, output=output
+    )
 
 
 @app.command(epilog="Example: tercio tasks get build-42 -o json | jq -r .result | base64 -d")
