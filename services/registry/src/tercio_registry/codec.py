@@ -12,7 +12,7 @@ from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
 from tercio_common.machine.system_tasks import SYSTEM_TASKS, SystemTasksClosed, SystemTasksOpened
 from tercio_common.records.v1 import system_task_pb2
-from tercio_registry import performance_codec
+from tercio_registry import config_codec, performance_codec
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state import events
 from tercio_registry.state.agents import AgentRow, Ailment, Amount, Drain, Health, IncarnationFloor, Membership, Profile
@@ -66,6 +66,8 @@ class RegistryCodec:
             return performance_codec.performance_of(data)
         if table == HISTORY:
             return performance_codec.history_of(data)
+        if table in config_codec.ROW_DECODERS:
+            return config_codec.ROW_DECODERS[table](data)
         raise ValueError(f"the registry has no table {table!r}")
 
 
@@ -241,6 +243,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.PerformanceRecorded: performance_codec.recorded_record,
     SystemTasksOpened: lambda e: records.Event(system_tasks_opened=system_tasks_codec.opened_record(e)),
     SystemTasksClosed: lambda e: records.Event(system_tasks_closed=system_tasks_codec.closed_record(e)),
+    **config_codec.ENCODERS,
 }
 
 _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
@@ -249,6 +252,7 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     SYSTEM_TASKS: system_tasks_codec.row_record,
     PERFORMANCE: performance_codec.performance_record,
     HISTORY: performance_codec.history_record,
+    **config_codec.ROW_ENCODERS,
     REGISTRATIONS: lambda row: records.RegistrationRow(registration_id=row.registration_id, stage=row.stage),
 }
 
@@ -269,4 +273,5 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "performance_recorded": performance_codec.recorded_of,
     "system_tasks_opened": system_tasks_codec.opened_of,
     "system_tasks_closed": system_tasks_codec.closed_of,
+    **config_codec.DECODERS,
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tercio_common.machine.system_tasks import SystemTasksClosed, SystemTasksOpened
 from tercio_registry.state.agents import Ailment, Drain, Health, Profile
+from tercio_registry.state.config_events import ConfigEvent, RolloutEvent
 from tercio_registry.state.totals import Counted
 
 
@@ -124,4 +125,6 @@ Event = (
     | PerformanceRecorded
     | SystemTasksOpened
     | SystemTasksClosed
+    | ConfigEvent
+    | RolloutEvent
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tercio_common.epochs import Epoch
+from tercio_registry.state import config_invariants
 from tercio_registry.state.agents import Health
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.views import IdOrder
@@ -33,3 +34,4 @@ def violations(machine: RegistryMachine, epoch: Epoch) -> Iterator[str]:
         yield "the size of the rows is counted wrong"
     if machine.deadlines.agents() != rows.keys():
         yield "an agent has no deadline, or one that does not exist has one"
+    yield from config_invariants.violations(machine.configuring, rows.keys())

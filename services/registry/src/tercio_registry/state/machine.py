@@ -9,7 +9,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_common.machine.system_tasks import SystemTasks, SystemTasksClosed, SystemTasksOpened
 from tercio_common.machine.table import Table, TableStore
-from tercio_registry.state import duty, health, registration
+from tercio_registry.state import configuring, duty, health, registration
 from tercio_registry.state.agents import AgentRow, IncarnationFloor, Membership
 from tercio_registry.state.asking import addressed, attributed
 from tercio_registry.state.commands import (
@@ -24,6 +24,7 @@ from tercio_registry.state.commands import (
     RegisterAgent,
     ReportSystemTasks,
 )
+from tercio_registry.state.configuring import Configuring
 from tercio_registry.state.deadlines import Deadlines
 from tercio_registry.state.events import (
     AgentCordoned,
@@ -67,11 +68,12 @@ class RegistryMachine:
         self.performance = Performance(self.tables)
         self.history = History(self.tables)
         self.deadlines = Deadlines(rules)
-        self._served: Deadlines | SystemTasks = self.deadlines
+        self._served: Deadlines | SystemTasks | Configuring = self.deadlines
         self.order = IdOrder()
         self.census = Census()
         for index in (self.deadlines, self.order, self.census):
             self.agents.add_index(index)
+        self.configuring = Configuring(self.tables, self.agents, self.order, self.system_tasks)
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
@@ -86,7 +88,8 @@ class RegistryMachine:
             case ReportSystemTasks(outcomes=outcomes):
                 heard = attributed(self.agents, self.system_tasks, outcomes)
                 closed, unknown = self.system_tasks.close(heard)
-                return Decision([closed] if closed.outcomes else (), unknown)
+                events = [closed, *self.configuring.ended(closed.outcomes)]
+                return Decision(events if closed.outcomes else (), unknown)
             case BeginRegistration(registration_id=registration_id):
                 return Decision([self.obligations.begin(registration_id)])
             case CloseRegistrations(registration_ids=registration_ids):
@@ -95,6 +98,8 @@ class RegistryMachine:
             case RecordPerformance(counted=counted):
                 recorded = self.performance.record(counted, known=self.agents, may_grow=self._has_room)
                 return Decision([recorded]) if recorded.agents else NOTHING
+            case _ if isinstance(command, configuring.COMMANDS):
+                return self.configuring.decide(command, at, session, room=self._room)
             case ElectionWon():
                 return NOTHING
             case _:
@@ -107,6 +112,9 @@ class RegistryMachine:
             return
         if isinstance(event, RegistrationBegun | RegistrationsUndone):
             self.obligations.apply(event)
+            return
+        if isinstance(event, configuring.EVENTS):
+            self.configuring.apply(event, at)
             return
         if isinstance(event, PerformanceRecorded):
             self._tell_performance(event, at)
@@ -121,7 +129,7 @@ class RegistryMachine:
 
     def next_due(self) -> int | None:
         """See `StateMachine`."""
-        dues = (self.deadlines.next_due(), self.system_tasks.next_due())
+        dues = (self.deadlines.next_due(), self.system_tasks.next_due(), self.configuring.next_due())
         return min((due for due in dues if due is not None), default=None)
 
     def set_aside_due(self) -> str:
@@ -136,7 +144,10 @@ class RegistryMachine:
             return expired
         self._served = self.system_tasks
         unreported = self.system_tasks.expire(at, limit=limit)
-        return [unreported] if unreported.outcomes else []
+        if unreported.outcomes:
+            return [unreported, *self.configuring.ended(unreported.outcomes)]
+        self._served = self.configuring
+        return self.configuring.due(at, session, limit=limit, room=self._room)
 
     def _decide_for_agent(self, command: Any, at: Moment, session: Session) -> Decision:
         row = self.agents.get(command.agent_id)
@@ -193,6 +204,7 @@ class RegistryMachine:
             self.agents.delete(agent_id)
             self.performance.forget(agent_id)
             self.history.forget(agent_id)
+            self.configuring.forget(agent_id)
 
     def _tell_performance(self, event: PerformanceRecorded, at: Moment) -> None:
         for agent_id, scores in self.performance.apply(event):
@@ -206,11 +218,16 @@ class RegistryMachine:
     @property
     def live_bytes(self) -> int:
         """About what all agents take in a snapshot, with what they did."""
-        return self.census.size_bytes + self.performance.size_bytes
+        return self.census.size_bytes + self.performance.size_bytes + self.configuring.size_bytes
 
     @property
     def _has_room(self) -> bool:
-        return self.live_bytes < self.rules.max_live_bytes
+        return self._room > 0
+
+    @property
+    def _room(self) -> int:
+        """How many bytes more the rows may take."""
+        return self.rules.max_live_bytes - self.live_bytes
 
     def _check_space(self, command: RegisterAgent, row: AgentRow | None) -> None:
         # Known agents may always come back, else a full registry would empty the fleet.

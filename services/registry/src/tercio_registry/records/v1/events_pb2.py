@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from tercio_common.records.v1 import system_task_pb2 as tercio__common_dot_records_dot_v1_dot_system__task__pb2
+from tercio_registry.records.v1 import config_pb2 as tercio__registry_dot_records_dot_v1_dot_config__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tercio_registry/records/v1/events.proto\x12\x1atercio_registry.records.v1\x1a*tercio_common/records/v1/system_task.proto\"\xcc\x03\n\x07Profile\x12\x12\n\nagent_type\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12K\n\x0c\x63\x61pabilities\x18\x03 \x03(\x0b\x32\x35.tercio_registry.records.v1.Profile.CapabilitiesEntry\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.tercio_registry.records.v1.Profile.LabelsEntry\x12\x13\n\x0b\x63oncurrency\x18\x05 \x01(\r\x12\x41\n\x15resource_requirements\x18\x06 \x03(\x0b\x32\".tercio_registry.records.v1.Amount\x12\x39\n\rmax_resources\x18\x07 \x03(\x0b\x32\".tercio_registry.records.v1.Amount\x12\x17\n\x0fstarted_wall_ms\x18\x08 \x01(\x03\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x06\x41mount\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0c\n\x04unit\x18\x03 \x01(\t\"\x8b\x08\n\x05\x45vent\x12G\n\x10\x61gent_registered\x18\x01 \x01(\x0b\x32+.tercio_registry.records.v1.AgentRegisteredH\x00\x12G\n\x10\x61gents_confirmed\x18\x02 \x01(\x0b\x32+.tercio_registry.records.v1.AgentsConfirmedH\x00\x12\x45\n\x0f\x61gents_declined\x18\x03 \x01(\x0b\x32*.tercio_registry.records.v1.AgentsDeclinedH\x00\x12=\n\x0b\x61gents_gone\x18\x04 \x01(\x0b\x32&.tercio_registry.records.v1.AgentsGoneH\x00\x12\x43\n\x0e\x61gents_evicted\x18\x05 \x01(\x0b\x32).tercio_registry.records.v1.AgentsEvictedH\x00\x12K\n\x12\x61gent_deregistered\x18\x06 \x01(\x0b\x32-.tercio_registry.records.v1.AgentDeregisteredH\x00\x12\x43\n\x0e\x61gent_cordoned\x18\x07 \x01(\x0b\x32).tercio_registry.records.v1.AgentCordonedH\x00\x12\x41\n\ragent_drained\x18\x08 \x01(\x0b\x32(.tercio_registry.records.v1.AgentDrainedH\x00\x12J\n\x13system_tasks_opened\x18\t \x01(\x0b\x32+.tercio_common.records.v1.SystemTasksOpenedH\x00\x12J\n\x13system_tasks_closed\x18\n \x01(\x0b\x32+.tercio_common.records.v1.SystemTasksClosedH\x00\x12\x41\n\ragents_judged\x18\x0b \x01(\x0b\x32(.tercio_registry.records.v1.AgentsJudgedH\x00\x12K\n\x12registration_begun\x18\x14 \x01(\x0b\x32-.tercio_registry.records.v1.RegistrationBegunH\x00\x12O\n\x14registrations_undone\x18\x15 \x01(\x0b\x32/.tercio_registry.records.v1.RegistrationsUndoneH\x00\x12O\n\x14performance_recorded\x18( \x01(\x0b\x32/.tercio_registry.records.v1.PerformanceRecordedH\x00\x42\x06\n\x04kind\"\xb1\x01\n\x0f\x41gentRegistered\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x34\n\x07profile\x18\x02 \x01(\x0b\x32#.tercio_registry.records.v1.Profile\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x13\n\x0binstance_id\x18\x04 \x01(\x0c\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x17\n\x0fregistration_id\x18\x06 \x01(\t\"4\n\x0f\x41gentsConfirmed\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x0e\n\x06health\x18\x02 \x01(\r\"B\n\x0c\x41gentsJudged\x12\x0f\n\x07\x61ilment\x18\x01 \x01(\r\x12\x0e\n\x06\x61iling\x18\x02 \x01(\x08\x12\x11\n\tagent_ids\x18\x03 \x03(\t\"3\n\x0e\x41gentsDeclined\x12\x0e\n\x06health\x18\x01 \x01(\r\x12\x11\n\tagent_ids\x18\x02 \x03(\t\"/\n\nAgentsGone\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\rAgentsEvicted\x12\x11\n\tagent_ids\x18\x01 \x03(\t\"g\n\x11\x41gentDeregistered\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x05\x64rain\x18\x03 \x01(\x0b\x32!.tercio_registry.records.v1.Drain\"@\n\x05\x44rain\x12\x10\n\x08\x66inished\x18\x01 \x01(\r\x12\x10\n\x08returned\x18\x02 \x01(\r\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x04\"C\n\rAgentCordoned\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"E\n\x0c\x41gentDrained\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0bleave_by_ms\x18\x03 \x01(\x03\",\n\x11RegistrationBegun\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\"/\n\x13RegistrationsUndone\x12\x18\n\x10registration_ids\x18\x01 \x03(\t\"\x88\x05\n\x08\x41gentRow\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x34\n\x07profile\x18\x02 \x01(\x0b\x32#.tercio_registry.records.v1.Profile\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x13\n\x0binstance_id\x18\x04 \x01(\x0c\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x12\n\nmembership\x18\x06 \x01(\r\x12\x0e\n\x06health\x18\x07 \x01(\r\x12\x1c\n\x14\x63onfirmed_generation\x18\x08 \x01(\x04\x12\x1a\n\x12\x63onfirmed_revision\x18\t \x01(\x04\x12\x10\n\x08\x63ordoned\x18\n \x01(\x08\x12\x10\n\x08\x64raining\x18\x0b \x01(\x08\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x1a\n\x12registered_wall_ms\x18\r \x01(\x03\x12\x17\n\x0f\x65nrolled_now_ms\x18\x0e \x01(\x03\x12\x14\n\x0c\x65nded_now_ms\x18\x0f \x01(\x03\x12\x13\n\x0b\x63hanged_seq\x18\x10 \x01(\x04\x12\x17\n\x0fregistration_id\x18\x11 \x01(\t\x12\x13\n\x0bleave_by_ms\x18\x12 \x01(\x03\x12\x30\n\x05\x64rain\x18\x13 \x01(\x0b\x32!.tercio_registry.records.v1.Drain\x12\x10\n\x08\x61ilments\x18\x14 \x03(\r\x12W\n\x12performance_scores\x18( \x03(\x0b\x32;.tercio_registry.records.v1.AgentRow.PerformanceScoresEntry\x1a\x38\n\x16PerformanceScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"9\n\x0fRegistrationRow\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\r\"\x1f\n\x0eIncarnationRow\x12\r\n\x05\x66loor\x18\x01 \x01(\x04\"\xa8\x01\n\x13PerformanceRecorded\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x14\n\x0cinstance_ids\x18\x02 \x03(\x0c\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\r\x12\x12\n\ntask_types\x18\x04 \x03(\t\x12\r\n\x05types\x18\x05 \x03(\r\x12\x11\n\tsucceeded\x18\x06 \x03(\x04\x12\x0e\n\x06\x66\x61iled\x18\x07 \x03(\x04\x12\x12\n\nrun_micros\x18\x08 \x03(\x04\"\x95\x03\n\x0ePerformanceRow\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\x0c\x12G\n\ntask_types\x18\x03 \x03(\x0b\x32\x33.tercio_registry.records.v1.PerformanceRow.TaskType\x1a?\n\x06Totals\x12\x11\n\tsucceeded\x18\x01 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x04\x12\x12\n\nrun_micros\x18\x03 \x01(\x04\x1a\xd1\x01\n\x08TaskType\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12\x41\n\x06\x66ormer\x18\x02 \x01(\x0b\x32\x31.tercio_registry.records.v1.PerformanceRow.Totals\x12\x42\n\x07present\x18\x03 \x01(\x0b\x32\x31.tercio_registry.records.v1.PerformanceRow.Totals\x12\x13\n\x0bsuccess_ppm\x18\x04 \x01(\r\x12\x16\n\x0e\x61verage_micros\x18\x05 \x01(\x04\"\xdd\x01\n\nHistoryRow\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x46\n\x0btransitions\x18\x02 \x03(\x0b\x32\x31.tercio_registry.records.v1.HistoryRow.Transition\x1au\n\nTransition\x12\x0f\n\x07wall_ms\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\r\x12\x10\n\x08\x63ordoned\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x0e\n\x06reason\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tercio_registry/records/v1/events.proto\x12\x1atercio_registry.records.v1\x1a*tercio_common/records/v1/system_task.proto\x1a\'tercio_registry/records/v1/config.proto\"\xcc\x03\n\x07Profile\x12\x12\n\nagent_type\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12K\n\x0c\x63\x61pabilities\x18\x03 \x03(\x0b\x32\x35.tercio_registry.records.v1.Profile.CapabilitiesEntry\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.tercio_registry.records.v1.Profile.LabelsEntry\x12\x13\n\x0b\x63oncurrency\x18\x05 \x01(\r\x12\x41\n\x15resource_requirements\x18\x06 \x03(\x0b\x32\".tercio_registry.records.v1.Amount\x12\x39\n\rmax_resources\x18\x07 \x03(\x0b\x32\".tercio_registry.records.v1.Amount\x12\x17\n\x0fstarted_wall_ms\x18\x08 \x01(\x03\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x06\x41mount\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0c\n\x04unit\x18\x03 \x01(\t\"\xa0\r\n\x05\x45vent\x12G\n\x10\x61gent_registered\x18\x01 \x01(\x0b\x32+.tercio_registry.records.v1.AgentRegisteredH\x00\x12G\n\x10\x61gents_confirmed\x18\x02 \x01(\x0b\x32+.tercio_registry.records.v1.AgentsConfirmedH\x00\x12\x45\n\x0f\x61gents_declined\x18\x03 \x01(\x0b\x32*.tercio_registry.records.v1.AgentsDeclinedH\x00\x12=\n\x0b\x61gents_gone\x18\x04 \x01(\x0b\x32&.tercio_registry.records.v1.AgentsGoneH\x00\x12\x43\n\x0e\x61gents_evicted\x18\x05 \x01(\x0b\x32).tercio_registry.records.v1.AgentsEvictedH\x00\x12K\n\x12\x61gent_deregistered\x18\x06 \x01(\x0b\x32-.tercio_registry.records.v1.AgentDeregisteredH\x00\x12\x43\n\x0e\x61gent_cordoned\x18\x07 \x01(\x0b\x32).tercio_registry.records.v1.AgentCordonedH\x00\x12\x41\n\ragent_drained\x18\x08 \x01(\x0b\x32(.tercio_registry.records.v1.AgentDrainedH\x00\x12J\n\x13system_tasks_opened\x18\t \x01(\x0b\x32+.tercio_common.records.v1.SystemTasksOpenedH\x00\x12J\n\x13system_tasks_closed\x18\n \x01(\x0b\x32+.tercio_common.records.v1.SystemTasksClosedH\x00\x12\x41\n\ragents_judged\x18\x0b \x01(\x0b\x32(.tercio_registry.records.v1.AgentsJudgedH\x00\x12K\n\x12registration_begun\x18\x14 \x01(\x0b\x32-.tercio_registry.records.v1.RegistrationBegunH\x00\x12O\n\x14registrations_undone\x18\x15 \x01(\x0b\x32/.tercio_registry.records.v1.RegistrationsUndoneH\x00\x12\x45\n\x0f\x63onfig_proposed\x18< \x01(\x0b\x32*.tercio_registry.records.v1.ConfigProposedH\x00\x12T\n\x17\x63onfig_deliveries_begun\x18= \x01(\x0b\x32\x31.tercio_registry.records.v1.ConfigDeliveriesBegunH\x00\x12G\n\x10\x63onfig_delivered\x18> \x01(\x0b\x32+.tercio_registry.records.v1.ConfigDeliveredH\x00\x12\x43\n\x0e\x63onfig_retried\x18? \x01(\x0b\x32).tercio_registry.records.v1.ConfigRetriedH\x00\x12G\n\x10\x63onfig_activated\x18@ \x01(\x0b\x32+.tercio_registry.records.v1.ConfigActivatedH\x00\x12\x45\n\x0f\x63onfig_restored\x18\x41 \x01(\x0b\x32*.tercio_registry.records.v1.ConfigRestoredH\x00\x12H\n\x11\x63onfig_schema_set\x18\x42 \x01(\x0b\x32+.tercio_registry.records.v1.ConfigSchemaSetH\x00\x12\x45\n\x0frollout_started\x18\x43 \x01(\x0b\x32*.tercio_registry.records.v1.RolloutStartedH\x00\x12G\n\x10rollout_advanced\x18\x44 \x01(\x0b\x32+.tercio_registry.records.v1.RolloutAdvancedH\x00\x12O\n\x14performance_recorded\x18( \x01(\x0b\x32/.tercio_registry.records.v1.PerformanceRecordedH\x00\x42\x06\n\x04kind\"\xb1\x01\n\x0f\x41gentRegistered\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x34\n\x07profile\x18\x02 \x01(\x0b\x32#.tercio_registry.records.v1.Profile\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x13\n\x0binstance_id\x18\x04 \x01(\x0c\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x17\n\x0fregistration_id\x18\x06 \x01(\t\"4\n\x0f\x41gentsConfirmed\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x0e\n\x06health\x18\x02 \x01(\r\"B\n\x0c\x41gentsJudged\x12\x0f\n\x07\x61ilment\x18\x01 \x01(\r\x12\x0e\n\x06\x61iling\x18\x02 \x01(\x08\x12\x11\n\tagent_ids\x18\x03 \x03(\t\"3\n\x0e\x41gentsDeclined\x12\x0e\n\x06health\x18\x01 \x01(\r\x12\x11\n\tagent_ids\x18\x02 \x03(\t\"/\n\nAgentsGone\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\rAgentsEvicted\x12\x11\n\tagent_ids\x18\x01 \x03(\t\"g\n\x11\x41gentDeregistered\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x05\x64rain\x18\x03 \x01(\x0b\x32!.tercio_registry.records.v1.Drain\"@\n\x05\x44rain\x12\x10\n\x08\x66inished\x18\x01 \x01(\r\x12\x10\n\x08returned\x18\x02 \x01(\r\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x04\"C\n\rAgentCordoned\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"E\n\x0c\x41gentDrained\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0bleave_by_ms\x18\x03 \x01(\x03\",\n\x11RegistrationBegun\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\"/\n\x13RegistrationsUndone\x12\x18\n\x10registration_ids\x18\x01 \x03(\t\"\x88\x05\n\x08\x41gentRow\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x34\n\x07profile\x18\x02 \x01(\x0b\x32#.tercio_registry.records.v1.Profile\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x13\n\x0binstance_id\x18\x04 \x01(\x0c\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x12\n\nmembership\x18\x06 \x01(\r\x12\x0e\n\x06health\x18\x07 \x01(\r\x12\x1c\n\x14\x63onfirmed_generation\x18\x08 \x01(\x04\x12\x1a\n\x12\x63onfirmed_revision\x18\t \x01(\x04\x12\x10\n\x08\x63ordoned\x18\n \x01(\x08\x12\x10\n\x08\x64raining\x18\x0b \x01(\x08\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x1a\n\x12registered_wall_ms\x18\r \x01(\x03\x12\x17\n\x0f\x65nrolled_now_ms\x18\x0e \x01(\x03\x12\x14\n\x0c\x65nded_now_ms\x18\x0f \x01(\x03\x12\x13\n\x0b\x63hanged_seq\x18\x10 \x01(\x04\x12\x17\n\x0fregistration_id\x18\x11 \x01(\t\x12\x13\n\x0bleave_by_ms\x18\x12 \x01(\x03\x12\x30\n\x05\x64rain\x18\x13 \x01(\x0b\x32!.tercio_registry.records.v1.Drain\x12\x10\n\x08\x61ilments\x18\x14 \x03(\r\x12W\n\x12performance_scores\x18( \x03(\x0b\x32;.tercio_registry.records.v1.AgentRow.PerformanceScoresEntry\x1a\x38\n\x16PerformanceScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"9\n\x0fRegistrationRow\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\r\"\x1f\n\x0eIncarnationRow\x12\r\n\x05\x66loor\x18\x01 \x01(\x04\"\xa8\x01\n\x13PerformanceRecorded\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x14\n\x0cinstance_ids\x18\x02 \x03(\x0c\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\r\x12\x12\n\ntask_types\x18\x04 \x03(\t\x12\r\n\x05types\x18\x05 \x03(\r\x12\x11\n\tsucceeded\x18\x06 \x03(\x04\x12\x0e\n\x06\x66\x61iled\x18\x07 \x03(\x04\x12\x12\n\nrun_micros\x18\x08 \x03(\x04\"\x95\x03\n\x0ePerformanceRow\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\x0c\x12G\n\ntask_types\x18\x03 \x03(\x0b\x32\x33.tercio_registry.records.v1.PerformanceRow.TaskType\x1a?\n\x06Totals\x12\x11\n\tsucceeded\x18\x01 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x04\x12\x12\n\nrun_micros\x18\x03 \x01(\x04\x1a\xd1\x01\n\x08TaskType\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12\x41\n\x06\x66ormer\x18\x02 \x01(\x0b\x32\x31.tercio_registry.records.v1.PerformanceRow.Totals\x12\x42\n\x07present\x18\x03 \x01(\x0b\x32\x31.tercio_registry.records.v1.PerformanceRow.Totals\x12\x13\n\x0bsuccess_ppm\x18\x04 \x01(\r\x12\x16\n\x0e\x61verage_micros\x18\x05 \x01(\x04\"\xdd\x01\n\nHistoryRow\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x46\n\x0btransitions\x18\x02 \x03(\x0b\x32\x31.tercio_registry.records.v1.HistoryRow.Transition\x1au\n\nTransition\x12\x0f\n\x07wall_ms\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\r\x12\x10\n\x08\x63ordoned\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x0e\n\x06reason\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,58 +39,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROFILE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_AGENTROW_PERFORMANCESCORESENTRY']._loaded_options = None
   _globals['_AGENTROW_PERFORMANCESCORESENTRY']._serialized_options = b'8\001'
-  _globals['_PROFILE']._serialized_start=116
-  _globals['_PROFILE']._serialized_end=576
-  _globals['_PROFILE_CAPABILITIESENTRY']._serialized_start=478
-  _globals['_PROFILE_CAPABILITIESENTRY']._serialized_end=529
-  _globals['_PROFILE_LABELSENTRY']._serialized_start=531
-  _globals['_PROFILE_LABELSENTRY']._serialized_end=576
-  _globals['_AMOUNT']._serialized_start=578
-  _globals['_AMOUNT']._serialized_end=635
-  _globals['_EVENT']._serialized_start=638
-  _globals['_EVENT']._serialized_end=1673
-  _globals['_AGENTREGISTERED']._serialized_start=1676
-  _globals['_AGENTREGISTERED']._serialized_end=1853
-  _globals['_AGENTSCONFIRMED']._serialized_start=1855
-  _globals['_AGENTSCONFIRMED']._serialized_end=1907
-  _globals['_AGENTSJUDGED']._serialized_start=1909
-  _globals['_AGENTSJUDGED']._serialized_end=1975
-  _globals['_AGENTSDECLINED']._serialized_start=1977
-  _globals['_AGENTSDECLINED']._serialized_end=2028
-  _globals['_AGENTSGONE']._serialized_start=2030
-  _globals['_AGENTSGONE']._serialized_end=2077
-  _globals['_AGENTSEVICTED']._serialized_start=2079
-  _globals['_AGENTSEVICTED']._serialized_end=2113
-  _globals['_AGENTDEREGISTERED']._serialized_start=2115
-  _globals['_AGENTDEREGISTERED']._serialized_end=2218
-  _globals['_DRAIN']._serialized_start=2220
-  _globals['_DRAIN']._serialized_end=2284
-  _globals['_AGENTCORDONED']._serialized_start=2286
-  _globals['_AGENTCORDONED']._serialized_end=2353
-  _globals['_AGENTDRAINED']._serialized_start=2355
-  _globals['_AGENTDRAINED']._serialized_end=2424
-  _globals['_REGISTRATIONBEGUN']._serialized_start=2426
-  _globals['_REGISTRATIONBEGUN']._serialized_end=2470
-  _globals['_REGISTRATIONSUNDONE']._serialized_start=2472
-  _globals['_REGISTRATIONSUNDONE']._serialized_end=2519
-  _globals['_AGENTROW']._serialized_start=2522
-  _globals['_AGENTROW']._serialized_end=3170
-  _globals['_AGENTROW_PERFORMANCESCORESENTRY']._serialized_start=3114
-  _globals['_AGENTROW_PERFORMANCESCORESENTRY']._serialized_end=3170
-  _globals['_REGISTRATIONROW']._serialized_start=3172
-  _globals['_REGISTRATIONROW']._serialized_end=3229
-  _globals['_INCARNATIONROW']._serialized_start=3231
-  _globals['_INCARNATIONROW']._serialized_end=3262
-  _globals['_PERFORMANCERECORDED']._serialized_start=3265
-  _globals['_PERFORMANCERECORDED']._serialized_end=3433
-  _globals['_PERFORMANCEROW']._serialized_start=3436
-  _globals['_PERFORMANCEROW']._serialized_end=3841
-  _globals['_PERFORMANCEROW_TOTALS']._serialized_start=3566
-  _globals['_PERFORMANCEROW_TOTALS']._serialized_end=3629
-  _globals['_PERFORMANCEROW_TASKTYPE']._serialized_start=3632
-  _globals['_PERFORMANCEROW_TASKTYPE']._serialized_end=3841
-  _globals['_HISTORYROW']._serialized_start=3844
-  _globals['_HISTORYROW']._serialized_end=4065
-  _globals['_HISTORYROW_TRANSITION']._serialized_start=3948
-  _globals['_HISTORYROW_TRANSITION']._serialized_end=4065
+  _globals['_PROFILE']._serialized_start=157
+  _globals['_PROFILE']._serialized_end=617
+  _globals['_PROFILE_CAPABILITIESENTRY']._serialized_start=519
+  _globals['_PROFILE_CAPABILITIESENTRY']._serialized_end=570
+  _globals['_PROFILE_LABELSENTRY']._serialized_start=572
+  _globals['_PROFILE_LABELSENTRY']._serialized_end=617
+  _globals['_AMOUNT']._serialized_start=619
+  _globals['_AMOUNT']._serialized_end=676
+  _globals['_EVENT']._serialized_start=679
+  _globals['_EVENT']._serialized_end=2375
+  _globals['_AGENTREGISTERED']._serialized_start=2378
+  _globals['_AGENTREGISTERED']._serialized_end=2555
+  _globals['_AGENTSCONFIRMED']._serialized_start=2557
+  _globals['_AGENTSCONFIRMED']._serialized_end=2609
+  _globals['_AGENTSJUDGED']._serialized_start=2611
+  _globals['_AGENTSJUDGED']._serialized_end=2677
+  _globals['_AGENTSDECLINED']._serialized_start=2679
+  _globals['_AGENTSDECLINED']._serialized_end=2730
+  _globals['_AGENTSGONE']._serialized_start=2732
+  _globals['_AGENTSGONE']._serialized_end=2779
+  _globals['_AGENTSEVICTED']._serialized_start=2781
+  _globals['_AGENTSEVICTED']._serialized_end=2815
+  _globals['_AGENTDEREGISTERED']._serialized_start=2817
+  _globals['_AGENTDEREGISTERED']._serialized_end=2920
+  _globals['_DRAIN']._serialized_start=2922
+  _globals['_DRAIN']._serialized_end=2986
+  _globals['_AGENTCORDONED']._serialized_start=2988
+  _globals['_AGENTCORDONED']._serialized_end=3055
+  _globals['_AGENTDRAINED']._serialized_start=3057
+  _globals['_AGENTDRAINED']._serialized_end=3126
+  _globals['_REGISTRATIONBEGUN']._serialized_start=3128
+  _globals['_REGISTRATIONBEGUN']._serialized_end=3172
+  _globals['_REGISTRATIONSUNDONE']._serialized_start=3174
+  _globals['_REGISTRATIONSUNDONE']._serialized_end=3221
+  _globals['_AGENTROW']._serialized_start=3224
+  _globals['_AGENTROW']._serialized_end=3872
+  _globals['_AGENTROW_PERFORMANCESCORESENTRY']._serialized_start=3816
+  _globals['_AGENTROW_PERFORMANCESCORESENTRY']._serialized_end=3872
+  _globals['_REGISTRATIONROW']._serialized_start=3874
+  _globals['_REGISTRATIONROW']._serialized_end=3931
+  _globals['_INCARNATIONROW']._serialized_start=3933
+  _globals['_INCARNATIONROW']._serialized_end=3964
+  _globals['_PERFORMANCERECORDED']._serialized_start=3967
+  _globals['_PERFORMANCERECORDED']._serialized_end=4135
+  _globals['_PERFORMANCEROW']._serialized_start=4138
+  _globals['_PERFORMANCEROW']._serialized_end=4543
+  _globals['_PERFORMANCEROW_TOTALS']._serialized_start=4268
+  _globals['_PERFORMANCEROW_TOTALS']._serialized_end=4331
+  _globals['_PERFORMANCEROW_TASKTYPE']._serialized_start=4334
+  _globals['_PERFORMANCEROW_TASKTYPE']._serialized_end=4543
+  _globals['_HISTORYROW']._serialized_start=4546
+  _globals['_HISTORYROW']._serialized_end=4767
+  _globals['_HISTORYROW_TRANSITION']._serialized_start=4650
+  _globals['_HISTORYROW_TRANSITION']._serialized_end=4767
 # @@protoc_insertion_point(module_scope)

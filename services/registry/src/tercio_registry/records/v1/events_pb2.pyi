@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
 import tercio_common.records.v1.system_task_pb2
+import tercio_registry.records.v1.config_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -154,6 +155,15 @@ class Event(google.protobuf.message.Message):
     AGENTS_JUDGED_FIELD_NUMBER: builtins.int
     REGISTRATION_BEGUN_FIELD_NUMBER: builtins.int
     REGISTRATIONS_UNDONE_FIELD_NUMBER: builtins.int
+    CONFIG_PROPOSED_FIELD_NUMBER: builtins.int
+    CONFIG_DELIVERIES_BEGUN_FIELD_NUMBER: builtins.int
+    CONFIG_DELIVERED_FIELD_NUMBER: builtins.int
+    CONFIG_RETRIED_FIELD_NUMBER: builtins.int
+    CONFIG_ACTIVATED_FIELD_NUMBER: builtins.int
+    CONFIG_RESTORED_FIELD_NUMBER: builtins.int
+    CONFIG_SCHEMA_SET_FIELD_NUMBER: builtins.int
+    ROLLOUT_STARTED_FIELD_NUMBER: builtins.int
+    ROLLOUT_ADVANCED_FIELD_NUMBER: builtins.int
     PERFORMANCE_RECORDED_FIELD_NUMBER: builtins.int
     @property
     def agent_registered(self) -> Global___AgentRegistered:
@@ -208,6 +218,42 @@ class Event(google.protobuf.message.Message):
         """What registrations had reserved and were cleared for is released."""
 
     @property
+    def config_proposed(self) -> tercio_registry.records.v1.config_pb2.ConfigProposed:
+        """A validated revision is to be tried on an agent."""
+
+    @property
+    def config_deliveries_begun(self) -> tercio_registry.records.v1.config_pb2.ConfigDeliveriesBegun:
+        """Revisions are on their way to agents."""
+
+    @property
+    def config_delivered(self) -> tercio_registry.records.v1.config_pb2.ConfigDelivered:
+        """An agent runs what it was sent."""
+
+    @property
+    def config_retried(self) -> tercio_registry.records.v1.config_pb2.ConfigRetried:
+        """An agent is sent again what it did not take."""
+
+    @property
+    def config_activated(self) -> tercio_registry.records.v1.config_pb2.ConfigActivated:
+        """An agent was observed, and did not get worse."""
+
+    @property
+    def config_restored(self) -> tercio_registry.records.v1.config_pb2.ConfigRestored:
+        """A revision is given up, and the one before it comes back."""
+
+    @property
+    def config_schema_set(self) -> tercio_registry.records.v1.config_pb2.ConfigSchemaSet:
+        """What configurations of a type of agent must conform to."""
+
+    @property
+    def rollout_started(self) -> tercio_registry.records.v1.config_pb2.RolloutStarted:
+        """A change is brought to many agents."""
+
+    @property
+    def rollout_advanced(self) -> tercio_registry.records.v1.config_pb2.RolloutAdvanced:
+        """A roll-out went on."""
+
+    @property
     def performance_recorded(self) -> Global___PerformanceRecorded:
         """What agents have done was counted."""
 
@@ -227,13 +273,22 @@ class Event(google.protobuf.message.Message):
         agents_judged: Global___AgentsJudged | None = ...,
         registration_begun: Global___RegistrationBegun | None = ...,
         registrations_undone: Global___RegistrationsUndone | None = ...,
+        config_proposed: tercio_registry.records.v1.config_pb2.ConfigProposed | None = ...,
+        config_deliveries_begun: tercio_registry.records.v1.config_pb2.ConfigDeliveriesBegun | None = ...,
+        config_delivered: tercio_registry.records.v1.config_pb2.ConfigDelivered | None = ...,
+        config_retried: tercio_registry.records.v1.config_pb2.ConfigRetried | None = ...,
+        config_activated: tercio_registry.records.v1.config_pb2.ConfigActivated | None = ...,
+        config_restored: tercio_registry.records.v1.config_pb2.ConfigRestored | None = ...,
+        config_schema_set: tercio_registry.records.v1.config_pb2.ConfigSchemaSet | None = ...,
+        rollout_started: tercio_registry.records.v1.config_pb2.RolloutStarted | None = ...,
+        rollout_advanced: tercio_registry.records.v1.config_pb2.RolloutAdvanced | None = ...,
         performance_recorded: Global___PerformanceRecorded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "performance_recorded", b"performance_recorded", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "config_activated", b"config_activated", "config_delivered", b"config_delivered", "config_deliveries_begun", b"config_deliveries_begun", "config_proposed", b"config_proposed", "config_restored", b"config_restored", "config_retried", b"config_retried", "config_schema_set", b"config_schema_set", "kind", b"kind", "performance_recorded", b"performance_recorded", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "rollout_advanced", b"rollout_advanced", "rollout_started", b"rollout_started", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "kind", b"kind", "performance_recorded", b"performance_recorded", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_cordoned", b"agent_cordoned", "agent_deregistered", b"agent_deregistered", "agent_drained", b"agent_drained", "agent_registered", b"agent_registered", "agents_confirmed", b"agents_confirmed", "agents_declined", b"agents_declined", "agents_evicted", b"agents_evicted", "agents_gone", b"agents_gone", "agents_judged", b"agents_judged", "config_activated", b"config_activated", "config_delivered", b"config_delivered", "config_deliveries_begun", b"config_deliveries_begun", "config_proposed", b"config_proposed", "config_restored", b"config_restored", "config_retried", b"config_retried", "config_schema_set", b"config_schema_set", "kind", b"kind", "performance_recorded", b"performance_recorded", "registration_begun", b"registration_begun", "registrations_undone", b"registrations_undone", "rollout_advanced", b"rollout_advanced", "rollout_started", b"rollout_started", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "agents_judged", "registration_begun", "registrations_undone", "performance_recorded"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["agent_registered", "agents_confirmed", "agents_declined", "agents_gone", "agents_evicted", "agent_deregistered", "agent_cordoned", "agent_drained", "system_tasks_opened", "system_tasks_closed", "agents_judged", "registration_begun", "registrations_undone", "config_proposed", "config_deliveries_begun", "config_delivered", "config_retried", "config_activated", "config_restored", "config_schema_set", "rollout_started", "rollout_advanced", "performance_recorded"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -90,6 +90,24 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A phase of the registration failed unexpectedly; what earlier ones did is undone."""
     ERROR_REASON_DEREGISTRATION_EXCEPTION: _ErrorReason.ValueType  # 109
     """The deregistration failed unexpectedly; the agent is as it was."""
+    ERROR_REASON_INVALID_CONFIGURATION: _ErrorReason.ValueType  # 120
+    """The configuration does not conform to the schema of the agent's type; BadRequest lists what is wrong by JSON path."""
+    ERROR_REASON_CONFIGURATION_CONFLICT: _ErrorReason.ValueType  # 121
+    """Another configuration of the agent is being tried, or another one than expected is active; look and try again."""
+    ERROR_REASON_CONFIGURATION_NOT_FOUND: _ErrorReason.ValueType  # 122
+    """No such revision, configuration or schema is kept."""
+    ERROR_REASON_CONFIGURATION_APPLY_FAILED: _ErrorReason.ValueType  # 123
+    """The agent did not apply the configuration; the backup was restored."""
+    ERROR_REASON_POST_UPDATE_VALIDATION_FAILED: _ErrorReason.ValueType  # 124
+    """The agent runs another configuration than it was given, or one that is not valid any more; the backup was restored."""
+    ERROR_REASON_CONFIG_REGRESSION: _ErrorReason.ValueType  # 125
+    """The agent got worse after it took the configuration; the backup was restored."""
+    ERROR_REASON_CONFIGURATION_UPDATE_EXCEPTION: _ErrorReason.ValueType  # 126
+    """The change of the configuration failed unexpectedly; look what the agent's configuration is, and try again."""
+    ERROR_REASON_ROLLOUT_NOT_FOUND: _ErrorReason.ValueType  # 127
+    """No roll-out with this id is kept."""
+    ERROR_REASON_ROLLOUT_STATE_CONFLICT: _ErrorReason.ValueType  # 128
+    """The roll-out's state does not allow it."""
     ERROR_REASON_TASK_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No task with this id is kept."""
     ERROR_REASON_TASK_ID_REUSED: _ErrorReason.ValueType  # 201
@@ -114,6 +132,26 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A newer stream of the same agent has replaced this one."""
     ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 211
     """The deadline is already past."""
+    ERROR_REASON_INSUFFICIENT_RESOURCES: _ErrorReason.ValueType  # 300
+    """What was asked for is not free; metadata and QuotaFailure name the gap of each dimension. Retry when something was
+    released, or wait.
+    """
+    ERROR_REASON_RESOURCE_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 301
+    """More than one owner may hold, or than all pools of the dimension together could ever grant; ask for less."""
+    ERROR_REASON_OWNER_RELEASED: _ErrorReason.ValueType  # 302
+    """The owner was released, and is granted nothing any more; use another owner."""
+    ERROR_REASON_ALLOCATION_NOT_FOUND: _ErrorReason.ValueType  # 303
+    """No allocation with this id is held, by this owner where one is named."""
+    ERROR_REASON_POOL_NOT_FOUND: _ErrorReason.ValueType  # 304
+    """No pool with this id, or of this dimension and with these labels."""
+    ERROR_REASON_POOL_EXISTS: _ErrorReason.ValueType  # 305
+    """A pool with this id exists; use another id, or change it."""
+    ERROR_REASON_POOL_IN_USE: _ErrorReason.ValueType  # 306
+    """Something of the pool is granted; fence it and wait until all was released."""
+    ERROR_REASON_UNIT_MISMATCH: _ErrorReason.ValueType  # 307
+    """The dimension counts in another unit; metadata `unit` names it."""
+    ERROR_REASON_QUOTA_NOT_FOUND: _ErrorReason.ValueType  # 308
+    """The tenant has no quota."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` that Tercio sends, with domain `tercio.dev`.
@@ -188,6 +226,24 @@ ERROR_REASON_REGISTRATION_EXCEPTION: ErrorReason.ValueType  # 108
 """A phase of the registration failed unexpectedly; what earlier ones did is undone."""
 ERROR_REASON_DEREGISTRATION_EXCEPTION: ErrorReason.ValueType  # 109
 """The deregistration failed unexpectedly; the agent is as it was."""
+ERROR_REASON_INVALID_CONFIGURATION: ErrorReason.ValueType  # 120
+"""The configuration does not conform to the schema of the agent's type; BadRequest lists what is wrong by JSON path."""
+ERROR_REASON_CONFIGURATION_CONFLICT: ErrorReason.ValueType  # 121
+"""Another configuration of the agent is being tried, or another one than expected is active; look and try again."""
+ERROR_REASON_CONFIGURATION_NOT_FOUND: ErrorReason.ValueType  # 122
+"""No such revision, configuration or schema is kept."""
+ERROR_REASON_CONFIGURATION_APPLY_FAILED: ErrorReason.ValueType  # 123
+"""The agent did not apply the configuration; the backup was restored."""
+ERROR_REASON_POST_UPDATE_VALIDATION_FAILED: ErrorReason.ValueType  # 124
+"""The agent runs another configuration than it was given, or one that is not valid any more; the backup was restored."""
+ERROR_REASON_CONFIG_REGRESSION: ErrorReason.ValueType  # 125
+"""The agent got worse after it took the configuration; the backup was restored."""
+ERROR_REASON_CONFIGURATION_UPDATE_EXCEPTION: ErrorReason.ValueType  # 126
+"""The change of the configuration failed unexpectedly; look what the agent's configuration is, and try again."""
+ERROR_REASON_ROLLOUT_NOT_FOUND: ErrorReason.ValueType  # 127
+"""No roll-out with this id is kept."""
+ERROR_REASON_ROLLOUT_STATE_CONFLICT: ErrorReason.ValueType  # 128
+"""The roll-out's state does not allow it."""
 ERROR_REASON_TASK_NOT_FOUND: ErrorReason.ValueType  # 200
 """No task with this id is kept."""
 ERROR_REASON_TASK_ID_REUSED: ErrorReason.ValueType  # 201
@@ -212,4 +268,24 @@ ERROR_REASON_STREAM_REPLACED: ErrorReason.ValueType  # 210
 """A newer stream of the same agent has replaced this one."""
 ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 211
 """The deadline is already past."""
+ERROR_REASON_INSUFFICIENT_RESOURCES: ErrorReason.ValueType  # 300
+"""What was asked for is not free; metadata and QuotaFailure name the gap of each dimension. Retry when something was
+released, or wait.
+"""
+ERROR_REASON_RESOURCE_LIMIT_EXCEEDED: ErrorReason.ValueType  # 301
+"""More than one owner may hold, or than all pools of the dimension together could ever grant; ask for less."""
+ERROR_REASON_OWNER_RELEASED: ErrorReason.ValueType  # 302
+"""The owner was released, and is granted nothing any more; use another owner."""
+ERROR_REASON_ALLOCATION_NOT_FOUND: ErrorReason.ValueType  # 303
+"""No allocation with this id is held, by this owner where one is named."""
+ERROR_REASON_POOL_NOT_FOUND: ErrorReason.ValueType  # 304
+"""No pool with this id, or of this dimension and with these labels."""
+ERROR_REASON_POOL_EXISTS: ErrorReason.ValueType  # 305
+"""A pool with this id exists; use another id, or change it."""
+ERROR_REASON_POOL_IN_USE: ErrorReason.ValueType  # 306
+"""Something of the pool is granted; fence it and wait until all was released."""
+ERROR_REASON_UNIT_MISMATCH: ErrorReason.ValueType  # 307
+"""The dimension counts in another unit; metadata `unit` names it."""
+ERROR_REASON_QUOTA_NOT_FOUND: ErrorReason.ValueType  # 308
+"""The tenant has no quota."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

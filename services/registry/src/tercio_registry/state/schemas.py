@@ -1,0 +1,146 @@
+"""What configurations of a type of agent must conform to: JSON Schema, draft 2020-12, at a bounded cost.
+
+A schema comes from outside and runs on the leader, between two commits. So it refers only to itself; its patterns are
+RE2's, which take linear time; and each validation has a budget of steps, for nested alternatives grow exponentially.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+import re2
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from tercio_common.errors import FieldViolation
+from tercio_registry.state.documents import DocumentError, canonical, parse
+
+MAX_SCHEMA_BYTES: Final = 16_384
+_MOST_STEPS: Final = 20_000
+"""Some 50 ms; an ordinary document takes a few hundred."""
+_MOST_VIOLATIONS: Final = 20
+_MOST_CHARACTERS: Final = 300
+_MOST_PATTERN: Final = 1_024
+_MEMORY: Final = 1 << 20
+_ANY: Final = "patternProperties"
+
+Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+
+
+class Schema:
+    """One schema, compiled."""
+
+    def __init__(self, text: str) -> None:
+        """Compile.
+
+        Raises:
+            DocumentError: it is no schema, or one that is not supported.
+        """
+        document = parse(text, most_bytes=MAX_SCHEMA_BYTES)
+        self._patterns: dict[str, Any] = {}
+        self._steps_left = 0
+        _check_metaschema(document)
+        self._check(document)
+        keywords = {**Draft202012Validator.VALIDATORS, "pattern": self._pattern, "uniqueItems": _unique}
+        counted = {name: self._counted(keyword) for name, keyword in keywords.items()}
+        kind = extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call]
+        # The default registry of the library would fetch what is referred to.
+        self._validator = kind(document, registry=Registry())
+        resolver = Registry().with_resource("", DRAFT202012.create_resource(document)).resolver()
+        for reference in _references(document):
+            _check_reference(reference, resolver)
+
+    def violations(self, document: Any) -> list[FieldViolation]:
+        """Return what is wrong with a document, by JSON path; the first twenty."""
+        self._steps_left = _MOST_STEPS
+        try:
+            found = list(islice(self._validator.iter_errors(document), _MOST_VIOLATIONS))
+        except (_TooCostlyError, RecursionError):
+            return [FieldViolation("$", "the schema takes too many steps to check it; make either of them simpler")]
+        except Unresolvable as error:
+            return [FieldViolation("$", f"the schema refers to what is not there: {error}")]
+        return [FieldViolation(error.json_path[:_MOST_CHARACTERS], error.message[:_MOST_CHARACTERS]) for error in found]
+
+    def _counted(self, keyword: Any) -> Keyword:
+        def run(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+            # Lists of alternatives and of names are gone through one by one.
+            self._steps_left -= 1 + (len(value) if isinstance(value, list | dict) else 0)
+            if self._steps_left < 0:
+                raise _TooCostlyError
+            yield from keyword(validator, value, instance, schema) or ()
+
+        return run
+
+    def _pattern(self, _validator: Any, value: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+        if isinstance(instance, str) and not self._patterns[value].search(instance):
+            yield ValidationError(f"{instance[:_MOST_CHARACTERS]!r} does not match {value!r}")
+
+    def _check(self, value: Any) -> None:
+        """Compile patterns and refuse what is not supported, wherever it stands."""
+        if isinstance(value, list):
+            for each in value:
+                self._check(each)
+        if not isinstance(value, dict):
+            return
+        if _ANY in value:
+            raise DocumentError(f"{_ANY} is not supported; describe names by `propertyNames`")
+        if isinstance(pattern := value.get("pattern"), str):
+            self._patterns[pattern] = _compiled(pattern)
+        for each in value.values():
+            self._check(each)
+
+
+class _TooCostlyError(Exception):
+    """The budget of steps is spent."""
+
+
+def _check_metaschema(document: Any) -> None:
+    try:
+        Draft202012Validator.check_schema(document)
+    except SchemaError as error:
+        raise DocumentError(f"is not a JSON Schema: {error.json_path}: {error.message[:_MOST_CHARACTERS]}") from None
+
+
+def _compiled(pattern: str) -> Any:
+    if len(pattern) > _MOST_PATTERN:
+        raise DocumentError(f"has a pattern of more than {_MOST_PATTERN} characters")
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)  # type: ignore[no-untyped-call]
+    except re2.error as error:
+        raise DocumentError(f"has a pattern that RE2 does not take: {pattern!r}: {error}") from None
+
+
+def _check_reference(reference: str, resolver: Any) -> None:
+    if not reference.startswith("#"):
+        raise DocumentError(f"refers to {reference!r}; references stay within the document, and begin with #")
+    try:
+        resolver.lookup(reference)
+    except Unresolvable:
+        raise DocumentError(f"refers to {reference!r}, which is not there") from None
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _references(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name in {"$ref", "$dynamicRef"} and isinstance(each, str):
+                yield each
+            else:
+                yield from _references(each)
+
+
+def _unique(_validator: Any, wanted: bool, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Check in linear time what the library checks in quadratic."""
+    if wanted and isinstance(instance, list) and len({canonical(each) for each in instance}) != len(instance):
+        yield ValidationError("has elements that are equal")

@@ -1,0 +1,148 @@
+"""Roll-outs: a few agents at a time, and back when too many fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.configuring import OBSERVE, ConfigDriver
+from tercio_common.errors import Refusal
+from tercio_common.machine.system_tasks import Result
+from tercio_registry.state.config_commands import CancelRollout, PauseRollout
+
+AGENTS = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture
+def driver() -> ConfigDriver:
+    made = ConfigDriver()
+    for agent_id in AGENTS:
+        made.join(agent_id, agent_type="web" if agent_id < "d" else "db")
+        made.beat(agent_id)
+        made.settle({"port": 1}, agent_id)
+    return made
+
+
+def under_way(driver: ConfigDriver) -> list[str]:
+    return [agent_id for agent_id in AGENTS if driver.open_task(agent_id) is not None]
+
+
+def answer_all(driver: ConfigDriver, **fields: object) -> None:
+    for agent_id in under_way(driver):
+        driver.answer(agent_id, **fields)  # type: ignore[arg-type]
+
+
+def test_it_goes_on_once_the_agents_of_a_step_were_observed(driver: ConfigDriver) -> None:
+    driver.start({"port": 2})
+    assert under_way(driver) == ["a", "b"]
+    answer_all(driver)
+    driver.listen_well(OBSERVE - 1_000, *AGENTS)
+    assert under_way(driver) == []
+    driver.listen_well(2_000, *AGENTS)
+    assert under_way(driver) == ["c", "d"]
+    answer_all(driver)
+    driver.listen_well(OBSERVE + 1_000, *AGENTS)
+    answer_all(driver)
+    driver.listen_well(OBSERVE + 1_000, *AGENTS)
+    row = driver.rollout()
+    assert (row.state.name, row.succeeded, row.failed) == ("SUCCEEDED", 5, 0)
+    assert all(driver.active(agent_id) == {"port": 2} for agent_id in AGENTS)
+
+
+def test_a_filter_a_patch_and_a_percentage_choose_what_is_changed(driver: ConfigDriver) -> None:
+    driver.start({"host": "h"}, filter='type = "web"', step_size=0, percent=50, observe=0)
+    driver.do(PauseRollout("r", paused=True))
+    assert under_way(driver) == ["a", "b"]
+    driver.do(CancelRollout("r"))
+    assert driver.rollout().state.name == "CANCELLED"
+
+
+def test_between_two_steps_it_waits(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, observe=0, pause=5_000)
+    answer_all(driver)
+    driver.listen_well(4_000, *AGENTS)
+    assert under_way(driver) == []
+    driver.listen_well(2_000, *AGENTS)
+    assert under_way(driver) == ["c", "d"]
+
+
+def test_it_stops_itself_when_more_fail_than_may(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, observe=0)
+    driver.answer("a")
+    driver.answer("b", result=Result.FAILED, why="no")
+    row = driver.rollout()
+    assert (row.state.name, row.succeeded, row.failed) == ("FAILED", 1, 1)
+    assert row.failures == (("b", 2, "CONFIGURATION_APPLY_FAILED"),)
+    assert driver.active("a") == {"port": 2}
+    assert driver.active("b") == {"port": 1}
+
+
+def test_it_takes_back_what_it_changed_when_it_is_told_to(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, observe=0, rolls_back=True)
+    answer_all(driver)
+    driver.answer("c")
+    driver.answer("d", result=Result.FAILED, why="no")
+    row = driver.rollout()
+    assert (row.state.name, row.succeeded, row.failed, row.restored) == ("ROLLED_BACK", 3, 1, 3)
+    answer_all(driver)
+    assert all(driver.active(agent_id) == {"port": 1} for agent_id in AGENTS)
+    assert driver.states("a") == ["SUPERSEDED", "ROLLED_BACK", "ACTIVE"]
+
+
+def test_an_agent_that_degrades_counts_as_failed(driver: ConfigDriver) -> None:
+    driver.start({"port": 2})
+    answer_all(driver)
+    driver.listen_well(OBSERVE + 1_000, *AGENTS[1:])
+    assert driver.rollout().failures == (("a", 2, "CONFIG_REGRESSION"),)
+    assert driver.rollout().state.name == "FAILED"
+
+
+def test_some_failures_are_put_up_with(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, observe=0, max_failures=1)
+    driver.answer("a")
+    driver.answer("b", result=Result.FAILED, why="no")
+    driver.answer("b")
+    assert under_way(driver) == ["c", "d"]
+
+
+def test_an_agent_whose_schema_does_not_allow_it_counts_as_failed(driver: ConfigDriver) -> None:
+    driver.schema("web")
+    driver.start({"port": 0}, observe=0)
+    assert driver.rollout().failures == (("a", 0, "INVALID_CONFIGURATION"), ("b", 0, "INVALID_CONFIGURATION"))
+    assert driver.rollout().state.name == "FAILED"
+
+
+def test_an_agent_takes_part_in_one_roll_out_at_a_time(driver: ConfigDriver) -> None:
+    driver.start({"port": 2})
+    driver.start({"port": 3}, rollout_id="s", step_size=1)
+    assert driver.rollout("s").failures == (("a", 0, "CONFIGURATION_CONFLICT"),)
+
+
+def test_a_pause_lets_no_further_step_begin(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, observe=0)
+    driver.do(PauseRollout("r", paused=True))
+    answer_all(driver)
+    assert under_way(driver) == []
+    driver.do(PauseRollout("r", paused=False))
+    driver.tick()
+    assert under_way(driver) == ["c", "d"]
+
+
+def test_what_is_over_cannot_be_paused_and_what_is_not_there_not_at_all(driver: ConfigDriver) -> None:
+    driver.start({"port": 2})
+    driver.do(CancelRollout("r"))
+    driver.do(CancelRollout("r"))
+    with pytest.raises(Refusal, match="ROLLOUT_STATE_CONFLICT"):
+        driver.do(PauseRollout("r", paused=True))
+    with pytest.raises(Refusal, match="ROLLOUT_NOT_FOUND"):
+        driver.do(CancelRollout("none"))
+
+
+def test_it_goes_on_under_the_next_leader(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, observe=0)
+    driver.answer("a")
+    driver.take_over()
+    driver.tick()
+    driver.answer("b")
+    driver.take_over()
+    driver.tick()
+    assert under_way(driver) == ["c", "d"]

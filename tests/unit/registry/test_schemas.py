@@ -1,0 +1,96 @@
+"""JSON Schemas that come from outside run at a bounded cost; documents are compared and merged as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tercio_registry.state.documents import DocumentError, canonical, differences, merged, parse
+from tercio_registry.state.schemas import Schema
+
+
+def fields(schema: object, document: object) -> list[str]:
+    return [violation.field for violation in Schema(json.dumps(schema)).violations(document)]
+
+
+def test_every_violation_is_named_by_its_path() -> None:
+    schema = {
+        "properties": {"ports": {"items": {"type": "integer"}}, "name": {"pattern": "^[a-z]+$"}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    assert fields(schema, {"ports": [1, "x"], "name": "A", "more": 1}) == ["$.ports[1]", "$.name", "$"]
+    assert fields(schema, {"name": "a"}) == []
+
+
+def test_references_within_the_schema_are_followed() -> None:
+    assert fields({"$ref": "#/$defs/port", "$defs": {"port": {"required": ["port"]}}}, {}) == ["$"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "https://example.com/schema"},
+        {"$ref": "#/$defs/missing"},
+        {"type": "nothing"},
+        {"pattern": "(?=a)"},
+        {"pattern": "(a)\\1"},
+        {"pattern": "x" * 2_000},
+        {"patternProperties": {"^a": True}},
+        {"description": "x" * 20_000},
+        [],
+    ],
+    ids=lambda schema: str(schema)[:40],
+)
+def test_a_schema_that_is_not_supported_is_refused(schema: object) -> None:
+    with pytest.raises(DocumentError):
+        Schema(json.dumps(schema))
+
+
+def test_a_pattern_that_would_backtrack_for_ever_takes_linear_time() -> None:
+    assert fields({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50_000 + "!"}) == ["$.a"]
+
+
+def test_alternatives_that_grow_exponentially_are_given_up() -> None:
+    levels = {f"l{n}": {"anyOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(40)} | {"l40": False}
+    (violation,) = Schema(json.dumps({"$ref": "#/$defs/l0", "$defs": levels})).violations({})
+    assert "too many steps" in violation.description
+
+
+def test_a_schema_that_refers_to_itself_is_given_up() -> None:
+    assert fields({"$ref": "#"}, {}) == ["$"]
+
+
+def test_equal_elements_are_found_in_linear_time() -> None:
+    schema = {"properties": {"a": {"uniqueItems": True}}}
+    assert fields(schema, {"a": [{"n": n} for n in range(5_000)]}) == []
+    assert fields(schema, {"a": [{"n": 1}, {"n": 1}]}) == ["$.a"]
+
+
+def test_differences_are_named_by_json_pointer() -> None:
+    before = {"a": 1, "b": {"c": [1, 2], "d/e": True}}
+    after = {"a": 1.0, "b": {"c": [1], "f": None}}
+    assert list(differences(before, after)) == [
+        ("/a", "1", "1.0"), ("/b/c", "[1,2]", "[1]"), ("/b/d~1e", "true", ""), ("/b/f", "", "null"),
+    ]  # fmt: skip
+    assert list(differences(before, before)) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_merge_patch_does_what_rfc_7396_says(target: object, patch: object, result: object) -> None:
+    assert merged(target, patch) == result
+
+
+def test_a_document_is_written_in_one_way() -> None:
+    assert canonical(parse('{ "b": 1, "a": "é" }')) == '{"a":"é","b":1}'
