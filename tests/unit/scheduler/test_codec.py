@@ -43,6 +43,7 @@ def test_a_template_survives_as_a_message_with_every_field():
         events.BackoffsEnded(("a",)),
         events.DeadlinesPassed(("a",)),
         events.DependenciesFailed(("a",)),
+        events.DependenciesMet(("a",)),
         events.TasksEvicted(("a",)),
         events.SystemTaskCarried(CarriedRow("tercio.r-1", "r-1", "registry")),
         events.SystemTasksSettled(("tercio.r-1",)),

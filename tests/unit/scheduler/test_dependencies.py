@@ -2,11 +2,13 @@ from itertools import pairwise
 
 import pytest
 
-from support.scheduler_drive import Drive
+from support.scheduler_drive import Drive, contents
 from support.steps import counted_steps
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Tick
+from tercio_scheduler.records.v1 import events_pb2
 from tercio_scheduler.state.commands import CancelTask, RetryTask
+from tercio_scheduler.state.invariants import check
 from tercio_scheduler.state.rows import Outcome, State, Template
 
 
@@ -55,6 +57,65 @@ def test_what_the_end_of_a_parent_costs_does_not_grow_with_the_number_of_parents
         return steps.total
 
     assert steps_of_one_end(2000) < 1.1 * steps_of_one_end(20)
+
+
+def with_many_children(count: int = 2_500) -> tuple[Drive, list[str]]:
+    """Return a scheduler with that many tasks that wait for one, which runs."""
+    drive = Drive()
+    names = [f"c{number}" for number in range(count)]
+    drive.submit("root")
+    for first in range(0, count, 1000):
+        drive.submit(*(some := names[first : first + 1000]), after={name: ["root"] for name in some})
+    drive.attach(concurrency=count)
+    drive.dispatch()
+    return drive, names
+
+
+def changed_rows(drive: Drive) -> int:
+    return len(drive.machine.tables.undo)
+
+
+def test_many_children_become_ready_in_steps_and_in_the_order_of_their_acceptance():
+    drive, names = with_many_children()
+    drive.end("root")
+    most = changed_rows(drive)
+    while (due := drive.machine.next_due()) is not None and due <= drive.now:
+        assert check(drive.machine) == []
+        assert contents(drive.from_snapshot()) == contents(drive.machine)
+        drive.propose(Tick())
+        most = max(most, changed_rows(drive))
+    assert most <= 1_000
+    assert contents(drive.replayed()) == contents(drive.machine)
+    assert [task_id for _ in range(3) for task_id in drive.dispatch()["agent"]] == names
+
+
+def test_a_parent_is_kept_until_all_its_children_are_released():
+    drive, names = with_many_children()
+    drive.end("root")
+    drive.pass_time(drive.limits.retention_ms + 1)
+    assert drive.states() == dict.fromkeys(names, State.READY)
+
+
+def test_a_child_of_two_is_blamed_on_the_parent_that_did_not_succeed():
+    drive, names = with_many_children()
+    drive.submit("other")
+    drive.submit("child", after={"child": ["root", "other"]})
+    drive.end("root")
+    drive.propose(CancelTask(task_id="other"))
+    drive.settle()
+    assert drive.row("child").why.message == "other did not succeed"
+    assert {drive.state(name) for name in names} == {State.READY}
+
+
+def test_a_record_of_a_version_that_knew_no_steps_releases_all_children():
+    drive, names = with_many_children()
+    drive.end("root")
+    at, data = drive.journal.pop()
+    event = events_pb2.Event.FromString(data)
+    event.work_frame_applied.ClearField("releases_in_steps")
+    drive.journal.append((at, event.SerializeToString()))
+    rows = drive.replayed().tables.tasks
+    assert {rows[name].state for name in names} == {State.READY}
 
 
 def test_a_cycle_is_refused_by_its_name():

@@ -289,7 +289,9 @@ def _submitted_names(message: records.TasksSubmitted) -> Iterator[str]:
 
 def _applied(message: records.WorkFrameApplied) -> events.WorkFrameApplied:
     columns = work_columns(work_service_pb2.WorkFrame.FromString(message.frame))
-    return events.WorkFrameApplied(message.agent_id, message.instance_id, message.frame, columns, message.accepted)
+    return events.WorkFrameApplied(
+        message.agent_id, message.instance_id, message.frame, columns, message.accepted, message.releases_in_steps
+    )
 
 
 def _task_list(event: Any) -> records.TaskList:
@@ -332,7 +334,11 @@ _ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
     events.WorkFrameApplied: (
         "work_frame_applied",
         lambda event: records.WorkFrameApplied(
-            agent_id=event.agent_id, instance_id=event.instance_id, frame=event.frame, accepted=event.accepted
+            agent_id=event.agent_id,
+            instance_id=event.instance_id,
+            frame=event.frame,
+            accepted=event.accepted,
+            releases_in_steps=event.releases_in_steps,
         ),
     ),
     events.AttemptsRevoked: (
@@ -346,6 +352,7 @@ _ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
     events.BackoffsEnded: ("backoffs_ended", _task_list),
     events.DeadlinesPassed: ("deadlines_passed", _task_list),
     events.DependenciesFailed: ("dependencies_failed", _task_list),
+    events.DependenciesMet: ("dependencies_met", _task_list),
     events.TasksEvicted: ("tasks_evicted", _task_list),
     events.SystemTaskCarried: ("system_task_carried", lambda event: records.CarriedRow(**event.carried._asdict())),
     events.SystemTasksSettled: ("system_tasks_settled", _task_list),
@@ -374,5 +381,6 @@ _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "backoffs_ended": _listed(events.BackoffsEnded),
     "deadlines_passed": _listed(events.DeadlinesPassed),
     "dependencies_failed": _listed(events.DependenciesFailed),
+    "dependencies_met": _listed(events.DependenciesMet),
     "tasks_evicted": _listed(events.TasksEvicted),
 }

@@ -87,9 +87,22 @@ def apply_failures(tables: SchedulerTables, event: events.DependenciesFailed, at
         tasks.write(tables, row, new, at)
 
 
+def met(tables: SchedulerTables, *, aside: Container[str]) -> Iterator[str]:
+    """Give the children that still wait for a parent that succeeded, once for each such parent."""
+    children = tables.index.children
+    return (child for parent in tables.index.releasing for child in children[parent] if child not in aside)
+
+
+def apply_met(tables: SchedulerTables, event: events.DependenciesMet, at: Moment) -> None:
+    """Let the tasks wait no longer for parents that succeeded."""
+    for task_id in event.task_ids:
+        row = tables.tasks[task_id]
+        tasks.release(tables, row, row.waiting & unfinished_parents(tables, row.spec.depends_on), at)
+
+
 def _culprit(tables: SchedulerTables, row: TaskRow) -> str:
     for parent_id in row.waiting_for:
         parent = tables.tasks.get(parent_id)
-        if parent is not None and parent.state in TERMINAL:
+        if parent is not None and parent.state in TERMINAL and parent.state is not State.SUCCEEDED:
             return parent_id
     return "a parent"

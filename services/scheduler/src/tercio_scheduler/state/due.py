@@ -176,6 +176,31 @@ class Descendants:
         self._aside.clear()
 
 
+class Releases:
+    """Children of tasks that succeeded, beyond those that one record releases."""
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+        self._served = ""
+        self._aside: set[str] = set()
+
+    def next_due(self) -> int | None:
+        return AT_ONCE if next(dependencies.met(self._tables, aside=self._aside), "") else None
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        children = tuple(islice(dependencies.met(self._tables, aside=self._aside), limit))
+        self._served = children[0] if children else ""
+        return [events.DependenciesMet(tuple(dict.fromkeys(children)))] if children else []
+
+    def set_aside(self) -> str:
+        self._aside.add(self._served)
+        return f"release of task {self._served}, whose parent succeeded"
+
+    def take_back(self) -> None:
+        self._aside.clear()
+
+
 class PlanCancellations:
     """Plans whose cancellation is under way."""
 

@@ -56,13 +56,17 @@ class AttemptsOffered(NamedTuple):
 
 
 class WorkFrameApplied(NamedTuple):
-    """An agent's report was taken; the bitmap covers `started`, then `ended`, then `checkpointed`."""
+    """An agent's report was taken; the bitmap covers `started`, then `ended`, then `checkpointed`.
+
+    Older ones released every child of a task that succeeded; now those beyond a bound wait for `DependenciesMet`.
+    """
 
     agent_id: str
     instance_id: bytes
     frame: bytes
     columns: WorkColumns
     accepted: bytes = b""
+    releases_in_steps: bool = True
 
 
 class AttemptsAdopted(NamedTuple):
@@ -111,6 +115,12 @@ class DependenciesFailed(NamedTuple):
     task_ids: Sequence[str]
 
 
+class DependenciesMet(NamedTuple):
+    """Parents of the tasks succeeded before this record, which goes on with what theirs began to release."""
+
+    task_ids: Sequence[str]
+
+
 class TasksEvicted(NamedTuple):
     """Finished tasks were kept long enough; a plan goes with its last task."""
 
@@ -142,6 +152,7 @@ Event = (
     | BackoffsEnded
     | DeadlinesPassed
     | DependenciesFailed
+    | DependenciesMet
     | TasksEvicted
     | SystemTaskCarried
     | SystemTasksSettled

@@ -16,7 +16,6 @@ from tercio_scheduler.state.timers import TimerHeap
 
 _ROW_BYTES: Final = 256
 """What a task costs in a snapshot beyond its variable parts, measured with short ids."""
-_UNSUCCESSFUL: Final = frozenset({State.FAILED, State.CANCELLED, State.DEAD_LETTER})
 # Members of an enumeration cost three times a global name to reach, and every write reaches for several.
 _READY: Final = State.READY
 _OFFERED: Final = State.OFFERED
@@ -65,6 +64,8 @@ class TaskIndexes:
         self.children: dict[str, dict[str, int]] = {}
         """The tasks that each parent blocks, each with the bit of that parent in `TaskRow.waiting`."""
         self.failing: dict[str, None] = {}
+        self.releasing: dict[str, None] = {}
+        """Parents that succeeded and have children all the same."""
         self.kept_of_plan: dict[str, int] = {}
         self.system: dict[str, None] = {}
         """Tasks that carry out system tasks; those of them that are ready, and those that are to be settled."""
@@ -128,6 +129,7 @@ class TaskIndexes:
         elif state is not _BACKOFF:
             self.finished.leave(row)
             self.failing.pop(key, None)
+            self.releasing.pop(key, None)
         if row.due:
             self.timers.leave()
         if row.spec.deadline and state in _HAS_DEADLINE:
@@ -146,8 +148,8 @@ class TaskIndexes:
             self._wait(key, row.spec, 0, row.waiting)
         elif state is not _BACKOFF:
             self.finished.enter(row)
-            if state is not _SUCCEEDED and key in self.children:
-                self.failing[key] = None
+            if key in self.children:
+                (self.releasing if state is _SUCCEEDED else self.failing)[key] = None
         if key in self.system:
             self.enter_system(key, row)
         if row.due:
@@ -172,14 +174,15 @@ class TaskIndexes:
             if after & bit:
                 self.children.setdefault(parent_id, {})[key] = bit
                 parent = self._get(parent_id)
-                if parent is not None and parent.state in _UNSUCCESSFUL:
-                    self.failing[parent_id] = None
+                if parent is not None and parent.state in TERMINAL:
+                    (self.releasing if parent.state is _SUCCEEDED else self.failing)[parent_id] = None
                 continue
             children = self.children[parent_id]
             del children[key]
             if not children:
                 del self.children[parent_id]
                 self.failing.pop(parent_id, None)
+                self.releasing.pop(parent_id, None)
 
 
 class CarriedIndex:

@@ -102,13 +102,18 @@ def _dependencies(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]
         for parent_id in row.waiting_for if row.state is State.BLOCKED else ():
             children.setdefault(parent_id, set()).add(row.task_id)
             parent = tables.tasks.get(parent_id)
-            if parent is None or parent.state is State.SUCCEEDED:
+            if parent is None:
                 yield f"{row.task_id} waits for {parent_id} in vain"
     if {parent_id: set(waiting) for parent_id, waiting in tables.index.children.items()} != children:
         yield "waiting children differ from the tasks"
-    failing = {row.task_id for row in rows if row.task_id in children and row.state in TERMINAL}
-    if set(tables.index.failing) != failing:
-        yield f"failing parents are {set(tables.index.failing)}, not {failing}"
+    ended = {row.task_id: row.state for row in rows if row.task_id in children and row.state in TERMINAL}
+    releasing = {task_id for task_id, state in ended.items() if state is State.SUCCEEDED}
+    for name, have, want in (
+        ("failing", tables.index.failing, ended.keys() - releasing),
+        ("releasing", tables.index.releasing, releasing),
+    ):
+        if have.keys() != want:
+            yield f"{name} parents are {set(have)}, not {set(want)}"
 
 
 def _order_and_size(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:

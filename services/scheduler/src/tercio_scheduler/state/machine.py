@@ -24,7 +24,15 @@ from tercio_scheduler.state import (
 )
 from tercio_scheduler.state.assignment.least_connections import LeastConnections
 from tercio_scheduler.state.assignment.protocol import Strategy
-from tercio_scheduler.state.due import Deadlines, Descendants, Leases, PlanCancellations, Source, TaskTimers
+from tercio_scheduler.state.due import (
+    Deadlines,
+    Descendants,
+    Leases,
+    PlanCancellations,
+    Releases,
+    Source,
+    TaskTimers,
+)
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import SchedulerTables
@@ -48,6 +56,7 @@ class SchedulerMachine:
             TaskTimers(self.tables),
             self._deadlines,
             Descendants(self.tables),
+            Releases(self.tables),
             PlanCancellations(self.tables),
             system_tasks.Settling(self.tables),
             retention.Retention(self.tables),
@@ -77,6 +86,7 @@ class SchedulerMachine:
             events.BackoffsEnded: _apply_backoffs_ended,
             events.DeadlinesPassed: _apply_deadlines_passed,
             events.DependenciesFailed: dependencies.apply_failures,
+            events.DependenciesMet: dependencies.apply_met,
             events.TasksCancelled: cancellation.apply_cancel,
             events.TaskRetried: cancellation.apply_retry,
             events.PlanCancelAdvanced: plans.apply_cancel,

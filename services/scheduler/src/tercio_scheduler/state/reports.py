@@ -55,6 +55,8 @@ def decide(tables: SchedulerTables, command: ReportWork, _at: Moment) -> Decisio
 def apply(tables: SchedulerTables, event: events.WorkFrameApplied, at: Moment) -> None:
     """Carry out the report. Checkpoints come before ends, so that the next attempt is given them."""
     columns, accepted = event.columns, event.accepted
+    if not event.releases_in_steps:
+        tables.release_at_once(at)
     get, put = tables.tasks.__getitem__, tables.tasks.put
     entered = Instant(at.now, at.wall)
     for index, task_id in enumerate(columns.started.task_ids):

@@ -23,8 +23,9 @@ class Retention:
 
     def next_due(self) -> int | None:
         finished, limits = self._tables.index.finished, self._tables.limits
-        # A parent stays until its children have failed with it, which is the next thing to happen anyway.
-        if self._aside or not len(finished) or self._tables.index.failing:
+        # A parent stays until its children have followed it, which is the next thing to happen anyway.
+        index = self._tables.index
+        if self._aside or not len(finished) or index.failing or index.releasing:
             return None
         if len(finished) >= limits.retention_count + self._batch:
             return AT_ONCE

@@ -14,6 +14,9 @@ from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow, Template
 
 POSITION_BITS: Final = 20
 """Positions of one record: over a million, more than a frame of 256 kB can need."""
+_MOST_RELEASED: Final = 1_000
+"""Children that one record releases beside what else it does: about 10 ms."""
+_NO_BOUND: Final = -(1 << 62)
 _MOST_TEMPLATES: Final = 10_000
 """Templates of which one object is kept for all tasks; beyond that only memory is lost."""
 
@@ -37,6 +40,7 @@ class SchedulerTables(TableStore):
         self._templates: dict[Template, Template] = {}
         self._positions_seq = 0
         self._positions = 0
+        self._released = 0
 
     def begin_record(self) -> None:
         """Start handing out positions anew: the next record may bear the number of one that was undone."""
@@ -44,11 +48,25 @@ class SchedulerTables(TableStore):
 
     def take_positions(self, at: Moment, count: int = 1) -> int:
         """Return the first of `count` consecutive positions that no other record and no other call gets."""
-        if at.seq != self._positions_seq:
-            self._positions_seq, self._positions = at.seq, 0
+        self._look_at(at)
         first = (at.seq << POSITION_BITS) + self._positions
         self._positions += count
         return first
+
+    def take_releases(self, at: Moment, count: int) -> bool:
+        """Tell whether this record may release `count` more children; what it may not is left to later ones."""
+        self._look_at(at)
+        self._released += count
+        return self._released <= _MOST_RELEASED
+
+    def release_at_once(self, at: Moment) -> None:
+        """Let this record release every child, as records once did."""
+        self._look_at(at)
+        self._released = _NO_BOUND
+
+    def _look_at(self, at: Moment) -> None:
+        if at.seq != self._positions_seq:
+            self._positions_seq, self._positions, self._released = at.seq, 0, 0
 
     def share_template(self, template: Template) -> Template:
         """Return the one object that stands for all equal templates."""

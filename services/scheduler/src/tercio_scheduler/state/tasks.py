@@ -49,16 +49,22 @@ def _count(tables: SchedulerTables, old: TaskRow, new: TaskRow, at: Moment) -> N
         tables.plans.put(plan_after(tables.plans[new.spec.plan_id], old.state, new.state, at))
 
 
+def release(tables: SchedulerTables, row: TaskRow, waiting: int, at: Moment) -> None:
+    """Let a blocked task wait for these parents only; with none left it is ready."""
+    if waiting:
+        tables.tasks.put(row._replace(waiting=waiting))
+    else:
+        tables.tasks.put(transitions.ready(row, at, position=tables.take_positions(at)))
+
+
 def _release_children(tables: SchedulerTables, parent_id: str, at: Moment) -> None:
-    # In the order of acceptance: the index knows no order that every replica would share.
     bits = dict(tables.index.children[parent_id])
+    if not tables.take_releases(at, len(bits)):
+        return  # `due.Releases` goes on in steps
+    # In the order of acceptance: the index knows no order that every replica would share.
     children = sorted([tables.tasks[child] for child in bits], key=_acceptance)
     for child in children:
-        waiting = child.waiting & ~bits[child.task_id]
-        if waiting:
-            tables.tasks.put(child._replace(waiting=waiting))
-        else:
-            tables.tasks.put(transitions.ready(child, at, position=tables.take_positions(at)))
+        release(tables, child, child.waiting & ~bits[child.task_id], at)
 
 
 def _acceptance(row: TaskRow) -> int:

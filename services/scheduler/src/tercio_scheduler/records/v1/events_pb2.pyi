@@ -43,6 +43,7 @@ class Event(google.protobuf.message.Message):
     SYSTEM_TASK_CARRIED_FIELD_NUMBER: builtins.int
     SYSTEM_TASKS_SETTLED_FIELD_NUMBER: builtins.int
     OUTBOX_ACKNOWLEDGED_FIELD_NUMBER: builtins.int
+    DEPENDENCIES_MET_FIELD_NUMBER: builtins.int
     @property
     def tasks_submitted(self) -> Global___TasksSubmitted:
         """Tasks were accepted."""
@@ -107,6 +108,10 @@ class Event(google.protobuf.message.Message):
     def outbox_acknowledged(self) -> tercio_common.records.v1.outbox_pb2.OutboxAcknowledged:
         """Other services have what they were owed."""
 
+    @property
+    def dependencies_met(self) -> Global___TaskList:
+        """Parents of the tasks succeeded, that had more children than one record releases."""
+
     def __init__(
         self,
         *,
@@ -126,12 +131,13 @@ class Event(google.protobuf.message.Message):
         system_task_carried: Global___CarriedRow | None = ...,
         system_tasks_settled: Global___TaskList | None = ...,
         outbox_acknowledged: tercio_common.records.v1.outbox_pb2.OutboxAcknowledged | None = ...,
+        dependencies_met: Global___TaskList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged"]
+    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged", "dependencies_met"]
     _WhichOneofArgType_event: typing_extensions.TypeAlias = typing.Literal["event", b"event"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -344,6 +350,7 @@ class WorkFrameApplied(google.protobuf.message.Message):
     INSTANCE_ID_FIELD_NUMBER: builtins.int
     FRAME_FIELD_NUMBER: builtins.int
     ACCEPTED_FIELD_NUMBER: builtins.int
+    RELEASES_IN_STEPS_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     instance_id: builtins.bytes
@@ -352,6 +359,8 @@ class WorkFrameApplied(google.protobuf.message.Message):
     """A `tercio.api.scheduler.v1.WorkFrame`."""
     accepted: builtins.bytes
     """One bit for each of `started`, then `ended`, then `checkpointed`, like `TasksSubmitted.accepted`."""
+    releases_in_steps: builtins.bool
+    """Children beyond those that one record releases wait for `dependencies_met`; older records released all."""
     def __init__(
         self,
         *,
@@ -359,8 +368,9 @@ class WorkFrameApplied(google.protobuf.message.Message):
         instance_id: builtins.bytes = ...,
         frame: builtins.bytes = ...,
         accepted: builtins.bytes = ...,
+        releases_in_steps: builtins.bool = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accepted", b"accepted", "agent_id", b"agent_id", "frame", b"frame", "instance_id", b"instance_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accepted", b"accepted", "agent_id", b"agent_id", "frame", b"frame", "instance_id", b"instance_id", "releases_in_steps", b"releases_in_steps"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___WorkFrameApplied: typing_extensions.TypeAlias = WorkFrameApplied
