@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from tercio.rpc.errors import CallError
 from tercio_common.journal.memory import MemoryStore
@@ -243,3 +244,18 @@ async def test_the_next_leader_delivers_what_was_left(
     async with running(store, clock, receiver) as host:
         await settled(host)
     assert receiver.seen == ["a", "a"]
+
+
+async def test_what_is_owed_and_for_how_long_is_shown(
+    store: MemoryStore, clock: ManualClock, receiver: Receiver
+) -> None:
+    def shown(what: str) -> float | None:
+        return REGISTRY.get_sample_value(f"tercio_outbox_{what}", {"service": "owing", "kind": KIND})
+
+    receiver.answer = refuse("UNAVAILABLE")
+    async with running(store, clock, receiver) as host:
+        owe(host, "a", "b")
+        await while_time_passes(clock, lambda: shown("pending") == 2 and (shown("oldest_age_seconds") or 0) >= 30)
+        receiver.answer = lambda ids: ids
+        await while_time_passes(clock, lambda: shown("pending") == 0)
+        assert shown("oldest_age_seconds") == 0

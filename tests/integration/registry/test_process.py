@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 
+from support.etcd_server import EtcdServer
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 
@@ -35,13 +36,16 @@ async def process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def port_of(running: asyncio.subprocess.Process) -> int:
+    """Return the port once the process leads."""
     assert running.stdout is not None
+    port = 0
     async for line in running.stdout:
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
-            if entry.get("event") == "listening":
-                return int(entry["port"])
-    raise AssertionError("the process ended before it listened")
+            port = entry.get("port", port)
+            if entry.get("event") == "leading":
+                return int(port)
+    raise AssertionError("the process ended before it led")
 
 
 async def test_it_serves_until_a_signal_and_drains() -> None:
@@ -60,3 +64,19 @@ async def test_it_does_not_start_with_settings_that_contradict_each_other() -> N
         output, _ = await asyncio.wait_for(running.communicate(), 30)
         assert running.returncode == 2
         assert b"retention_ms (1000) must be at least three times heartbeat_interval_ms" in output
+
+
+async def test_it_does_not_lead_when_what_services_may_hold_does_not_fit_into_the_store(
+    etcd_server: EtcdServer,
+) -> None:
+    settings = {
+        "TERCIO_HOST__LIVE_BYTES": json.dumps({"registry": 4 << 30}),
+        "TERCIO_SERVER__PORT": "0",
+        "TERCIO_STORE__ENDPOINTS": json.dumps(list(etcd_server.endpoints)),
+        "TERCIO_STORE__PREFIX": "test-process",
+    }
+    async with process(**settings) as running:
+        output, _ = await asyncio.wait_for(running.communicate(), 30)
+    assert running.returncode == 2
+    assert b"lower host.live_bytes or host.audit_bytes, or raise the quota" in output
+    assert b'"leading"' not in output

@@ -36,13 +36,16 @@ async def process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def port_of(running: asyncio.subprocess.Process) -> int:
+    """Return the port once the process leads."""
     assert running.stdout is not None
+    port = 0
     async for line in running.stdout:
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
-            if entry.get("event") == "listening":
-                return int(entry["port"])
-    raise AssertionError("the process ended before it listened")
+            port = entry.get("port", port)
+            if entry.get("event") == "leading":
+                return int(port)
+    raise AssertionError("the process ended before it led")
 
 
 async def test_it_serves_until_a_signal_and_drains() -> None:
