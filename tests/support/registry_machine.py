@@ -7,15 +7,17 @@ from typing import Any
 from tercio_common.epochs import Epoch
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import ElectionWon, Moment, Tick
+from tercio_common.machine.system_tasks import Result, SystemTaskOutcome
 from tercio_registry.codec import RegistryCodec
 from tercio_registry.state import heartbeats
 from tercio_registry.state.agents import AgentRow, Profile
-from tercio_registry.state.commands import ConfirmAgents, RegisterAgent
+from tercio_registry.state.commands import ConfirmAgents, OpenSystemTasks, RegisterAgent, ReportSystemTasks
 from tercio_registry.state.invariants import violations
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, State, state_of, view
+from tercio_registry.state.vitals import Vitals
 
 MINE = "mine"
 WALL = 1_700_000_000_000
@@ -33,6 +35,7 @@ class Driver:
         self.epoch = Epoch(1, 10)
         self.journal: list[tuple[Moment, list[bytes]]] = []
         self.session = Session(self.rules)
+        self._open: dict[str, str] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -74,7 +77,9 @@ class Driver:
         reply: AgentView = self.do(command)
         return reply
 
-    def beat(self, agent_id: str = "a", incarnation: int = 1, *, active_attempts: int = 0) -> str:
+    def beat(
+        self, agent_id: str = "a", incarnation: int = 1, *, active_attempts: int = 0, vitals: Vitals | None = None
+    ) -> str:
         """Receive one heartbeat, record what it brings, and return the reason of its answer."""
         self.session.pulse(self.now)
         answer = heartbeats.receive(
@@ -85,10 +90,60 @@ class Driver:
             now=self.now,
             epoch=self.epoch,
             active_attempts=active_attempts,
+            vitals=vitals,
         )
+        self._confirm()
+        return answer.reason
+
+    def _confirm(self) -> None:
         while self.session.has_pending:
             self.do(ConfirmAgents(self.session.take_pending(1000)))
-        return answer.reason
+
+    def heartbeat_through(self, duration: int) -> None:
+        """Let time pass while every active agent beats."""
+        end = self.now + duration
+        while self.now < end:
+            for row in list(self.machine.agents.values()):
+                if row.active:
+                    self.beat(row.agent_id, row.incarnation)
+            self.listen(min(self.rules.interval, end - self.now))
+
+    def ask(self) -> list[str]:
+        """Send the canaries that are due; return whom."""
+        wanted = self.session.canaries.take_due(self.machine.agents, self.now, limit=1000)
+        if wanted:
+            self._open |= dict(zip((each.agent_id for each in wanted), self.do(OpenSystemTasks(wanted)), strict=True))
+        for each in wanted:
+            self.session.canaries.asked(each, self._open[each.agent_id], self.now)
+        return [each.agent_id for each in wanted]
+
+    def answer(self, agent_id: str, result: Result) -> None:
+        """Report how the agent's open canary ended."""
+        outcome = SystemTaskOutcome(self._open.pop(agent_id), result)
+        self.do(ReportSystemTasks((outcome,)))
+        answer = self.session.canaries.take_answer(outcome)
+        if answer is not None:
+            self.session.note_canary(self.machine.agents.get(agent_id), answer, self.now)
+        self._confirm()
+
+    def canary(self, result: Result) -> int:
+        """Wait for the canary of the one agent, and end it; return when it was sent."""
+        while not self.ask():
+            self.heartbeat_through(self.rules.interval // 4)
+        sent = self.now
+        if result is Result.EXPIRED:
+            self.heartbeat_through(self.rules.canary_timeout)
+        self.answer("a", result)
+        return sent
+
+    def canaries(self, results: dict[str, Result]) -> None:
+        """Wait for one canary of each of these agents, and end it."""
+        waiting = dict(results)
+        while waiting:
+            self.heartbeat_through(self.rules.interval)
+            for agent_id in self.ask():
+                if agent_id in waiting:
+                    self.answer(agent_id, waiting.pop(agent_id))
 
     def tick(self, limit: int = 1000) -> None:
         """Handle every timer that is due, as the host does."""

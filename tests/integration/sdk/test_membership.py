@@ -44,6 +44,7 @@ async def test_an_agent_registers_and_beats() -> None:
             for _ in range(3):
                 request = await stream.request()
                 assert [(beat.agent_id, beat.incarnation) for beat in request.beats] == [("a1", 1)]
+                assert request.beats[0].health.memory_limit_bytes > 0
                 await stream.send(answer())
             registration = registry.registrations[0]
             assert dict(registration.capabilities) == {"python": 9}

@@ -27,6 +27,7 @@ from tercio.link import AgentIdentity, WorkLink
 from tercio.membership import Membership
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
+from tercio.vitals import Vitals
 
 _log = logging.getLogger(__name__)
 
@@ -197,6 +198,7 @@ class Agent:
             on_drain=self.drain,
             active_attempts=lambda: link.active_attempts,
             counts=self._counts,
+            vitals=Vitals(link.take_work),
             register_when_replaced=self._register_when_replaced,
         )
         if self._drain_wanted:

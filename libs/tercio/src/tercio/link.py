@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +25,7 @@ from tercio.api.scheduler.v1 import work_service_pb2_grpc as work_grpc
 from tercio.attempts import Attempt, AttemptKey, Epoch, Stage, Stop, columns_of, keys_of, offers_of
 from tercio.counts import TaskCounts
 from tercio.handlers import Handlers
-from tercio.prefetch import Credit
+from tercio.prefetch import MOST_PREFETCH, Credit
 from tercio.reports import FrameContent, Reports
 from tercio.rpc.backoff import Backoff
 from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
@@ -32,7 +33,8 @@ from tercio.rpc.errors import CallError
 from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio.sessions import FrameSession
-from tercio.system_tasks import AgentRunners
+from tercio.system_tasks import AgentRunners, is_system
+from tercio.vitals import Work
 from tercio.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class WorkLink:
         self._draining = False
         self._drain_began_s = 0.0
         self._finished = self._returned = 0
+        self._outcomes: Counter[work_pb2.Outcome.ValueType] = Counter()
         self._drain_told = False
         self._renewal_due = False
         self._awaits_first = False
@@ -171,6 +174,13 @@ class WorkLink:
     def active_attempts(self) -> int:
         """How many attempts are running, at most."""
         return min(len(self._held), self._identity.concurrency)
+
+    def take_work(self) -> Work:
+        """Return what was done since the last call, and what waits."""
+        outcomes, self._outcomes = self._outcomes, Counter()
+        waiting = sum(attempt.stage is Stage.QUEUED for attempt in self._held.values())
+        failed, succeeded = outcomes[work_pb2.OUTCOME_FAILED], outcomes[work_pb2.OUTCOME_SUCCEEDED]
+        return Work(failed, succeeded, waiting, self._identity.concurrency + MOST_PREFETCH)
 
     async def close(self) -> None:
         """Stop every attempt; what is not committed by now is left to the attempts' leases."""
@@ -362,6 +372,8 @@ class WorkLink:
         for content in contents:
             for attempt in content.ended:
                 self._held.pop(attempt.key, None)
+                if not is_system(attempt):
+                    self._outcomes[attempt.outcome] += 1
                 if self._draining:
                     was_returned = attempt.outcome == work_pb2.OUTCOME_RETURNED
                     self._returned += was_returned

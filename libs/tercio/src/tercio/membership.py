@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
 from tercio.rpc.errors import AccessError, CallError, InvalidRequestError
 from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
+from tercio.vitals import Vitals
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -62,6 +64,7 @@ class Membership:
         on_drain: Callable[[], None],
         active_attempts: Callable[[], int],
         counts: TaskCounts,
+        vitals: Vitals,
         register_when_replaced: bool = False,
         source: random.Random | None = None,
     ) -> None:
@@ -74,6 +77,7 @@ class Membership:
             on_drain: called when the registry asks the agent to finish its work and leave.
             active_attempts: how many attempts the agent is running.
             counts: what this process has done.
+            vitals: makes the health reports.
             register_when_replaced: take the id back from a newer incarnation instead of stopping.
             source: of the jitter between heartbeats.
         """
@@ -83,6 +87,7 @@ class Membership:
         self._on_drain = on_drain
         self._active_attempts = active_attempts
         self._counts = counts
+        self._vitals = vitals
         self._register_when_replaced = register_when_replaced
         self._random = source or random.Random()
         self._incarnation = 0
@@ -180,6 +185,7 @@ class Membership:
         beat = registry_pb2.HeartbeatRequest.Beat(agent_id=self._identity.agent_id, incarnation=self._incarnation)
         self._counts.tell_all_again()
         reading = asyncio.create_task(self._read(call), name="tercio-heartbeat-read")
+        late_s = 0.0
         try:
             while not reading.done():
                 self._answered.clear()
@@ -187,10 +193,13 @@ class Membership:
                 beat.ClearField("totals")
                 if (totals := self._counts.take_untold()) is not None:
                     beat.totals.CopyFrom(totals)
+                beat.health.CopyFrom(self._vitals.report(late_s=late_s))
                 await call.write(registry_pb2.HeartbeatRequest(beats=[beat]))
                 # Jitter keeps a fleet that was started at once from beating at once for ever.
                 interval_s = self._interval_ms * self._random.uniform(0.9, 1.0) / 1000
+                began_s = time.monotonic()
                 await asyncio.wait({reading}, timeout=interval_s)
+                late_s = time.monotonic() - began_s - interval_s
                 if not self._answered.is_set() and not reading.done():
                     async with asyncio.timeout(interval_s * (_PATIENCE_INTERVALS - 1)):
                         await self._answered.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_MOST: Final = 512
+MOST_PREFETCH: Final = 512
 
 # About the time that a result needs to come back as a new offer, twice: short enough to leave work for other agents.
 _HORIZON_MICROS: Final = 50_000
@@ -17,7 +17,7 @@ def prefetch_for(mean_run_micros: float | None, *, concurrency: int) -> int:
     """Return how many attempts to hold ready: the work of the next 50 ms, at most 512, and none until measured."""
     if mean_run_micros is None:
         return 0
-    return min(_MOST, int(_HORIZON_MICROS * concurrency / max(mean_run_micros, 1.0)))
+    return min(MOST_PREFETCH, int(_HORIZON_MICROS * concurrency / max(mean_run_micros, 1.0)))
 
 
 class Credit:

@@ -1,6 +1,7 @@
 """WorkService: the agent's link. Frames are proposed as they are read; `AgentStream` writes what comes of them.
 
-A message of any kind renews the agent's lease. Credit, progress and draining only touch the session.
+A message of any kind renews the agent's lease, unless the registry found it deaf. Credit, progress and draining only
+touch the session.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class WorkServicer(rpc.WorkServiceServicer):
     async def _take(self, request: work_pb2.WorkRequest, stream: AgentStream) -> None:
         term, agent_id = stream.term, stream.agent_id
         session: SchedulerSession = term.session
-        session.renew(agent_id, now=term.moment().now)
+        session.hear(agent_id, now=term.moment().now)
         if request.draining:
             session.set_draining(agent_id)
         if request.credit:

@@ -1,8 +1,8 @@
 """Follows the registry's word on agents, for as long as the leadership lasts.
 
-It only subtracts: a cordoned, draining, unhealthy or gone agent gets no new work. An agent of which the registry says
-nothing may work, because its stream is the proof that it lives; so the scheduler works on while the registry is away,
-and keeps the last view that it had.
+It only subtracts: a cordoned, draining, unhealthy, deaf or gone agent gets no new work. An agent of which the registry
+says nothing may work, because its stream is the proof that it lives; so the scheduler works on while the registry is
+away, and keeps the last view that it had.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import structlog
 
-from tercio.api.registry.v1 import agent_pb2
+from tercio.api.registry.v1 import agent_pb2, health_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.rpc.backoff import Backoff
@@ -90,6 +90,7 @@ def standing_of(agent: agent_pb2.Agent) -> Standing:
         draining=agent.draining,
         unhealthy=agent.state == agent_pb2.Agent.STATE_UNHEALTHY,
         gone=agent.state in _GONE,
+        deaf=health_pb2.HEALTH_REASON_DEAF in agent.health_reasons,
     )
 
 

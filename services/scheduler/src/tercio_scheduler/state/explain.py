@@ -19,7 +19,7 @@ class Candidate(NamedTuple):
     Attributes:
         agent_id: the agent.
         eligible: it could be given the task now.
-        obstacles: NO_FREE_SLOT, CORDONED, DRAINING, UNHEALTHY, NOT_THE_TARGET, UNSUPPORTED_TASK_TYPE or
+        obstacles: NO_FREE_SLOT, CORDONED, DRAINING, UNHEALTHY, DEAF, NOT_THE_TARGET, UNSUPPORTED_TASK_TYPE or
             MISSING_CAPABILITY.
         missing: required level of each capability that it lacks.
     """
@@ -82,6 +82,7 @@ def _candidate(tables: SchedulerTables, link: AgentLink, row: TaskRow) -> Candid
         "CORDONED": standing.cordoned,
         "DRAINING": link.draining or standing.draining,
         "UNHEALTHY": standing.unhealthy or standing.gone,
+        "DEAF": standing.deaf,
         "NO_FREE_SLOT": held >= link.credit,
     }
     obstacles = tuple([name for name, stands in checks.items() if stands])

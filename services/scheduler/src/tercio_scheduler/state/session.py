@@ -24,6 +24,13 @@ class Standing:
     draining: bool = False
     unhealthy: bool = False
     gone: bool = False
+    deaf: bool = False
+    """It renews with the registry, but does not answer on its Work stream."""
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether the registry lets it have new work."""
+        return not (self.cordoned or self.draining or self.unhealthy or self.gone or self.deaf)
 
 
 GOOD_STANDING = Standing()
@@ -73,15 +80,7 @@ class AgentLink:
     @property
     def takes_work(self) -> bool:
         """Whether new attempts may be offered to it at all, credit aside."""
-        standing = self.standing
-        return not (
-            not self.connected
-            or self.draining
-            or standing.cordoned
-            or standing.draining
-            or standing.unhealthy
-            or standing.gone
-        )
+        return self.connected and not self.draining and self.standing.takes_work
 
     def missing(self, requirement: Requirement) -> dict[str, int]:
         """Return the required level of each capability that the agent lacks."""
@@ -168,8 +167,16 @@ class SchedulerSession:
         """Drop an agent that is not connected and holds nothing."""
         self.agents.pop(agent_id, None)
 
+    def hear(self, agent_id: str, *, now: int) -> None:
+        """Note a message of the agent's stream, which renews its lease unless the agent answers nothing there.
+
+        So a deaf agent loses what it holds at the end of its lease, and its stream is cut, which may cure it.
+        """
+        if not self.standings.get(agent_id, GOOD_STANDING).deaf:
+            self.renew(agent_id, now=now)
+
     def renew(self, agent_id: str, *, now: int) -> None:
-        """Note that the agent was heard from: on each message of its stream."""
+        """Begin the agent's lease anew."""
         link = self.agents.get(agent_id)
         if link is not None and now > link.renewed_at:
             link.renewed_at = now

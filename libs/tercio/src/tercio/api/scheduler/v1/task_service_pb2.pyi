@@ -675,7 +675,7 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         """True when it could be given the task now."""
         @property
         def obstacles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-            """What is in the way: NO_FREE_SLOT, CORDONED, DRAINING, UNHEALTHY, NOT_THE_TARGET, UNSUPPORTED_TASK_TYPE or
+            """What is in the way: NO_FREE_SLOT, CORDONED, DRAINING, UNHEALTHY, DEAF, NOT_THE_TARGET, UNSUPPORTED_TASK_TYPE or
             MISSING_CAPABILITY.
             """
 
