@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.counter_fleet import CounterFleet, add, call, contents, counters, render
-from support.counter_machine import Add, CounterCodec, CounterMachine, Set
+from support.counter_machine import Add, Counter, CounterCodec, CounterMachine, Set
 from tercio_common.errors import Refusal
 from tercio_common.machine.host import Host
 from tercio_common.testing.eventually import eventually
@@ -29,6 +29,23 @@ class BrittleTimers(CounterMachine):
         if "timeless" in self.counters:
             raise ValueError("no time for it")
         return super().next_due()
+
+
+class BrokenIndex:
+    """Cannot follow a counter of that name, neither forth nor back."""
+
+    def changed(self, key: str, old: Counter | None, new: Counter | None) -> None:
+        del old, new
+        if key == "lost":
+            raise KeyError(key)
+
+
+class BrokenMachine(CounterMachine):
+    """Keeps an index that follows some counters only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters.add_index(BrokenIndex())
 
 
 def fail(_reply: Any) -> bytes:
@@ -83,6 +100,18 @@ async def test_a_command_that_is_too_large_disturbs_no_memory_of_requests(fleet:
     await add(host, request_id="last")
     kept = contents(host)
     assert contents(await successor_of(host, fleet)) == kept
+
+
+async def test_a_leader_that_cannot_undo_a_command_drops_its_tip(fleet: CounterFleet) -> None:
+    fleet.machine = BrokenMachine
+    host = await fleet.leader()
+    await add(host)
+    epoch = host.epoch
+    with pytest.raises(Refusal, match="OUTCOME_UNKNOWN"):
+        await add(host, "lost")
+    await eventually(lambda: host.leading and host.epoch > epoch)
+    assert counters(host) == {"x": 1}
+    assert await add(host) == b"2"
 
 
 async def test_a_reply_is_rendered_once(fleet: CounterFleet) -> None:

@@ -338,7 +338,7 @@ class Host:
         restartable = [timers.run, snapshotter.run, *(_bound(effect, self) for effect in self._effects)]
         tasks = [group.create_task(self._guarded(work, _ENDS_LEADERSHIP)) for work in restartable]
         # What a failed commit took from the queue cannot be committed later: that ends the leadership.
-        tasks.append(group.create_task(_forever(term.commit)))
+        tasks += [group.create_task(_forever(term.commit)), group.create_task(term.tip_lost())]
         stopped = group.create_task(self._stopped.wait())
         outranked = group.create_task(self._outranked.wait())
         await asyncio.wait([*tasks, stopped, outranked], return_when=asyncio.FIRST_COMPLETED)

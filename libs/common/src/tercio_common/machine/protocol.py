@@ -80,7 +80,7 @@ class StateMachine(Protocol):
     """A service's pure state.
 
     `decide` raises `Refusal` to answer with an error. Any other exception in `decide` or `apply` undoes the command
-    alone and is answered INTERNAL.
+    alone and is answered INTERNAL; should an index fail to follow that as well, the leader drops the tip.
     """
 
     @property

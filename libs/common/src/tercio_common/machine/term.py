@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import structlog
 
@@ -86,6 +86,7 @@ class Term:
         self._arrivals = count()
         self._unpublished: deque[tuple[FeedEntry, int]] = deque()
         self._ended = False
+        self._tip_lost = asyncio.Event()
         self.committer = Committer(
             journal=journal,
             epoch=epoch,
@@ -124,10 +125,10 @@ class Term:
         try:
             return self._decide(command, at, call=call, lazy=lazy, render=render)
         except Refusal:
-            self.machine.tables.rollback()
+            self._undo()
             raise
         except Exception as error:
-            self.machine.tables.rollback()
+            self._undo()
             _log.exception("command_failed", command=type(command).__name__, method=call.method, effect="undone")
             raise Refusal("INTERNAL", "the command failed unexpectedly; nothing was changed") from error
 
@@ -161,6 +162,16 @@ class Term:
         self.committer.add(record, lazy=lazy)
         self._rearm_timer(due)
         return Proposal(at.seq, reply)
+
+    def _undo(self) -> None:
+        """Undo the present command. What cannot be undone leaves a tip that no journal gives: nothing builds on it."""
+        try:
+            self.machine.tables.rollback()
+        except Exception as error:
+            _log.exception("undo_failed", effect="this replica steps down")
+            self.end()
+            self._tip_lost.set()
+            raise _outcome_unknown() from error
 
     async def meet(self, peer: Peer, call: Call) -> None:
         """Return once the epoch for which `peer` calls is durably noted; only a rise makes a record.
@@ -218,6 +229,11 @@ class Term:
             await self.committer.run()
         finally:
             self.end()
+
+    async def tip_lost(self) -> NoReturn:
+        """Raise RuntimeError once a command could not be undone."""
+        await self._tip_lost.wait()
+        raise RuntimeError("a command could not be undone: the tip is not what the journal says")
 
     def end(self) -> None:
         """Fail everybody who waits: the leadership ended."""
