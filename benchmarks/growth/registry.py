@@ -1,6 +1,7 @@
 """One registry process with 10,000 agents, each with a heartbeat stream of its own; they share connections.
 
-Heartbeats at the interval that the registry gives, then every connection breaks and all agents come back within 10 s.
+Heartbeats at the interval that the registry gives, each with what the agent has done of two types of task. Then every
+connection breaks, and all agents come back within 10 s.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import grpc
 
 from benchmarks.bars import Bar
 from benchmarks.servers import Bench, cpu_of, memory_of
+from tercio.api.registry.v1 import performance_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio_common.testing.chaos.processes import ServerProcess, free_ports
@@ -68,6 +70,12 @@ class BeatingAgent:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
 
+    def _totals(self) -> performance_pb2.TaskTotals:
+        done = [self.answered + 1, 2 * self.answered + 1]
+        return performance_pb2.TaskTotals(
+            task_types=["build", "test"], succeeded=done, failed=[0, 0], run_micros=[250_000 * each for each in done]
+        )
+
     async def _beat(self, first_after_s: float) -> None:
         await asyncio.sleep(first_after_s)
         while True:
@@ -84,6 +92,7 @@ class BeatingAgent:
         beat = pb.HeartbeatRequest.Beat(agent_id=self._agent_id, incarnation=self._incarnation)
         try:
             while True:
+                beat.totals.CopyFrom(self._totals())
                 await call.write(pb.HeartbeatRequest(beats=[beat]))
                 reply = await call.read()
                 if reply is grpc.aio.EOF:
