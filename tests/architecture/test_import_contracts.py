@@ -20,6 +20,7 @@ _SOURCES = {
     "tercio": "libs/tercio/src",
     "tercio_common": "libs/common/src",
     "tercio_registry": "services/registry/src",
+    "tercio_resources": "services/resources/src",
     "tercio_scheduler": "services/scheduler/src",
 }
 
@@ -46,6 +47,7 @@ _VOCABULARY = "pure-vocabulary"
 VIOLATIONS = [
     planted("layers", "tercio_registry.planted", "import tercio_scheduler"),
     planted("layers", "tercio_scheduler.planted", "import tercio_registry"),
+    planted("layers", "tercio_resources.planted", "import tercio_registry"),
     planted("layers", "tercio_common.planted", "import tercio_registry"),
     planted("layers", "tercio.planted", "import tercio_scheduler"),
     planted("layers", "tercio.planted", "import tercio_common"),
@@ -55,6 +57,7 @@ VIOLATIONS = [
     planted(_PURE, "tercio_registry.state.planted", "import asyncio"),
     planted(_PURE, "tercio_registry.state.planted", "import grpc.aio"),
     planted(_PURE, "tercio_registry.state.planted", "from google.protobuf import message"),
+    planted(_PURE, "tercio_resources.state.sharing.planted", "import random"),
     planted(_PURE, "tercio_scheduler.state.planted", "import random"),
     planted(_PURE, "tercio_scheduler.state.deeper.planted", "from time import monotonic"),
     planted(_PURE, "tercio_scheduler.coordination.state.planted", "import tercio.api"),

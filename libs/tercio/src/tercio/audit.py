@@ -11,6 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tercio.api.registry.v1 import audit_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import audit_service_pb2_grpc as registry_grpc
+from tercio.api.resources.v1 import audit_service_pb2 as resources_pb2
+from tercio.api.resources.v1 import audit_service_pb2_grpc as resources_grpc
 from tercio.api.scheduler.v1 import audit_service_pb2 as scheduler_pb2
 from tercio.api.scheduler.v1 import audit_service_pb2_grpc as scheduler_grpc
 from tercio.api.type.v1.audit_event_pb2 import AuditEvent, AuditFilter
@@ -18,7 +20,7 @@ from tercio.rpc.channels import Route
 from tercio.rpc.remote import Remote
 from tercio.watching import Page, listed
 
-AuditedService = Literal["registry", "scheduler"]
+AuditedService = Literal["registry", "resources", "scheduler"]
 
 
 class _Api(NamedTuple):
@@ -28,6 +30,7 @@ class _Api(NamedTuple):
 
 _APIS: Final[dict[str, _Api]] = {
     "registry": _Api(registry_grpc.AuditServiceStub, registry_pb2.ListAuditEventsRequest),
+    "resources": _Api(resources_grpc.AuditServiceStub, resources_pb2.ListAuditEventsRequest),
     "scheduler": _Api(scheduler_grpc.AuditServiceStub, scheduler_pb2.ListAuditEventsRequest),
 }
 AUDITED: Final = tuple(_APIS)

@@ -28,6 +28,7 @@ class Service(enum.StrEnum):
     """What `--service` takes."""
 
     REGISTRY = "registry"
+    RESOURCES = "resources"
     SCHEDULER = "scheduler"
 
 

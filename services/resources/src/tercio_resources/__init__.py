@@ -1,0 +1,1 @@
+"""The resources service: pools, what is granted of them, and quotas."""

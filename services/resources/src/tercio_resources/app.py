@@ -1,0 +1,78 @@
+"""The composition root of the resources service."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import grpc
+
+from tercio.api.resources.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from tercio.api.resources.v1.resource_service_pb2_grpc import add_ResourceServiceServicer_to_server
+from tercio_common.composition import Ports, Service
+from tercio_common.machine.host import Host
+from tercio_common.rpc.authorisation import Rule
+from tercio_resources.api.allocating import Allocating
+from tercio_resources.api.audit import AuditServicer
+from tercio_resources.api.resources import ResourceServicer
+from tercio_resources.api.watching import Watching
+from tercio_resources.codec import ResourcesCodec
+from tercio_resources.effects.listen import listen
+from tercio_resources.settings import ResourcesSettings
+from tercio_resources.state.machine import ResourcesMachine
+from tercio_resources.state.session import Session
+
+NAME = "resources"
+FULL_NAME = "tercio.api.resources.v1.ResourceService"
+AUDIT = "tercio.api.resources.v1.AuditService"
+RULES = {
+    f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
+    for method in (
+        "CreatePool",
+        "UpdatePool",
+        "DeletePool",
+        "GetPool",
+        "ListPools",
+        "WatchPools",
+        "CheckAllocation",
+        "Allocate",
+        "Renew",
+        "Release",
+        "Transfer",
+        "GetAllocation",
+        "ListAllocations",
+        "WatchAllocations",
+        "SetQuota",
+        "DeleteQuota",
+        "GetQuota",
+        "ListQuotas",
+    )
+}
+RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
+
+
+def build(ports: Ports) -> Service:
+    """Compose one replica of the resources service; nothing runs yet."""
+    settings = ports.settings or ResourcesSettings()
+    # A grant may be on its way for as long as its request id is kept: so long is its owner barred.
+    rules = replace(settings.rules(), tombstone=ports.host_settings.request_window_ms)
+    allocating = Allocating()
+    host = Host(
+        name=NAME,
+        machine=lambda: ResourcesMachine(replace(rules, max_live_bytes=host.budget.live_bytes)),
+        session=lambda _epoch: Session(rules),
+        codec=ResourcesCodec(),
+        journal=ports.journal,
+        election=ports.election,
+        clock=ports.clock,
+        settings=ports.host_settings,
+        address=ports.address,
+        effects=(listen(allocating),),
+    )
+    host.on_commit(allocating.serve_waiting)
+    servicer = ResourceServicer(host, allocating=allocating, watching=Watching(host))
+
+    def add_to_server(server: grpc.aio.Server) -> None:
+        add_ResourceServiceServicer_to_server(servicer, server)
+        add_AuditServiceServicer_to_server(AuditServicer(host), server)
+
+    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, AUDIT), rules=RULES)

@@ -1,0 +1,1 @@
+"""The verbs that the resources service brings to the command line."""

@@ -1,0 +1,45 @@
+"""How the verbs reach the resources service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from google.protobuf.message import Message
+
+from tercio.addresses import service_addresses
+from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
+from tercio.cli.connect import CALL_TIMEOUT_S
+from tercio.rpc.channels import Channels, Route
+from tercio.rpc.remote import Remote
+
+if TYPE_CHECKING:
+    from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceAsyncStub
+
+T = TypeVar("T")
+
+
+class Resources:
+    """The service, as a person calls it: with a short timeout."""
+
+    def __init__(self, remote: Remote[ResourceServiceAsyncStub]) -> None:
+        self._remote = remote
+
+    async def call(self, method: str, request: Message) -> Any:
+        """Call a method by its name; a mutation's request carries a new request id."""
+        return await self._remote.unary(lambda stub: getattr(stub, method), request, timeout_s=CALL_TIMEOUT_S)
+
+
+def run(address: str | None, work: Callable[[Resources], Coroutine[Any, Any, T]]) -> T:
+    """Do the work with the service at that address and return what it returns."""
+
+    async def connected() -> T:
+        channels = Channels()
+        try:
+            route = Route(channels, service_addresses("resources", address=address))
+            return await work(Resources(Remote(route, ResourceServiceStub)))
+        finally:
+            await channels.close()
+
+    return asyncio.run(connected())

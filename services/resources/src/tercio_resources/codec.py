@@ -1,0 +1,210 @@
+"""Events and rows as protobuf. A field that was ever written stays readable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from google.protobuf.message import Message
+
+from tercio_common.epochs import Epoch
+from tercio_common.machine.descriptions import describe
+from tercio_common.machine.protocol import Description
+from tercio_resources.records.v1 import events_pb2 as records
+from tercio_resources.state import events
+from tercio_resources.state.rows import AllocationRow, Cause, Lot, Part, PoolRow, QuotaRow, TombstoneRow
+from tercio_resources.state.tables import ALLOCATIONS, POOLS, QUOTAS, TOMBSTONES
+
+
+def encode_event(event: Any) -> bytes:
+    """Encode one event."""
+    return _ENCODERS[type(event)](event).SerializeToString(deterministic=True)
+
+
+def decode_event(data: bytes) -> events.Event:
+    """Decode one event; raises ValueError for bytes that no version wrote."""
+    event = records.Event.FromString(data)
+    kind = event.WhichOneof("kind")
+    if kind is None:
+        raise ValueError("an event of a kind that this version does not know; run a newer version")
+    return _DECODERS[kind](getattr(event, kind))
+
+
+class ResourcesCodec:
+    """The `Codec` of the resources service."""
+
+    def encode_event(self, event: Any) -> bytes:
+        return encode_event(event)
+
+    def decode_event(self, data: bytes) -> events.Event:
+        return decode_event(data)
+
+    def describe_event(self, data: bytes) -> Description:
+        event = records.Event.FromString(data)
+        kind = event.WhichOneof("kind") or ""
+        described, fact = describe(event, kind), cast(Any, getattr(event, kind, None))
+        match kind:
+            case "allocations_granted":
+                return described._replace(resources=(f"owners/{owner}" for owner in fact.owners))
+            case "allocations_released" | "allocations_transferred" | "revocations_requested":
+                return described._replace(resources=(f"allocations/{each}" for each in fact.allocation_numbers))
+            case "pools_set":
+                return described._replace(resources=(f"pools/{pool.pool_id}" for pool in fact.pools))
+            case _:
+                return described
+
+    def encode_row(self, table: str, row: Any) -> bytes:
+        return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
+
+    def decode_row(self, table: str, data: bytes) -> PoolRow | QuotaRow | AllocationRow | TombstoneRow:
+        if table == POOLS:
+            return _pool(records.PoolRow.FromString(data))
+        if table == QUOTAS:
+            return _quota(records.QuotaRow.FromString(data))
+        if table == ALLOCATIONS:
+            return _allocation(records.AllocationRow.FromString(data))
+        if table == TOMBSTONES:
+            row = records.TombstoneRow.FromString(data)
+            return TombstoneRow(row.owner, row.released_now_ms)
+        raise ValueError(f"the resources service has no table {table!r}")
+
+
+def _pool_record(row: PoolRow) -> records.PoolRow:
+    return records.PoolRow(
+        pool_id=row.pool_id,
+        dimension=row.dimension,
+        unit=row.unit,
+        capacity=row.capacity,
+        reserve=row.reserve,
+        labels=dict(row.labels),
+        fenced=row.fenced,
+        created_wall_ms=row.created_wall,
+    )
+
+
+def _pool(record: records.PoolRow) -> PoolRow:
+    return PoolRow(
+        pool_id=record.pool_id,
+        dimension=record.dimension,
+        unit=record.unit,
+        capacity=record.capacity,
+        reserve=record.reserve,
+        labels=tuple(sorted(record.labels.items())),
+        fenced=record.fenced,
+        created_wall=record.created_wall_ms,
+    )
+
+
+def _quota_record(row: QuotaRow) -> records.QuotaRow:
+    return records.QuotaRow(tenant=row.tenant, limits=dict(row.limits), borrowing=row.borrowing)
+
+
+def _quota(record: records.QuotaRow) -> QuotaRow:
+    return QuotaRow(record.tenant, tuple(sorted(record.limits.items())), record.borrowing)
+
+
+def _lot_record(lot: Lot) -> records.Lot:
+    parts = [records.Lot.Part(pool_id=pool, dimension=name, amount=amount) for pool, name, amount in lot.parts]
+    return records.Lot(tenant=lot.tenant, priority=lot.priority, ttl_ms=lot.ttl, parts=parts, emergency=lot.emergency)
+
+
+def _lot(record: records.Lot) -> Lot:
+    parts = tuple(Part(part.pool_id, part.dimension, part.amount) for part in record.parts)
+    return Lot(record.tenant, record.priority, record.ttl_ms, parts, record.emergency)
+
+
+def _allocation_record(row: AllocationRow) -> records.AllocationRow:
+    return records.AllocationRow(
+        number=row.number,
+        owner=row.owner,
+        lot=_lot_record(row.lot),
+        token=row.token,
+        epoch_generation=row.epoch.generation,
+        epoch_revision=row.epoch.revision,
+        granted_now_ms=row.granted_now,
+        granted_wall_ms=row.granted_wall,
+        revoke_at_ms=row.revoke_at,
+    )
+
+
+def _allocation(record: records.AllocationRow) -> AllocationRow:
+    return AllocationRow(
+        number=record.number,
+        owner=record.owner,
+        lot=_lot(record.lot),
+        token=record.token,
+        epoch=Epoch(record.epoch_generation, record.epoch_revision),
+        granted_now=record.granted_now_ms,
+        granted_wall=record.granted_wall_ms,
+        revoke_at=record.revoke_at_ms,
+    )
+
+
+def _granted_record(event: events.AllocationsGranted) -> records.Event:
+    return records.Event(
+        allocations_granted=records.AllocationsGranted(
+            lots=map(_lot_record, event.lots), owners=event.owners, lot_indexes=event.indexes
+        )
+    )
+
+
+def _released_record(event: events.AllocationsReleased) -> records.Event:
+    return records.Event(
+        allocations_released=records.AllocationsReleased(
+            cause=cast("records.AllocationsReleased.Cause.ValueType", int(event.cause)),
+            allocation_numbers=event.numbers,
+            barred_owners=event.barred,
+        )
+    )
+
+
+def _transferred_record(event: events.AllocationsTransferred) -> records.Event:
+    return records.Event(
+        allocations_transferred=records.AllocationsTransferred(
+            allocation_numbers=event.numbers, to_owner=event.to_owner
+        )
+    )
+
+
+def _revocations_record(event: events.RevocationsRequested) -> records.Event:
+    return records.Event(
+        revocations_requested=records.RevocationsRequested(
+            allocation_numbers=event.numbers, revoke_at_ms=event.revoke_at
+        )
+    )
+
+
+_ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
+    events.PoolsSet: lambda e: records.Event(pools_set=records.PoolsSet(pools=map(_pool_record, e.rows))),
+    events.PoolDeleted: lambda e: records.Event(pool_deleted=records.PoolDeleted(pool_id=e.pool_id)),
+    events.QuotaSet: lambda e: records.Event(quota_set=_quota_record(e.row)),
+    events.QuotaDeleted: lambda e: records.Event(quota_deleted=records.QuotaDeleted(tenant=e.tenant)),
+    events.AllocationsGranted: _granted_record,
+    events.AllocationsReleased: _released_record,
+    events.AllocationsTransferred: _transferred_record,
+    events.RevocationsRequested: _revocations_record,
+    events.TombstonesPruned: lambda e: records.Event(tombstones_pruned=records.TombstonesPruned(owners=e.owners)),
+}
+
+_DECODERS: dict[str, Callable[[Any], events.Event]] = {
+    "pools_set": lambda r: events.PoolsSet(tuple(map(_pool, r.pools))),
+    "pool_deleted": lambda r: events.PoolDeleted(r.pool_id),
+    "quota_set": lambda r: events.QuotaSet(_quota(r)),
+    "quota_deleted": lambda r: events.QuotaDeleted(r.tenant),
+    "allocations_granted": lambda r: events.AllocationsGranted(
+        tuple(map(_lot, r.lots)), tuple(r.owners), tuple(r.lot_indexes)
+    ),
+    "allocations_released": lambda r: events.AllocationsReleased(
+        Cause(r.cause), tuple(r.allocation_numbers), tuple(r.barred_owners)
+    ),
+    "allocations_transferred": lambda r: events.AllocationsTransferred(tuple(r.allocation_numbers), r.to_owner),
+    "revocations_requested": lambda r: events.RevocationsRequested(tuple(r.allocation_numbers), r.revoke_at_ms),
+    "tombstones_pruned": lambda r: events.TombstonesPruned(tuple(r.owners)),
+}
+
+_ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
+    POOLS: _pool_record,
+    QUOTAS: _quota_record,
+    ALLOCATIONS: _allocation_record,
+    TOMBSTONES: lambda row: records.TombstoneRow(owner=row.owner, released_now_ms=row.released_now),
+}

@@ -1,0 +1,96 @@
+"""The settings of the resources service: section `resources`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from tercio_common.settings import ProcessSettings, Section
+from tercio_resources.state.pools import UNITS
+from tercio_resources.state.rows import PoolRow
+from tercio_resources.state.rules import Rules
+
+_MOST = 10**15
+_Amount = Annotated[int, Field(ge=0, le=_MOST)]
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+
+
+class PoolSettings(Section):
+    """One pool that the first start makes; amounts in the dimension's unit."""
+
+    dimension: _Id
+    """What it holds, for instance `cpu`."""
+    capacity: _Amount
+    """How much there is, 0 to 10^15."""
+    reserve: _Amount = 0
+    """How much of it only an emergency may take; at most the capacity."""
+    unit: str = Field(default="", max_length=128)
+    """Of a dimension that has none of its own."""
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Self:
+        if self.reserve > self.capacity:
+            raise ValueError(f"reserve ({self.reserve}) must not be over capacity ({self.capacity})")
+        known = UNITS.get(self.dimension, "")
+        if known and self.unit not in {"", known}:
+            raise ValueError(f"{self.dimension} counts in {known}, not in {self.unit}")
+        if not known and not self.unit:
+            raise ValueError(f"unit must say what {self.dimension} counts in")
+        return self
+
+
+_POOLS = {
+    "cpu": PoolSettings(dimension="cpu", capacity=100_000),
+    "memory": PoolSettings(dimension="memory", capacity=64 * 1_024),
+    "storage": PoolSettings(dimension="storage", capacity=1_000 * 1_024),
+    "git_worktrees": PoolSettings(dimension="git_worktrees", capacity=20),
+    "network": PoolSettings(dimension="network", capacity=1_000),
+}
+_OWNER_LIMITS = {"cpu": 8_000, "memory": 8_192, "storage": 10_240}
+
+
+class ResourcesSettings(Section):
+    """Default pools, bounds and leases."""
+
+    pools: dict[_Id, PoolSettings] = Field(default_factory=lambda: dict(_POOLS))
+    """Pools by id that the very first start makes, and no later one: 100 cores, 64 GB, 1,000 GB, 20 worktrees and
+    1,000 Mbps. Afterwards they are changed by calls."""
+    owner_limits: dict[_Id, _Amount] = Field(default_factory=lambda: dict(_OWNER_LIMITS))
+    """The most of each dimension that one owner may hold, in its unit: 8 cores, 8 GB and 10 GB. Not a pool: it keeps
+    one runaway agent from taking everything."""
+    grace_ms: int = Field(default=5_000, ge=0, le=600_000)
+    """From the end of a lease to the release, and from a request to give back to the revocation, in ms, up to 10 min:
+    a holder that stops at its lease's end has stopped by then."""
+    ageing_ms: int = Field(default=10_000, ge=100, le=3_600_000)
+    """Waiting for this long raises a call's priority by one, in ms, 100 ms to 1 h: the lowest of ten priorities is
+    served before fresh calls of the highest after a minute and a half."""
+    patience_ms: int = Field(default=10_000, ge=0, le=3_600_000)
+    """Who has waited for this long is passed by nobody, in ms, up to 1 h: before that, smaller requests use what would
+    lie idle."""
+    max_waiting: int = Field(default=1_000, ge=1, le=10_000)
+    """Calls that may wait at once, 1 to 10,000: each is looked at whenever something is given back, some 10 µs."""
+    emergency_principals: frozenset[str] = frozenset({"local", "replica"})
+    """Who may open the reserve of the pools and have lower priorities revoked."""
+
+    def rules(self) -> Rules:
+        """Return what the state needs of them."""
+        return Rules(
+            grace=self.grace_ms,
+            ageing=self.ageing_ms,
+            patience=self.patience_ms,
+            max_waiting=self.max_waiting,
+            owner_limits=self.owner_limits,
+            emergency_principals=self.emergency_principals,
+            default_pools=tuple(
+                PoolRow(name, pool.dimension, UNITS.get(pool.dimension, pool.unit), pool.capacity, pool.reserve)
+                for name, pool in sorted(self.pools.items())
+            ),
+        )
+
+
+class ResourcesProcessSettings(ProcessSettings):
+    """A process that runs the resources service alone."""
+
+    resources: ResourcesSettings = ResourcesSettings()
+    """The service itself."""

@@ -1,0 +1,75 @@
+"""What can be asked of the resources service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tercio_resources.state.rows import PoolRow, QuotaRow, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePool:
+    """Add a pool."""
+
+    row: PoolRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePool:
+    """Change a pool; None leaves a field as it is."""
+
+    pool_id: str
+    capacity: int | None = None
+    reserve: int | None = None
+    fenced: bool | None = None
+    labels: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePool:
+    """Remove a pool of which nothing is granted."""
+
+    pool_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    """Replace a tenant's quota; `units` are those that the caller named, by dimension."""
+
+    row: QuotaRow
+    units: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteQuota:
+    """Remove a tenant's quota."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocate:
+    """Grant one item to each owner; without `indexes` all ask for the first spec."""
+
+    specs: tuple[Spec, ...]
+    owners: tuple[str, ...]
+    indexes: tuple[int, ...] = ()
+    atomic: bool = False
+    emergency: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Release what owners hold, and bar them; release allocations by their numbers, and bar nobody."""
+
+    owners: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Hand allocations of one owner to another; without numbers all of them."""
+
+    from_owner: str
+    to_owner: str
+    numbers: tuple[int, ...] = ()

@@ -1,0 +1,89 @@
+"""What happened. By whom, when and in which epoch stands in the record's header and enters `apply` as the moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsSet:
+    """Pools were created or changed; a new one has no time of creation yet."""
+
+    rows: tuple[PoolRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDeleted:
+    """A pool was deleted."""
+
+    pool_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSet:
+    """A tenant's quota was set."""
+
+    row: QuotaRow
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaDeleted:
+    """A tenant's quota was removed."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationsGranted:
+    """Allocations were granted, in columns; without `indexes` all are the first lot."""
+
+    lots: tuple[Lot, ...]
+    owners: tuple[str, ...]
+    indexes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationsReleased:
+    """Allocations were released, and owners barred."""
+
+    cause: Cause
+    numbers: tuple[int, ...]
+    barred: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationsTransferred:
+    """Allocations got another owner."""
+
+    numbers: tuple[int, ...]
+    to_owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationsRequested:
+    """The holders of allocations were asked to release them by that fleet time in ms."""
+
+    numbers: tuple[int, ...]
+    revoke_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TombstonesPruned:
+    """Owners are no longer barred."""
+
+    owners: tuple[str, ...]
+
+
+Event = (
+    PoolsSet
+    | PoolDeleted
+    | QuotaSet
+    | QuotaDeleted
+    | AllocationsGranted
+    | AllocationsReleased
+    | AllocationsTransferred
+    | RevocationsRequested
+    | TombstonesPruned
+)

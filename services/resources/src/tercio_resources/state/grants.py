@@ -1,0 +1,207 @@
+"""Grants: what is free is given to who asks for it, never more than there is.
+
+A command's items are decided one after the other: each sees what the ones before it took. An item comes from one pool
+for each of its dimensions, and gets everything or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import Decision, Moment
+from tercio_resources.state import revocation
+from tercio_resources.state.commands import Allocate
+from tercio_resources.state.events import AllocationsGranted, Event
+from tercio_resources.state.pools import PoolsByDimension, checked_unit
+from tercio_resources.state.quotas import limit_of
+from tercio_resources.state.rows import (
+    NUMBERS_A_RECORD,
+    AllocationRow,
+    Amount,
+    Bound,
+    Gap,
+    Lot,
+    Part,
+    PoolRow,
+    Shortage,
+    Spec,
+)
+from tercio_resources.state.rules import Rules
+from tercio_resources.state.session import Session
+from tercio_resources.state.sharing.best_fit import best_fit
+from tercio_resources.state.tables import ResourceTables
+
+
+class Granted(NamedTuple):
+    """What became of a batch.
+
+    Attributes:
+        numbers: of each item, 0 when it was refused.
+        shortages: by item.
+        at: when it was decided.
+    """
+
+    numbers: Sequence[int]
+    shortages: dict[int, Shortage]
+    at: Moment
+
+
+def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: Session, rules: Rules) -> Decision:
+    """Decide a batch; the reply is `Granted`.
+
+    Raises:
+        Refusal: UNIT_MISMATCH, PERMISSION_DENIED.
+    """
+    if command.emergency and at.principal not in rules.emergency_principals:
+        raise Refusal("PERMISSION_DENIED", f"{at.principal!r} may not declare an emergency; the settings name who may")
+    for spec in command.specs:
+        check_units(spec, tables.by_dimension)
+    ledger = Ledger(tables, session, rules, emergency=command.emergency)
+    placed: list[tuple[int, Lot]] = []
+    shortages: dict[int, Shortage] = {}
+    for item, owner in enumerate(command.owners):
+        outcome = ledger.take(owner, command.specs[command.indexes[item]] if command.indexes else command.specs[0])
+        if isinstance(outcome, Lot):
+            placed.append((item, outcome))
+        else:
+            shortages[item] = outcome
+    if shortages and command.atomic:
+        placed = []
+    events: list[Event] = []
+    numbers = [0] * len(command.owners)
+    if placed:
+        events.append(_granted(command.owners, placed))
+        for offset, (item, _) in enumerate(placed):
+            numbers[item] = at.seq * NUMBERS_A_RECORD + offset
+    if shortages and (command.emergency or len(session.waiting)):
+        shortages, revoked = revocation.make_room(
+            shortages, command, at, tables=tables, rules=rules, waits=len(session.waiting) > 0
+        )
+        events += revoked
+    return Decision(events, Granted(numbers, shortages, at), creates_work=bool(placed))
+
+
+def check_units(spec: Spec, units: PoolsByDimension) -> None:
+    """Raise UNIT_MISMATCH unless every amount is in its dimension's unit."""
+    for amount in spec.amounts:
+        checked_unit(amount.dimension, amount.unit, units)
+
+
+def rows_of(event: AllocationsGranted, at: Moment) -> list[AllocationRow]:
+    """Return the rows that a grant makes."""
+    first, lots, indexes, epoch, now, wall = (
+        at.seq * NUMBERS_A_RECORD,
+        event.lots,
+        event.indexes,
+        at.epoch,
+        at.now,
+        at.wall,
+    )
+    return [
+        AllocationRow(
+            first + offset, owner, lots[indexes[offset]] if indexes else lots[0], first + offset, epoch, now, wall
+        )
+        for offset, owner in enumerate(event.owners)
+    ]
+
+
+class Ledger:
+    """What is left while one command is decided: the tables, less what its items took so far."""
+
+    def __init__(self, tables: ResourceTables, session: Session, rules: Rules, *, emergency: bool = False) -> None:
+        """Begin with nothing taken."""
+        self._tables, self._session, self._rules, self._emergency = tables, session, rules, emergency
+        self._taken: dict[str, int] = {}
+        self._by_tenant: dict[tuple[str, str], int] = {}
+        self._by_owner: dict[tuple[str, str], int] = {}
+        self._pools: dict[tuple[str, tuple[tuple[str, str], ...]], list[PoolRow]] = {}
+        self._lots: dict[Lot, Lot] = {}
+
+    def take(self, owner: str, spec: Spec) -> Lot | Shortage:
+        """Take what an item asks for, or say why it cannot be had; an empty owner is nobody in particular."""
+        if owner in self._tables.tombstones:
+            return Shortage("OWNER_RELEASED")
+        parts: list[Part] = []
+        gaps: list[Gap] = []
+        for amount in spec.amounts:
+            if (limit := self._rules.owner_limits.get(amount.dimension)) is not None and amount.amount > limit:
+                return Shortage("RESOURCE_LIMIT_EXCEEDED", (_gap(amount, limit, "owner"),))
+            pools = self._pools_of(amount.dimension, spec.pool_labels)
+            if not pools:
+                return Shortage("POOL_NOT_FOUND", (_gap(amount, 0, "pool"),))
+            free, pool_id = best_fit(((self._free(pool), pool.pool_id) for pool in pools), amount.amount)
+            bound = self._bound(owner, spec, amount, free)
+            if bound.available < amount.amount:
+                gaps.append(Gap(amount.dimension, amount.amount, bound))
+            else:
+                parts.append(Part(pool_id, amount.dimension, amount.amount))
+        if gaps:
+            return Shortage("INSUFFICIENT_RESOURCES", tuple(gaps))
+        lot = Lot(spec.tenant, spec.priority, spec.ttl, tuple(parts), self._emergency)
+        self._note(owner, lot)
+        return self._lots.setdefault(lot, lot)
+
+    def _pools_of(self, dimension: str, labels: tuple[tuple[str, str], ...]) -> list[PoolRow]:
+        key = dimension, labels
+        if key not in self._pools:
+            wanted = set(labels)
+            self._pools[key] = [
+                pool for pool in self._tables.by_dimension.of(dimension) if wanted.issubset(pool.labels)
+            ]
+        return self._pools[key]
+
+    def _free(self, pool: PoolRow) -> int:
+        """Return what a pool may still grant: nothing while it is fenced or over-committed."""
+        if pool.fenced or (not self._emergency and pool.dimension in self._session.waiting.kept):
+            return 0
+        used = self._tables.holdings.granted.get(pool.pool_id, 0) + self._taken.get(pool.pool_id, 0)
+        return max(0, pool.capacity - (0 if self._emergency else pool.reserve) - used)
+
+    def _bound(self, owner: str, spec: Spec, amount: Amount, free: int) -> Bound:
+        """Return the tightest bound of an amount."""
+        dimension = amount.dimension
+        bound = Bound(free, "pool")
+        if (limit := self._rules.owner_limits.get(dimension)) is not None:
+            left = limit - self._held(owner, dimension)
+            if left < bound.available:
+                bound = Bound(max(0, left), "owner")
+        quota = self._tables.quotas.get(spec.tenant)
+        if quota is None or self._emergency:
+            return bound
+        most = limit_of(quota, dimension)
+        if most is not None and not (quota.borrowing and not self._session.waiting.others(spec.tenant)):
+            key = spec.tenant, dimension
+            left = most - self._tables.holdings.by_tenant.get(key, 0) - self._by_tenant.get(key, 0)
+            if left < bound.available:
+                bound = Bound(max(0, left), "quota")
+        return bound
+
+    def _held(self, owner: str, dimension: str) -> int:
+        held = self._by_owner.get((owner, dimension), 0)
+        for number in self._tables.holdings.of(owner):
+            lot = self._tables.allocations[number].lot
+            held += sum(part.amount for part in lot.parts if part.dimension == dimension)
+        return held
+
+    def _note(self, owner: str, lot: Lot) -> None:
+        for pool_id, dimension, amount in lot.parts:
+            self._taken[pool_id] = self._taken.get(pool_id, 0) + amount
+            tenant, by_owner = (lot.tenant, dimension), (owner, dimension)
+            self._by_tenant[tenant] = self._by_tenant.get(tenant, 0) + amount
+            self._by_owner[by_owner] = self._by_owner.get(by_owner, 0) + amount
+
+
+def _gap(amount: Amount, available: int, kind: str) -> Gap:
+    return Gap(amount.dimension, amount.amount, Bound(available, kind))
+
+
+def _granted(owners: Sequence[str], placed: Sequence[tuple[int, Lot]]) -> AllocationsGranted:
+    """Return the event, in which equal lots stand once."""
+    indexes = {lot: index for index, lot in enumerate(dict.fromkeys(lot for _, lot in placed))}
+    return AllocationsGranted(
+        tuple(indexes),
+        tuple(owners[item] for item, _ in placed),
+        tuple(indexes[lot] for _, lot in placed) if len(indexes) > 1 else (),
+    )

@@ -1,0 +1,47 @@
+"""What holds after every step; checked in tests after each one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tercio_resources.state.machine import ResourcesMachine
+
+
+def violations(machine: ResourcesMachine) -> Iterator[str]:
+    """Give one sentence for each thing that is wrong in the tables and in what is derived from them.
+
+    That no grant goes over a pool's capacity is a property of steps, not of states: a cut leaves less than is granted.
+    """
+    tables = machine.tables
+    rows = {row.number: row for row in tables.allocations.values()}
+    granted, by_tenant, owners = Counter[str](), Counter[tuple[str, str]](), Counter[str]()
+    for row in rows.values():
+        owners[row.owner] += 1
+        if row.owner in tables.tombstones:
+            yield f"{row.owner!r} was released and holds allocation {row.number}"
+        if row.token < row.number:
+            yield f"allocation {row.number} has token {row.token}, which is lower than its first one"
+        for part in row.lot.parts:
+            granted[part.pool_id] += part.amount
+            by_tenant[row.lot.tenant, part.dimension] += part.amount
+            pool = tables.pools.get(part.pool_id)
+            if pool is None:
+                yield f"allocation {row.number} is from pool {part.pool_id!r}, which does not exist"
+            elif pool.dimension != part.dimension:
+                yield f"allocation {row.number} counts {part.dimension} in a pool of {pool.dimension}"
+    holdings = tables.holdings
+    if holdings.granted != granted or holdings.by_tenant != by_tenant:
+        yield "what is granted is summed up wrong"
+    if {owner: len(holdings.of(owner)) for owner in holdings.owners()} != owners:
+        yield "the index of owners is not that of the table"
+    if tables.leases.keys() != rows.keys():
+        yield "an allocation has no lease, or one that does not exist has one"
+    if tables.barred.keys() != {row.owner for row in tables.tombstones.values()}:
+        yield "a tombstone has no time to go, or one that does not exist has one"
+    units = {(pool.dimension, pool.unit) for pool in tables.pools.values()}
+    if len(units) != len({dimension for dimension, _ in units}):
+        yield f"a dimension counts in two units: {sorted(units)}"
+    for pool in tables.pools.values():
+        if not 0 <= pool.reserve <= pool.capacity:
+            yield f"pool {pool.pool_id!r} reserves {pool.reserve} of {pool.capacity}"

@@ -1,0 +1,155 @@
+"""The machine of the resources service: passes each command and event to the noun that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
+from tercio_resources.state import allocations, grants, leases, pools, quotas, tombstones
+from tercio_resources.state.commands import (
+    Allocate,
+    CreatePool,
+    DeletePool,
+    DeleteQuota,
+    Release,
+    SetQuota,
+    Transfer,
+    UpdatePool,
+)
+from tercio_resources.state.events import (
+    AllocationsGranted,
+    AllocationsReleased,
+    AllocationsTransferred,
+    Event,
+    PoolDeleted,
+    PoolsSet,
+    QuotaDeleted,
+    QuotaSet,
+    RevocationsRequested,
+    TombstonesPruned,
+)
+from tercio_resources.state.leases import Leases
+from tercio_resources.state.pools import PoolView
+from tercio_resources.state.rows import PoolRow, TombstoneRow
+from tercio_resources.state.rules import Rules
+from tercio_resources.state.session import Session
+from tercio_resources.state.tables import ResourceTables
+from tercio_resources.state.tombstones import Tombstones
+
+_ROW_BYTES = 300
+"""About what a row takes in a snapshot."""
+
+
+class ResourcesMachine:
+    """Pure state."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.tables = ResourceTables(rules)
+        self._served: Leases | Tombstones = self.tables.leases
+
+    def decide(self, command: Any, at: Moment, session: Session) -> Decision:
+        """See `StateMachine`."""
+        match command:
+            case Allocate():
+                self._check_space(len(command.owners))
+                return grants.allocate(command, at, tables=self.tables, session=session, rules=self.rules)
+            case Release():
+                return allocations.release(command, self.tables)
+            case Transfer():
+                handed = allocations.transfer(command, self.tables, self.rules)
+                rows = allocations.transferred(handed, self.tables.allocations, at)
+                return Decision([handed], rows)
+            case Tick(limit=limit):
+                return Decision(self._expire(at, session, limit=limit))
+            case ElectionWon():
+                # The first record of a journal: what an operator deletes later does not come back.
+                return Decision([PoolsSet(self.rules.default_pools)]) if at.seq == 1 else NOTHING
+            case _:
+                return self._decide_for_operator(command, at)
+
+    def apply(self, event: Event, at: Moment) -> None:
+        """See `StateMachine`."""
+        tables = self.tables
+        match event:
+            case AllocationsGranted():
+                for granted in grants.rows_of(event, at):
+                    tables.allocations.put(granted)
+            case AllocationsReleased():
+                for number in event.numbers:
+                    tables.allocations.delete(number)
+                for owner in event.barred:
+                    tables.tombstones.put(TombstoneRow(owner, at.now))
+            case AllocationsTransferred():
+                for handed in allocations.transferred(event, tables.allocations, at):
+                    tables.allocations.put(handed)
+            case RevocationsRequested():
+                for number in event.numbers:
+                    tables.allocations.put(tables.allocations[number]._replace(revoke_at=event.revoke_at))
+            case TombstonesPruned():
+                for owner in event.owners:
+                    tables.tombstones.delete(owner)
+            case PoolsSet():
+                for row in event.rows:
+                    tables.pools.put(row if row.created_wall else row._replace(created_wall=at.wall))
+            case PoolDeleted():
+                tables.pools.delete(event.pool_id)
+            case QuotaSet():
+                tables.quotas.put(event.row)
+            case QuotaDeleted():
+                tables.quotas.delete(event.tenant)
+
+    def next_due(self) -> int | None:
+        """See `StateMachine`."""
+        dues = (self.tables.leases.next_due(), self.tables.barred.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
+    def set_aside_due(self) -> str:
+        """See `StateMachine`."""
+        return self._served.set_aside()
+
+    def pool_view(self, row: PoolRow) -> PoolView:
+        """Show a pool."""
+        return PoolView(row, self.tables.holdings.granted.get(row.pool_id, 0))
+
+    def _decide_for_operator(self, command: Any, at: Moment) -> Decision:
+        tables = self.tables
+        match command:
+            case CreatePool():
+                self._check_space(1)
+                row = pools.created(command, tables.pools, tables.by_dimension)._replace(created_wall=at.wall)
+                return Decision([PoolsSet((row,))], self.pool_view(row), creates_work=True)
+            case UpdatePool():
+                row = pools.updated(command, tables.pools)
+                unchanged = row == tables.pools[row.pool_id]
+                return Decision(() if unchanged else [PoolsSet((row,))], self.pool_view(row))
+            case DeletePool(pool_id=pool_id):
+                pools.check_deletable(pool_id, tables.pools, granted=tables.holdings.granted.get(pool_id, 0))
+                return Decision([PoolDeleted(pool_id)])
+            case SetQuota():
+                return Decision([QuotaSet(quotas.checked(command, tables.by_dimension))], command.row)
+            case DeleteQuota(tenant=tenant):
+                return Decision([QuotaDeleted(quotas.present(tenant, tables.quotas).tenant)])
+            case _:
+                raise TypeError(f"the resources service knows no command {type(command).__name__}")
+
+    def _expire(self, at: Moment, session: Session, *, limit: int) -> Sequence[Event]:
+        """Decide what is due of one kind: should it fail, that is the kind of what is at fault."""
+        self._served = self.tables.leases
+        ended = leases.expire(self.tables.allocations, self.tables.leases, at, session=session, limit=limit)
+        if ended:
+            return ended
+        self._served = self.tables.barred
+        return tombstones.prune(self.tables.barred, at, limit=limit)
+
+    @property
+    def live_bytes(self) -> int:
+        """About what all rows take in a snapshot."""
+        return _ROW_BYTES * sum(map(len, self.tables.tables.values()))
+
+    def _check_space(self, more: int) -> None:
+        if self.live_bytes + _ROW_BYTES * more > self.rules.max_live_bytes:
+            message = f"the service holds as much as {self.rules.max_live_bytes} bytes allow; release something first"
+            raise Refusal("QUEUE_FULL", message, retry_after_ms=5_000)

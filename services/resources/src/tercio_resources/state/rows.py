@@ -1,0 +1,136 @@
+"""What the tables hold. Named tuples, because a batch makes hundreds of them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from tercio_common.epochs import Epoch
+
+MOST_ITEMS = 1_000
+"""Items of one command. Their numbers fit into `NUMBERS_A_RECORD`."""
+NUMBERS_A_RECORD = 1_024
+"""A record's items are numbered from its sequence number times this: they rise without a counter of their own."""
+
+
+class Amount(NamedTuple):
+    """How much of one dimension is asked for; an empty unit is the dimension's."""
+
+    dimension: str
+    amount: int
+    unit: str = ""
+
+
+class Spec(NamedTuple):
+    """What is asked for. `ttl` is in ms."""
+
+    amounts: tuple[Amount, ...]
+    tenant: str = ""
+    priority: int = 0
+    ttl: int = 60_000
+    pool_labels: tuple[tuple[str, str], ...] = ()
+
+
+class Part(NamedTuple):
+    """One amount and the pool that it comes from."""
+
+    pool_id: str
+    dimension: str
+    amount: int
+
+
+class Lot(NamedTuple):
+    """What was granted, shared by all items of a record that are alike. `ttl` is in ms."""
+
+    tenant: str
+    priority: int
+    ttl: int
+    parts: tuple[Part, ...]
+    emergency: bool = False
+
+
+class PoolRow(NamedTuple):
+    """One pool; amounts in `unit`."""
+
+    pool_id: str
+    dimension: str
+    unit: str
+    capacity: int
+    reserve: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+    fenced: bool = False
+    created_wall: int = 0
+
+
+class QuotaRow(NamedTuple):
+    """The quota of one tenant, by dimension."""
+
+    tenant: str
+    limits: tuple[tuple[str, int], ...]
+    borrowing: bool = False
+
+
+class AllocationRow(NamedTuple):
+    """What an owner holds.
+
+    Attributes:
+        number: its id.
+        token: number of the present holder's fencing token.
+        epoch: of that token.
+        granted_now: fleet time in ms of the grant or the last transfer, from which the first lease counts.
+        granted_wall: wall time in ms of the grant.
+        revoke_at: fleet time in ms at which it is revoked; 0 when it is not.
+    """
+
+    number: int
+    owner: str
+    lot: Lot
+    token: int
+    epoch: Epoch
+    granted_now: int
+    granted_wall: int
+    revoke_at: int = 0
+
+
+class TombstoneRow(NamedTuple):
+    """Bars an owner that was released, since that fleet time in ms."""
+
+    owner: str
+    released_now: int
+
+
+class Cause(IntEnum):
+    """Why allocations were released; the numbers are those of the records."""
+
+    RELEASED = 1
+    EXPIRED = 2
+    REVOKED = 3
+
+
+class Bound(NamedTuple):
+    """What limits a grant: how much of a dimension is left, and by what: `pool`, `quota` or `owner`."""
+
+    available: int
+    kind: str
+
+
+class Gap(NamedTuple):
+    """What is missing in one dimension."""
+
+    dimension: str
+    required: int
+    bound: Bound
+
+
+class Shortage(NamedTuple):
+    """Why an item is not granted.
+
+    Attributes:
+        reason: in the catalogue of reasons.
+        gaps: one a dimension that is short.
+        revoking: allocations that are being revoked for it.
+    """
+
+    reason: str
+    gaps: tuple[Gap, ...] = ()
+    revoking: int = 0

@@ -1,0 +1,37 @@
+"""The times and bounds by which is granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tercio_resources.state.rows import PoolRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Times in ms of fleet time, and bounds.
+
+    Attributes:
+        grace: from the end of a lease, or a request to give back, to the release.
+        tombstone: how long an owner that was released is barred.
+        ageing: waiting for this long raises a priority by one.
+        patience: who has waited for this long is passed by nobody.
+        max_waiting: calls that may wait at once.
+        owner_limits: the most of a dimension that one owner may hold.
+        emergency_principals: who may open the reserve.
+        default_pools: made with the first record.
+        max_live_bytes: about how much all rows may take.
+        silence: a leader that did not listen for this long begins to listen anew.
+    """
+
+    grace: int = 5_000
+    tombstone: int = 300_000
+    ageing: int = 10_000
+    patience: int = 10_000
+    max_waiting: int = 1_000
+    owner_limits: Mapping[str, int] = field(default_factory=dict)
+    emergency_principals: frozenset[str] = frozenset({"local", "replica"})
+    default_pools: tuple[PoolRow, ...] = ()
+    max_live_bytes: int = 64 << 20
+    silence: int = 10_000

@@ -1,0 +1,1 @@
+"""How what is free is shared: from which pool, to whom first."""

@@ -1,0 +1,37 @@
+"""Every table of the service, with its indexes."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+
+from tercio_common.machine.table import Table, TableStore
+from tercio_resources.state.holdings import Holdings
+from tercio_resources.state.leases import Leases
+from tercio_resources.state.pools import PoolsByDimension
+from tercio_resources.state.rows import AllocationRow, PoolRow, QuotaRow, TombstoneRow
+from tercio_resources.state.rules import Rules
+from tercio_resources.state.tombstones import Tombstones
+
+POOLS = "pools"
+QUOTAS = "quotas"
+ALLOCATIONS = "allocations"
+TOMBSTONES = "tombstones"
+
+
+class ResourceTables(TableStore):
+    """The tables. Changes of tombstones concern no reader of the feed."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__()
+        self.pools: Table[PoolRow] = Table(POOLS, itemgetter(0), store=self)
+        self.quotas: Table[QuotaRow] = Table(QUOTAS, itemgetter(0), store=self)
+        self.allocations: Table[AllocationRow] = Table(ALLOCATIONS, itemgetter(0), store=self)
+        self.tombstones: Table[TombstoneRow] = Table(TOMBSTONES, itemgetter(0), store=self, fed=False)
+        self.by_dimension = PoolsByDimension()
+        self.holdings = Holdings()
+        self.leases = Leases(rules)
+        self.barred = Tombstones(rules)
+        self.pools.add_index(self.by_dimension)
+        self.allocations.add_index(self.holdings)
+        self.allocations.add_index(self.leases)
+        self.tombstones.add_index(self.barred)
