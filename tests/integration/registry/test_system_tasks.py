@@ -65,6 +65,15 @@ async def test_a_watch_resumes_and_may_repeat_the_record_in_whose_middle_it_was(
     assert (await next_task(watch(registry, start)))[0] == "a"
 
 
+async def test_a_watch_that_resumes_shows_nothing_that_ended(registry: Registry) -> None:
+    call = watch(registry)
+    await call.read()
+    first, _ = await want(registry, "a", "b")
+    _, middle = await next_task(call)
+    await report(registry, first)
+    assert (await next_task(watch(registry, middle)))[0] == "b"
+
+
 async def test_a_report_settles_and_its_repetition_is_harmless(registry: Registry) -> None:
     first, second = await want(registry, "a", "b")
     assert await report(registry, first) == []

@@ -72,8 +72,8 @@ def outcomes_of(messages: Iterable[pb.SystemTaskOutcome]) -> tuple[SystemTaskOut
 async def watch(host: Host, cursor: str) -> AsyncGenerator[tuple[str, pb.SystemTask | None], None]:
     """Give each system task as it is opened, with the cursor after it; None only moves the cursor.
 
-    Without a cursor it begins with every open one, and afterwards leaves none out. A record that opened several may be
-    repeated after a resume in its middle.
+    Without a cursor it begins with every open one, and afterwards leaves none out that is open. Those of the last record
+    are repeated after a resume, unless they have ended: who has forgotten them would carry them out twice.
 
     Raises:
         Refusal: CURSOR_INVALID, CURSOR_COMPACTED, READER_TOO_SLOW, or the leadership ended.
@@ -94,7 +94,7 @@ async def watch(host: Host, cursor: str) -> AsyncGenerator[tuple[str, pb.SystemT
             term.check_may_release()
             if reading.done():
                 for entry in reading.result():
-                    for message in _opened(entry):
+                    for message in _opened(entry, _table(term)):
                         yield _encode(entry.seq - 1), message
                 reading = asyncio.ensure_future(anext(feed))
             if waking.done():
@@ -106,9 +106,9 @@ async def watch(host: Host, cursor: str) -> AsyncGenerator[tuple[str, pb.SystemT
         waking.cancel()
 
 
-def _opened(entry: FeedEntry) -> Iterable[pb.SystemTask]:
-    changes = (change for change in entry.changes if change.table == SYSTEM_TASKS)
-    return [task_message(change.row) for change in changes if change.row is not None]
+def _opened(entry: FeedEntry, present: SystemTasks) -> Iterable[pb.SystemTask]:
+    rows = entry.changes.rows(SYSTEM_TASKS).values()
+    return [task_message(row) for row in rows if row is not None and row.system_task_id in present.table]
 
 
 def _table(term: Term) -> SystemTasks:
