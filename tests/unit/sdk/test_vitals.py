@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tercio.vitals import ProcessProbe, Space, Vitals, Work, container_memory
+from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
+from tercio.attempts import Attempt, Epoch
+from tercio.counts import TaskCounts
+from tercio.vitals import ProcessProbe, Queue, Space, Vitals, container_memory
 
 
 class FakeProbe:
@@ -19,7 +22,12 @@ class FakeProbe:
 
 
 def test_a_report_tells_what_was_measured_and_done() -> None:
-    vitals = Vitals(lambda: Work(failed=1, succeeded=2, waiting=3, most_waiting=4), probe=FakeProbe())
+    counts = TaskCounts()
+    vitals = Vitals(lambda: Queue(3, 4), counts, probe=FakeProbe())
+    for outcome in (work_pb2.OUTCOME_FAILED, work_pb2.OUTCOME_SUCCEEDED, work_pb2.OUTCOME_SUCCEEDED):
+        attempt = Attempt("t", 1, Epoch(1, 1), task_type="build")
+        attempt.outcome = outcome
+        counts.ended(attempt)
     report = vitals.report(late_s=0.25)
     assert report.cpu_ratio == 1.5
     assert (report.memory_used_bytes, report.memory_limit_bytes) == (7, 8)
@@ -27,7 +35,9 @@ def test_a_report_tells_what_was_measured_and_done() -> None:
     assert (report.failed_attempts, report.succeeded_attempts) == (1, 2)
     assert (report.queue_length, report.queue_limit) == (3, 4)
     assert report.loop_lag.ToMilliseconds() == 250
-    assert vitals.report(late_s=-0.1).loop_lag.ToMilliseconds() == 0
+    report = vitals.report(late_s=-0.1)
+    assert report.loop_lag.ToMilliseconds() == 0
+    assert (report.failed_attempts, report.succeeded_attempts) == (0, 0), "they were told"
 
 
 def test_this_process_can_be_measured() -> None:

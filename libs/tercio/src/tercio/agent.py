@@ -198,7 +198,7 @@ class Agent:
             on_drain=self.drain,
             active_attempts=lambda: link.active_attempts,
             counts=self._counts,
-            vitals=Vitals(link.take_work),
+            vitals=Vitals(lambda: link.queue, self._counts),
             register_when_replaced=self._register_when_replaced,
         )
         if self._drain_wanted:

@@ -37,6 +37,10 @@ class TaskCounts:
             totals[2] += attempt.run_micros
         self._untold[attempt.task_type] = None
 
+    def sums(self) -> tuple[int, int]:
+        """Return how many attempts succeeded and failed, of all types."""
+        return sum(each[0] for each in self._totals.values()), sum(each[1] for each in self._totals.values())
+
     def tell_all_again(self) -> None:
         """Begin anew: the other side may know nothing."""
         self._untold = dict.fromkeys(self._totals)

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,8 +32,8 @@ from tercio.rpc.errors import CallError
 from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio.sessions import FrameSession
-from tercio.system_tasks import AgentRunners, is_system
-from tercio.vitals import Work
+from tercio.system_tasks import AgentRunners
+from tercio.vitals import Queue
 from tercio.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -124,7 +123,6 @@ class WorkLink:
         self._draining = False
         self._drain_began_s = 0.0
         self._finished = self._returned = 0
-        self._outcomes: Counter[work_pb2.Outcome.ValueType] = Counter()
         self._drain_told = False
         self._renewal_due = False
         self._awaits_first = False
@@ -175,12 +173,11 @@ class WorkLink:
         """How many attempts are running, at most."""
         return min(len(self._held), self._identity.concurrency)
 
-    def take_work(self) -> Work:
-        """Return what was done since the last call, and what waits."""
-        outcomes, self._outcomes = self._outcomes, Counter()
+    @property
+    def queue(self) -> Queue:
+        """Attempts that wait here, and the most of them that it asks for."""
         waiting = sum(attempt.stage is Stage.QUEUED for attempt in self._held.values())
-        failed, succeeded = outcomes[work_pb2.OUTCOME_FAILED], outcomes[work_pb2.OUTCOME_SUCCEEDED]
-        return Work(failed, succeeded, waiting, self._identity.concurrency + MOST_PREFETCH)
+        return Queue(waiting, self._identity.concurrency + MOST_PREFETCH)
 
     async def close(self) -> None:
         """Stop every attempt; what is not committed by now is left to the attempts' leases."""
@@ -372,8 +369,6 @@ class WorkLink:
         for content in contents:
             for attempt in content.ended:
                 self._held.pop(attempt.key, None)
-                if not is_system(attempt):
-                    self._outcomes[attempt.outcome] += 1
                 if self._draining:
                     was_returned = attempt.outcome == work_pb2.OUTCOME_RETURNED
                     self._returned += was_returned

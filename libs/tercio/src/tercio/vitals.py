@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 import psutil
 
 from tercio.api.registry.v1 import health_pb2
+from tercio.counts import TaskCounts
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
@@ -25,20 +26,11 @@ class Space(NamedTuple):
     limit: int = 0
 
 
-class Work(NamedTuple):
-    """What an agent has done since it was asked last, and what it holds.
+class Queue(NamedTuple):
+    """Attempts that an agent holds and has not begun, and the most of them that it asks for."""
 
-    Attributes:
-        failed: attempts that failed.
-        succeeded: attempts that succeeded.
-        waiting: attempts that it holds and has not begun.
-        most_waiting: the most of them that it asks for.
-    """
-
-    failed: int = 0
-    succeeded: int = 0
-    waiting: int = 0
-    most_waiting: int = 0
+    length: int = 0
+    limit: int = 0
 
 
 class Probe(Protocol):
@@ -86,24 +78,27 @@ class ProcessProbe:
 class Vitals:
     """Makes the agent's health reports."""
 
-    def __init__(self, work: Callable[[], Work], *, probe: Probe | None = None) -> None:
-        """Report what `probe` measures, by default of this process, and what `work` has to tell since the last time."""
-        self._work = work
+    def __init__(self, queue: Callable[[], Queue], counts: TaskCounts, *, probe: Probe | None = None) -> None:
+        """Report what `probe` measures, by default of this process, what waits, and what was done since."""
+        self._queue = queue
+        self._counts = counts
         self._probe = probe or ProcessProbe()
+        self._told = (0, 0)
 
     def report(self, *, late_s: float) -> health_pb2.HealthReport:
         """Return a report that comes so much later than it was due."""
-        memory, disk, work = self._probe.memory(), self._probe.disk(), self._work()
+        memory, disk, queue = self._probe.memory(), self._probe.disk(), self._queue()
+        told, self._told = self._told, self._counts.sums()
         report = health_pb2.HealthReport(
             cpu_ratio=self._probe.cpu_ratio(),
             memory_used_bytes=memory.used,
             memory_limit_bytes=memory.limit,
             disk_used_bytes=disk.used,
             disk_total_bytes=disk.limit,
-            queue_length=work.waiting,
-            queue_limit=work.most_waiting,
-            failed_attempts=work.failed,
-            succeeded_attempts=work.succeeded,
+            queue_length=queue.length,
+            queue_limit=queue.limit,
+            succeeded_attempts=self._told[0] - told[0],
+            failed_attempts=self._told[1] - told[1],
         )
         report.loop_lag.FromMilliseconds(max(0, int(late_s * 1000)))
         return report
