@@ -72,8 +72,8 @@ def outcomes_of(messages: Iterable[pb.SystemTaskOutcome]) -> tuple[SystemTaskOut
 async def watch(host: Host, cursor: str) -> AsyncGenerator[tuple[str, pb.SystemTask | None], None]:
     """Give each system task as it is opened, with the cursor after it; None only moves the cursor.
 
-    Without a cursor it begins with every open one, and afterwards leaves none out that is open. Those of the last record
-    are repeated after a resume, unless they have ended: who has forgotten them would carry them out twice.
+    Without a cursor it begins with every open one, and afterwards leaves none out that is open. Those of the last
+    record are repeated after a resume, unless they have ended: who has forgotten them would carry them out twice.
 
     Raises:
         Refusal: CURSOR_INVALID, CURSOR_COMPACTED, READER_TOO_SLOW, or the leadership ended.
