@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject
 export UV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-unit test-promises test-containers etcd docker-up format check proto bench clean
+.PHONY: help demo dev test test-unit test-promises test-containers etcd docker-up format check proto docs bench clean
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check: $(READY) ## verify style, types, architecture and contracts
 ##@ Generate
 proto: $(READY) ## Python code from the contracts
 	$(RUN) python tools/generate_protos.py
+
+docs: $(READY) ## reference pages of reasons and settings from the code
+	$(RUN) python tools/generate_docs.py
 
 ##@ Measure
 bench: $(READY) etcd ## Tercio beside its peers on this machine, 10 minutes; ARGS=--smoke is short

@@ -47,6 +47,7 @@ CHECKS = (
         fix="make format for layout, by hand for the rest",
         fast=True,
     ),
+    Check(name="reference pages", command=("python", "tools/generate_docs.py", "--check"), fix="make docs"),
     Check(name="generated code", command=("python", "tools/generate_protos.py", "--check"), fix="make proto"),
 )
 

@@ -13,6 +13,12 @@ from tercio_common.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / "proto/tercio/api/type/v1/error_reason.proto"
+TESTS = [
+    path
+    for path in sorted((ROOT / "tests").rglob("test_*.py"))
+    if not path.is_relative_to(Path(__file__).parent)  # what is only written about is not reached
+]
+_WORD = re.compile(r"[A-Z][A-Z_]{3,}")
 SOURCES = sorted(path for folder in ("libs", "services") for path in (ROOT / folder).glob("*/src/**/*.py"))
 
 
@@ -39,6 +45,24 @@ def test_every_refusal_gives_a_known_reason() -> None:
         if reason not in REASONS
     ]
     assert unknown == [], "docs/extend/add-a-reason.md says how to add a reason"
+
+
+def named(source: str) -> set[str]:
+    """Return the words in capitals that stand in strings of the code, its docstrings left out."""
+    tree = ast.parse(source)
+    remarks = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in remarks)
+    return {word for text in texts if isinstance(text, str) for word in _WORD.findall(text)}
+
+
+def test_a_remark_names_no_reason() -> None:
+    assert named('"""TOO_BUSY."""\n# TOO_SLOW\nassert reason == "TOO_LATE: later"') == {"TOO_LATE"}
+
+
+def test_every_reason_that_the_code_gives_is_asserted_by_a_test() -> None:
+    given = {reason for path in SOURCES for _, reason in refusals(path.read_text())}
+    asserted = {word for path in TESTS for word in named(path.read_text())}
+    assert sorted(given - asserted) == [], "write a test that reaches it: docs/extend/add-a-reason.md says how"
 
 
 @pytest.mark.parametrize("reason", REASONS)
