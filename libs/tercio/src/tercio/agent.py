@@ -20,6 +20,7 @@ from tercio.addresses import service_addresses
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
 from tercio.attempts import SYSTEM_TYPES
+from tercio.configuration import Configuration, ConfigureT, Document
 from tercio.counts import TaskCounts
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
@@ -106,6 +107,7 @@ class Agent:
         self._register_when_replaced = register_when_replaced
         self._stop_grace = _checked_grace(stop_grace)
         self._handlers = Handlers()
+        self._configuration = Configuration()
         self._counts = TaskCounts()
         self._link: WorkLink | None = None
         self._membership: Membership | None = None
@@ -134,6 +136,25 @@ class Agent:
             return function
 
         return register
+
+    @property
+    def config(self) -> Document:
+        """What the agent is configured with now; empty while it is not."""
+        return self._configuration.document
+
+    def on_configure(self, function: ConfigureT) -> ConfigureT:
+        """Let the decorated function take what the fleet configures the agent with.
+
+        It is given the whole document, `{}` for the agent's own defaults, and validates and applies it. It may be
+        `async`; a plain one runs on the event loop and must be quick. What it raises refuses the document, and what was
+        in force before is sent again. It returns None, or the document that it uses in place of the given one, which
+        counts as refused as well.
+
+        Raises:
+            SettingsError: there is one already.
+        """
+        self._configuration.set_handler(function)
+        return function
 
     async def run(self) -> None:
         """Serve until drained or stopped.
@@ -189,6 +210,7 @@ class Agent:
             self._handlers,
             connected=self._connected,
             counts=self._counts,
+            configuration=self._configuration,
             stop_grace=self._stop_grace,
         )
         membership = self._membership = Membership(

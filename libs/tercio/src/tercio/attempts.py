@@ -12,6 +12,7 @@ from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.api.type.v1 import epoch_pb2
 
 if TYPE_CHECKING:
+    from tercio.configuration import Configuration
     from tercio.context import BlockingContext, Context
 
 
@@ -88,6 +89,7 @@ class Attempt:
 
     __slots__ = (
         "checkpoint",
+        "configuration",
         "context",
         "deadline_unix_ms",
         "epoch",
@@ -135,6 +137,7 @@ class Attempt:
         self.runner: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.context: Context | BlockingContext | None = None
+        self.configuration: Configuration | None = None
 
     @property
     def key(self) -> AttemptKey:

@@ -11,7 +11,7 @@ from tercio.attempts import Attempt, FencingToken
 from tercio.payloads import MAX_BYTES, decode_json, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
 
 class AttemptReports(Protocol):
@@ -79,6 +79,12 @@ class _Facts:
         """When the task fails if it is not finished; None means never."""
         unix_ms = self._attempt.deadline_unix_ms
         return datetime.fromtimestamp(unix_ms / 1000, tz=UTC) if unix_ms else None
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What the agent is configured with now; empty while it is not."""
+        configuration = self._attempt.configuration
+        return configuration.document if configuration is not None else {}
 
     @property
     def last_checkpoint(self) -> bytes:

@@ -22,6 +22,7 @@ import grpc
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.api.scheduler.v1 import work_service_pb2_grpc as work_grpc
 from tercio.attempts import Attempt, AttemptKey, Epoch, Stage, Stop, columns_of, keys_of, offers_of
+from tercio.configuration import Configuration
 from tercio.counts import TaskCounts
 from tercio.handlers import Handlers
 from tercio.prefetch import MOST_PREFETCH, Credit
@@ -102,6 +103,7 @@ class WorkLink:
         *,
         connected: asyncio.Event,
         counts: TaskCounts,
+        configuration: Configuration,
         stop_grace: timedelta | None = None,
     ) -> None:
         """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers.
@@ -115,7 +117,13 @@ class WorkLink:
         self._credit = Credit(concurrency=identity.concurrency)
         self._reports = Reports(credit=self._credit, counts=counts, wake=self._wakeup.signal)
         self._stop_grace = stop_grace or timedelta.max
-        self._runners = AgentRunners(handlers, self._reports, concurrency=identity.concurrency, grace_s=self._grace_s)
+        self._runners = AgentRunners(
+            handlers,
+            self._reports,
+            concurrency=identity.concurrency,
+            grace_s=self._grace_s,
+            configuration=configuration,
+        )
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()
         self._held: dict[AttemptKey, Attempt] = {}
         self._epoch = Epoch(0, 0)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tercio.attempts import SYSTEM_TYPES, Attempt, Stop
+from tercio.configuration import Configuration
 from tercio.context import Context
 from tercio.handlers import Handlers
 from tercio.runners import RunnerReports, Runners
@@ -24,10 +25,15 @@ def is_system(attempt: Attempt) -> bool:
     return attempt.task_type.startswith(SYSTEM_TYPES)
 
 
-def system_handlers() -> Handlers:
+def system_handlers(configuration: Configuration) -> Handlers:
     """Return the handlers of every agent."""
+
+    async def configure(task: Context) -> bytes:
+        return await configuration.take(task.payload)
+
     handlers = Handlers()
     handlers.add("tercio.canary", _answer_canary)
+    handlers.add("tercio.configure", configure)
     return handlers
 
 
@@ -40,11 +46,18 @@ class AgentRunners:
     """The runners of tasks and those of system tasks, as one."""
 
     def __init__(
-        self, handlers: Handlers, reports: RunnerReports, *, concurrency: int, grace_s: Callable[[], float]
+        self,
+        handlers: Handlers,
+        reports: RunnerReports,
+        *,
+        concurrency: int,
+        grace_s: Callable[[], float],
+        configuration: Configuration,
     ) -> None:
         """Run up to `concurrency` tasks at once, and a few system tasks beside them; `grace_s` as of `Runners`."""
         self._own = Runners(handlers, reports, concurrency=concurrency, grace_s=grace_s)
-        self._system = Runners(system_handlers(), reports, concurrency=_AT_ONCE, grace_s=grace_s)
+        self._configuration = configuration
+        self._system = Runners(system_handlers(configuration), reports, concurrency=_AT_ONCE, grace_s=grace_s)
 
     @property
     def is_quiet(self) -> bool:
@@ -57,6 +70,8 @@ class AgentRunners:
         if system:
             self._system.offer(system)
             attempts = [attempt for attempt in attempts if not is_system(attempt)]
+        for attempt in attempts:
+            attempt.configuration = self._configuration
         self._own.offer(attempts)
 
     def stop(self, attempt: Attempt, why: Stop) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import grpc
 
 from tercio.api.registry.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from tercio.api.registry.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from tercio.api.registry.v1.performance_service_pb2_grpc import add_PerformanceServiceServicer_to_server
 from tercio.api.registry.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from tercio_common.composition import Ports, Service
@@ -14,6 +15,7 @@ from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_registry.api.agents import RegistryServicer
 from tercio_registry.api.audit import AuditServicer
+from tercio_registry.api.config import ConfigServicer
 from tercio_registry.api.deregistration import Deregistering
 from tercio_registry.api.link import Link
 from tercio_registry.api.performance import PerformanceServicer
@@ -36,6 +38,7 @@ from tercio_registry.state.session import Session
 NAME = "registry"
 FULL_NAME = "tercio.api.registry.v1.RegistryService"
 AUDIT = "tercio.api.registry.v1.AuditService"
+CONFIG = "tercio.api.registry.v1.ConfigService"
 PERFORMANCE = "tercio.api.registry.v1.PerformanceService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
@@ -51,6 +54,23 @@ RULES = {
     )
 } | {f"/{FULL_NAME}/{method}": Rule.REPLICA for method in ("WatchSystemTasks", "ReportSystemTasks")}
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
+RULES |= {
+    f"/{CONFIG}/{method}": Rule.ANY_PRINCIPAL
+    for method in (
+        "UpdateConfig",
+        "RollbackConfig",
+        "GetConfig",
+        "ListConfigRevisions",
+        "GetConfigDiff",
+        "SetConfigSchema",
+        "GetConfigSchema",
+        "StartRollout",
+        "GetRollout",
+        "ListRollouts",
+        "PauseRollout",
+        "CancelRollout",
+    )
+}
 RULES |= {f"/{PERFORMANCE}/{method}": Rule.ANY_PRINCIPAL for method in ("GetAgentPerformance", "ListAgentPerformance")}
 
 
@@ -87,7 +107,8 @@ def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B0
     def add_to_server(server: grpc.aio.Server) -> None:
         add_RegistryServiceServicer_to_server(servicer, server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
+        add_ConfigServiceServicer_to_server(ConfigServicer(host, ids=ports.ids), server)
         add_PerformanceServiceServicer_to_server(PerformanceServicer(host), server)
 
-    names = (FULL_NAME, AUDIT, PERFORMANCE)
+    names = (FULL_NAME, AUDIT, CONFIG, PERFORMANCE)
     return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=names, rules=RULES)
