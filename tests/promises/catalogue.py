@@ -187,6 +187,11 @@ BESIDE = (
         "absolute deadlines follow the machine's clock",
         "test_wall_clock.py::test_deadlines_that_follow_the_jump_would_be_found_out",
     ),
+    Mutation(
+        "trusting_peers",
+        "a call from another service counts whichever leader makes it",
+        "test_peer_epochs.py::test_a_service_that_takes_every_call_would_be_found_out",
+    ),
 )
 """Mutations of what docs/guarantees.md says beside the numbered promises."""
 

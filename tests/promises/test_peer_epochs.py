@@ -76,5 +76,5 @@ async def test_a_replaced_leader_writes_nothing_through_another_service_whoever_
 async def test_a_service_that_takes_every_call_would_be_found_out(
     start_etcd: Callable[..., EtcdServer], tmp_path: Path
 ) -> None:
-    _, written = await _replace(start_etcd(fsync=False), tmp_path, module="support.launchers.trusting_peers")
-    assert written == [_FORMER]
+    _, violations = await _replace(start_etcd(fsync=False), tmp_path, module="support.launchers.trusting_peers")
+    assert violations == [_FORMER]
