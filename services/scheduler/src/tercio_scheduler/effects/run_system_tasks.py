@@ -116,7 +116,7 @@ async def _follow(
     except Refusal as refusal:
         # Begun anew it is shown again, if it is wanted still.
         _log.warning("system_task_refused", reason=str(refusal), effect="tries again")
-        return "", None
+        return "", CallError(refusal.message, reason=refusal.reason, retry_after_ms=refusal.retry_after_ms)
     except grpc.RpcError as failure:
         error = error_of(failure)
         return "" if error.reason in _STALE_CURSOR else cursor, error
