@@ -49,7 +49,7 @@ class Allocating:
 
     def __init__(self) -> None:
         self._waiters: dict[Ticket, _Waiter] = {}
-        self._returned = -1
+        self._freed = -1
 
     async def serve(
         self, asked: Asked, call: Call, term: Term, *, time_left: float | None
@@ -83,9 +83,9 @@ class Allocating:
             return
         term = next(iter(self._waiters.values())).term
         machine, session, now = _machine(term), _session(term), term.moment().now
-        if not anyway and machine.tables.holdings.returned == self._returned:
+        if not anyway and machine.tables.freed == self._freed:
             return
-        self._returned = machine.tables.holdings.returned
+        self._freed = machine.tables.freed
         shares = dominant_shares(machine.tables.holdings.by_tenant, machine.tables.by_dimension.capacities())
         session.waiting.kept = frozenset()
         for ticket in in_order(session.waiting, now=now, ageing=machine.rules.ageing, shares=shares):

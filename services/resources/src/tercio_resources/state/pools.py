@@ -54,9 +54,12 @@ class PoolsByDimension:
 
     def __init__(self) -> None:
         self._pools: dict[str, dict[str, PoolRow]] = {}
+        self.changes = 0
+        """Rises whenever there may be more to grant than before."""
 
     def changed(self, key: str, old: PoolRow | None, new: PoolRow | None) -> None:
         """See `Index`."""
+        self.changes += 1
         if old is not None:
             of_dimension = self._pools[old.dimension]
             del of_dimension[key]

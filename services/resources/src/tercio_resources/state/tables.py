@@ -35,3 +35,8 @@ class ResourceTables(TableStore):
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
+
+    @property
+    def freed(self) -> int:
+        """Rises whenever who waits may be served: something was given back, or a pool changed."""
+        return self.holdings.returned + self.by_dimension.changes

@@ -1,0 +1,173 @@
+"""The resources machine under random grants, releases, cuts, silences and take-overs.
+
+The driver checks every step: nothing is granted over a pool's capacity or by a fenced pool, nothing is released twice,
+tokens rise. Here the test keeps its own book of who holds what, and interrupts after each step: a replay and a snapshot
+give the same tables.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from support.resources_machine import CPU, TTL, Driver, spec, tables
+from tercio_common.errors import Refusal
+from tercio_resources.state.commands import SetQuota, Transfer
+from tercio_resources.state.pools import PoolState
+from tercio_resources.state.rows import PoolRow, QuotaRow
+from tercio_resources.state.rules import Rules
+
+OWNERS = st.sampled_from(["a", "b", "c", "d"])
+POOLS = st.sampled_from(["cpu", "cpu-2", "memory"])
+RULES = Rules(
+    default_pools=(
+        CPU._replace(reserve=200),
+        PoolRow("cpu-2", "cpu", "millicores", 300),
+        PoolRow("memory", "memory", "MB", 500),
+    ),
+    owner_limits={"cpu": 800},
+)
+
+
+class Resources(RuleBasedStateMachine):
+    """Operators and owners, and a leader that may be replaced after any step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.driver = Driver(RULES)
+        self.renewed: dict[str, int] = {}
+        self.released: dict[str, int] = {}
+        self.listening_since = 0
+
+    @rule(
+        owners=st.lists(OWNERS, min_size=1, max_size=4),
+        cpu=st.integers(1, 900),
+        memory=st.integers(0, 300),
+        priority=st.integers(0, 9),
+        tenant=st.sampled_from(["", "t"]),
+        atomic=st.booleans(),
+        emergency=st.booleans(),
+    )
+    def allocate(
+        self, owners: list[str], cpu: int, memory: int, priority: int, tenant: str, atomic: bool, emergency: bool
+    ) -> None:
+        amounts = {"cpu": cpu, **({"memory": memory} if memory else {})}
+        over = {
+            pool.pool_id: self.driver.machine.pool_view(pool).state is not PoolState.ACTIVE
+            for pool in self.driver.machine.tables.pools.values()
+        }
+        granted = self.driver.allocate(
+            *owners, specs=(spec(amounts, priority=priority, tenant=tenant),), atomic=atomic, emergency=emergency
+        )
+        for item, number in enumerate(granted.numbers):
+            assert bool(number) != (item in granted.shortages) or (atomic and granted.shortages)
+            if not number:
+                continue
+            row = self.driver.machine.tables.allocations[number]
+            assert row.owner == owners[item]
+            assert not any(over[part.pool_id] for part in row.lot.parts), "a fenced or over-committed pool granted"
+            assert owners[item] not in self.released
+
+    @rule(owner=OWNERS)
+    def release_owner(self, owner: str) -> None:
+        held = len(self.driver.machine.tables.holdings.of(owner))
+        assert self.driver.release(owners=(owner,)).released == held
+        assert self.driver.release(owners=(owner,)).released == 0
+        self.released.setdefault(owner, self.driver.now)
+
+    @rule(index=st.integers(0, 20))
+    def release_one(self, index: int) -> None:
+        rows = self.driver.rows()
+        if rows:
+            number = rows[index % len(rows)].number
+            assert self.driver.release(number).released == 1
+            assert self.driver.release(number).unknown == (number,)
+
+    @rule(giver=OWNERS, taker=OWNERS)
+    def transfer(self, giver: str, taker: str) -> None:
+        held = set(self.driver.machine.tables.holdings.of(giver))
+        try:
+            rows = self.driver.do(Transfer(from_owner=giver, to_owner=taker))
+        except Refusal as refusal:
+            if refusal.reason not in {"ALLOCATION_NOT_FOUND", "OWNER_RELEASED", "RESOURCE_LIMIT_EXCEEDED"}:
+                raise
+            return
+        assert {row.number for row in rows} == held
+        assert held <= set(self.driver.machine.tables.holdings.of(taker))
+
+    @rule(pool=POOLS, capacity=st.integers(0, 1_500))
+    def resize(self, pool: str, capacity: int) -> None:
+        before = self.driver.granted(pool)
+        self.driver.update(pool, capacity=capacity)
+        assert self.driver.granted(pool) == before, "a cut revoked something"
+
+    @rule(pool=POOLS, fenced=st.booleans())
+    def fence(self, pool: str, fenced: bool) -> None:
+        self.driver.update(pool, fenced=fenced)
+
+    @rule(limit=st.integers(0, 1_000), borrowing=st.booleans())
+    def set_quota(self, limit: int, borrowing: bool) -> None:
+        self.driver.do(SetQuota(QuotaRow("t", (("cpu", limit),), borrowing)))
+
+    @rule(owner=OWNERS)
+    def renew(self, owner: str) -> None:
+        self.driver.session.renew([owner], self.driver.now)
+        self.renewed[owner] = self.driver.now
+
+    @rule(duration=st.integers(1, TTL))
+    def listen(self, duration: int) -> None:
+        self._while_time_passes(lambda: self.driver.listen(duration))
+
+    @rule(duration=st.integers(1, 10 * TTL))
+    def stop(self, duration: int) -> None:
+        if duration > RULES.silence:
+            self.listening_since = self.driver.now + duration
+        self._while_time_passes(lambda: self.driver.sleep(duration))
+
+    @rule()
+    def take_over(self) -> None:
+        self.driver.take_over()
+        self.listening_since = self.driver.now
+
+    def _while_time_passes(self, passes: object) -> None:
+        before = {row.number: row for row in self.driver.rows()}
+        assert callable(passes)
+        passes()
+        after = self.driver.machine.tables.allocations
+        for number, row in before.items():
+            start = max(self.listening_since, row.granted_now, self.renewed.get(row.owner, 0))
+            if number not in after:
+                revoked = row.revoke_at and row.revoke_at <= self.driver.now
+                assert revoked or self.driver.now - start >= TTL, "released within its lease"
+            else:
+                lag = 2_000  # a leader looks every second
+                assert self.driver.now - start < TTL + RULES.grace + lag, "outlived its lease and the grace"
+        for owner, since in list(self.released.items()):
+            if owner not in self.driver.machine.tables.tombstones:
+                assert self.driver.now - since >= RULES.tombstone
+                del self.released[owner]
+
+    @invariant()
+    def replay_and_snapshot_give_the_same_tables(self) -> None:
+        expected = tables(self.driver.machine)
+        assert tables(self.driver.replayed()) == expected
+        assert tables(self.driver.reloaded()) == expected
+
+    @invariant()
+    def who_was_released_is_barred(self) -> None:
+        for owner in self.released:
+            assert owner in self.driver.machine.tables.tombstones
+
+    def teardown(self) -> None:
+        for row in self.driver.rows():
+            self.driver.release(row.number)
+        assert self.driver.machine.tables.holdings.granted == {}
+        assert self.driver.machine.tables.holdings.by_tenant == {}
+        with pytest.raises(Refusal):
+            self.driver.do(Transfer(from_owner="a", to_owner="b"))
+
+
+Resources.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
+TestResourcesMachine = Resources.TestCase
