@@ -14,9 +14,9 @@ from tercio.api.scheduler.v1 import task_pb2
 from tercio.api.scheduler.v1 import task_service_pb2 as api
 from tercio_common.ids import encode_cursor
 from tercio_common.journal.memory import MemoryStore
+from tercio_common.rpc.watching import BOOKMARK_MS
 from tercio_common.settings import HostSettings
 from tercio_common.testing.manual_clock import ManualClock
-from tercio_scheduler.api.watching import BOOKMARK_MS
 
 LIFE = [("t", "READY"), ("t", "OFFERED"), ("t", "RUNNING"), ("t", "SUCCEEDED")]
 

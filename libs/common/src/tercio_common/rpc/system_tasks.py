@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,6 +16,7 @@ from tercio_common.machine.host import Host
 from tercio_common.machine.system_tasks import SYSTEM_TASKS, Result, SystemTaskOutcome, SystemTaskRow, SystemTasks
 from tercio_common.machine.term import Term
 from tercio_common.rpc.violations import MAX_TEXT, Violations
+from tercio_common.rpc.watching import watched
 
 MOST_OUTCOMES = 100
 MOST_BYTES = 64 << 10
@@ -24,8 +25,6 @@ _MAX_MS = 24 * 3_600_000
 _REPORTED = frozenset(Result) - {Result.UNREPORTED}
 _CURSOR = "system-tasks"
 _SHARD = 0
-_BOOKMARK_MS = 10_000
-"""A watch that sees nothing for long still gets a cursor, so that it never falls out of the ring."""
 
 
 def task_message(row: SystemTaskRow) -> pb.SystemTask:
@@ -85,25 +84,30 @@ async def watch(host: Host, cursor: str) -> AsyncGenerator[tuple[str, pb.SystemT
     feed = term.feed.subscribe(position)
     for message in opened:
         yield "", message
-    yield _encode(position), None
-    reading = asyncio.ensure_future(anext(feed))
-    waking = asyncio.ensure_future(host.clock.sleep_ms(_BOOKMARK_MS))
-    try:
-        while True:
-            await asyncio.wait({reading, waking}, return_when=asyncio.FIRST_COMPLETED)
-            term.check_may_release()
-            if reading.done():
-                for entry in reading.result():
-                    for message in _opened(entry, _table(term)):
-                        yield _encode(entry.seq - 1), message
-                reading = asyncio.ensure_future(anext(feed))
-            if waking.done():
-                waking = asyncio.ensure_future(host.clock.sleep_ms(_BOOKMARK_MS))
-                if not reading.done():
-                    yield _encode(feed.position), None
-    finally:
-        reading.cancel()
-        waking.cancel()
+    async with aclosing(watched(term, feed, _Reader(_table(term), position), clock=host.clock)) as messages:
+        async for shown in messages:
+            yield shown
+
+
+class _Reader:
+    """What one watch has shown so far."""
+
+    def __init__(self, present: SystemTasks, seq: int) -> None:
+        self._present, self._seq = present, seq
+
+    @property
+    def cursor(self) -> str:
+        return _encode(self._seq)
+
+    def messages(self, entries: list[FeedEntry]) -> Iterator[tuple[str, pb.SystemTask | None]]:
+        for entry in entries:
+            self._seq = entry.seq - 1
+            for message in _opened(entry, self._present):
+                yield self.cursor, message
+
+    def bookmark(self, seq: int) -> tuple[str, pb.SystemTask | None]:
+        self._seq = seq
+        return self.cursor, None
 
 
 def _opened(entry: FeedEntry, present: SystemTasks) -> Iterable[pb.SystemTask]:

@@ -11,24 +11,21 @@ confirmation is. Nor does a heartbeat change a row: a filter over the load is lo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import cast
 
 from tercio.api.registry.v1 import registry_service_pb2 as pb
-from tercio_common.errors import Refusal
 from tercio_common.journal.feed import FeedEntry
 from tercio_common.machine.host import Host
 from tercio_common.machine.term import Term
+from tercio_common.rpc.watching import watched
 from tercio_registry import metrics, translate
 from tercio_registry.cursors import Position, decode_position, encode_position
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.filters import AgentFilter, Candidate
 from tercio_registry.state.machine import AGENTS, RegistryMachine
 from tercio_registry.state.views import state_of, view
-
-BOOKMARK_MS = 10_000
-"""A reader whose filter matches little still gets a cursor this often, so that it never falls out of the ring."""
 
 
 class Watching:
@@ -49,31 +46,10 @@ class Watching:
         position = decode_position(request.cursor) if request.cursor else Position(term.feed.committed)
         feed = term.feed.subscribe(position.seq)
         reader = _Reader(term, selected, position)
-        clock = self._host.clock
-        metrics.WATCHES.inc()
-        reading = asyncio.ensure_future(anext(feed))
-        waking = asyncio.ensure_future(clock.sleep_ms(BOOKMARK_MS))
-        try:
-            # At once, so that the reader knows where it began and that the watch stands.
-            yield _bookmark(position)
-            while True:
-                await asyncio.wait({reading, waking}, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    for message in reader.messages(reading.result()):
-                        term.check_may_release()
-                        yield message
-                    reading = asyncio.ensure_future(anext(feed))
-                if waking.done():
-                    term.check_may_release()
-                    if not reading.done():
-                        yield _bookmark(reader.bookmark(feed.position))
-                    waking = asyncio.ensure_future(clock.sleep_ms(BOOKMARK_MS))
-        except Refusal as refusal:
-            raise _resumable(refusal, reader.position) from None
-        finally:
-            reading.cancel()
-            waking.cancel()
-            metrics.WATCHES.dec()
+        with metrics.WATCHES.track_inprogress():
+            async with aclosing(watched(term, feed, reader, clock=self._host.clock)) as messages:
+                async for message in messages:
+                    yield message
 
 
 class _Reader:
@@ -97,10 +73,15 @@ class _Reader:
                 if change.table == AGENTS and self._is_to_be_shown(change.key, change.row):
                     yield self._message(change.row)
 
-    def bookmark(self, seq: int) -> Position:
+    @property
+    def cursor(self) -> str:
+        """Where to resume."""
+        return encode_position(self.position)
+
+    def bookmark(self, seq: int) -> pb.WatchAgentsResponse:
         """Return where to resume when everything up to `seq` was read."""
         self.position = max(self.position, Position(seq))
-        return self.position
+        return pb.WatchAgentsResponse(cursor=self.cursor)
 
     def _is_to_be_shown(self, agent_id: str, row: AgentRow | None) -> bool:
         if row is None:
@@ -120,14 +101,4 @@ class _Reader:
 
     def _message(self, row: AgentRow) -> pb.WatchAgentsResponse:
         shown = view(row, self._term.moment(), self._term.session)
-        return pb.WatchAgentsResponse(cursor=encode_position(self.position), agent=translate.agent_message(shown))
-
-
-def _bookmark(position: Position) -> pb.WatchAgentsResponse:
-    return pb.WatchAgentsResponse(cursor=encode_position(position))
-
-
-def _resumable(refusal: Refusal, position: Position) -> Refusal:
-    """Add the cursor from which the reader can resume."""
-    metadata = {**refusal.metadata, "cursor": encode_position(position)}
-    return Refusal(refusal.reason, refusal.message, metadata, refusal.retry_after_ms, refusal.violations)
+        return pb.WatchAgentsResponse(cursor=self.cursor, agent=translate.agent_message(shown))
