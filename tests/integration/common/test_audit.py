@@ -18,7 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.epochs import Epoch
 from tercio_common.errors import JournalGapError, Refusal
 from tercio_common.etcd_client.settings import EtcdSettings
-from tercio_common.journal import audit
+from tercio_common.journal import audit, audit_pages
 from tercio_common.journal.audit import AuditTrail, End, read_end
 from tercio_common.journal.audit_events import Selection
 from tercio_common.journal.audit_pages import Position, read_page
@@ -237,6 +237,27 @@ async def test_the_work_for_one_page_is_bounded(fleet: CounterFleet) -> None:
     assert page.following is not None
     assert page.following.segment > 0
     assert await audited(host, Selection(principal="nobody")) == []
+
+
+async def test_large_segments_below_many_small_ones_are_read_in_small_pieces(
+    fleet: CounterFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_tail(fleet, 0, snapshot_bytes=1 << 40)
+    host = await fleet.leader()
+    for number in range(60):
+        await add(host, f"large{number}", blob="b" * 450_000)
+    await change(host, 600)
+    pieces, read = list[int](), audit_pages._from_journal
+
+    async def noting(*args: Any, **fields: Any) -> Any:
+        piece = await read(*args, **fields)
+        pieces.append(piece.size)
+        return piece
+
+    monkeypatch.setattr(audit_pages, "_from_journal", noting)
+    assert await audited(host, Selection(principal="nobody")) == []
+    assert sum(pieces) == sum(len(value) for _, value in fleet.journals[0].appended)
+    assert max(pieces) < 8 << 20
 
 
 async def test_what_is_half_copied_to_chunks_is_listed_once(

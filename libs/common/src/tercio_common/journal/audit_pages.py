@@ -65,7 +65,7 @@ async def read_page(trail: AuditTrail, wanted: Selection, *, before: Position, l
     while position is not None and read < _PAGE_BYTES:
         end = trail.end
         if position.segment > end.segment and not position.chunk:
-            piece = await _from_journal(trail, wanted, position, oldest=max(end.segment, position.segment - window))
+            piece = await _from_journal(trail, wanted, position, window=window)
             window = min(2 * window, _MOST_SEGMENTS) if piece.size < _SMALL_WINDOW else _FEWEST_SEGMENTS
         else:
             piece = await _from_chunk(trail, wanted, position._replace(chunk=position.chunk or end.number))
@@ -78,14 +78,10 @@ async def read_page(trail: AuditTrail, wanted: Selection, *, before: Position, l
     return Page(events, position)
 
 
-async def _from_journal(trail: AuditTrail, wanted: Selection, position: Position, *, oldest: int) -> _Piece:
-    """Read the segments after `oldest` and up to the position's."""
-    segments: list[Segment] = []
-    after = oldest
+async def _from_journal(trail: AuditTrail, wanted: Selection, position: Position, *, window: int) -> _Piece:
+    """Read as many segments down from the position's, fewer where they are large."""
     try:
-        while after < position.segment and (some := await trail.journal.read(after)):
-            segments += [segment for segment in some if segment.number <= position.segment]
-            after = some[-1].number
+        oldest, segments = await _segments(trail, position.segment, window)
     except JournalGapError:  # a snapshot covers it by now, so chunks hold it
         return _Piece([], Position(position.seq, 0, trail.end.number), 0)
     found = []
@@ -98,6 +94,21 @@ async def _from_journal(trail: AuditTrail, wanted: Selection, position: Position
     # Of the segment that is partly in chunks by now, what was seen here is not to be seen again there.
     following = None if sieve.is_over else Position(sieve.lowest, oldest)
     return _Piece(found, following, _size(segment.value for segment in segments))
+
+
+async def _segments(trail: AuditTrail, newest: int, window: int) -> tuple[int, list[Segment]]:
+    """Return the segments up to `newest`, and the number before the first of them."""
+    while True:
+        after = oldest = max(trail.end.segment, newest - window)
+        segments: list[Segment] = []
+        while after < newest and (some := await trail.journal.read(after)):
+            segments += [segment for segment in some if segment.number <= newest]
+            after = some[-1].number
+            if after < newest and window > _FEWEST_SEGMENTS:
+                break  # one read does not hold them
+        else:
+            return oldest, segments
+        window //= 2
 
 
 async def _from_chunk(trail: AuditTrail, wanted: Selection, position: Position) -> _Piece:
