@@ -46,7 +46,7 @@ class DeafAgent:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self._port}") as channel:
             while True:
                 with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
-                    await self._work_on_one_stream(WorkServiceStub(channel).Work())  # type: ignore[no-untyped-call]
+                    await self._work_on_one_stream(WorkServiceStub(channel).Work())
                 await asyncio.sleep(_RENEW_S)
 
     async def _work_on_one_stream(self, call: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -88,7 +89,7 @@ async def test_frames_are_bounded_by_count_and_size(scheduler: ScriptedScheduler
     for _ in range(5):
         client.enqueue("a", b"x" * 60_000)
     stream = await scheduler.submissions.next()
-    counts = []
+    counts: list[int] = []
     while sum(counts) < 705:
         request = await stream.request()
         assert request.ByteSize() <= 256 * 1024
@@ -129,7 +130,7 @@ async def test_what_is_submitted_while_frames_are_sent_again_is_not_asked_after_
     late: list[str] = []
     write = StreamStreamCall.write
 
-    async def write_while_others_submit(call: StreamStreamCall, request: SubmitStreamRequest) -> None:
+    async def write_while_others_submit(call: StreamStreamCall[Any, Any], request: SubmitStreamRequest) -> None:
         if request.frame.task_ids == ["unsure"]:
             late.append(client.enqueue("a", task_id="late").task_id)
         await write(call, request)
@@ -320,7 +321,7 @@ async def test_a_followed_task_that_is_not_kept_is_not_found(scheduler: Scripted
     ],
 )
 async def test_a_malformed_task_is_refused_before_it_is_sent(
-    client: Client, arguments: dict[str, object], field: str
+    client: Client, arguments: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         client.enqueue(**arguments)
