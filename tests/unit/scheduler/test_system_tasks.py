@@ -174,6 +174,19 @@ def test_what_is_shown_again_has_no_second_effect():
     assert not len(drive.machine.tables.carried), "its outcome is still owed"
 
 
+def test_those_that_are_forgotten_do_not_raise_the_attempts_of_tasks():
+    drive = Drive()
+    drive.attach(concurrency=1)
+    for number in range(3):
+        carry(drive, f"registry-{number}")
+        drive.dispatch()
+        drive.end(f"tercio.registry-{number}")
+        drive.settle()
+    drive.submit("a")
+    drive.dispatch()
+    assert drive.machine.tables.tasks["a"].number == 1
+
+
 def test_the_next_leader_settles_what_ended():
     drive = Drive()
     drive.attach()

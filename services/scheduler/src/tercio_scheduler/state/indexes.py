@@ -11,7 +11,7 @@ from typing import Final
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.lines import AcceptanceOrder, Line
 from tercio_scheduler.state.queues import ReadyQueues
-from tercio_scheduler.state.rows import NO_PAST, TERMINAL, CarriedRow, PlanRow, State, TaskRow, TaskSpec
+from tercio_scheduler.state.rows import NO_PAST, SYSTEM_TYPES, TERMINAL, CarriedRow, PlanRow, State, TaskRow, TaskSpec
 from tercio_scheduler.state.timers import TimerHeap
 
 _ROW_BYTES: Final = 256
@@ -105,7 +105,8 @@ class TaskIndexes:
         spec = row.spec
         self.accepted.leave(spec.order)
         self.live_bytes -= row_bytes(row)
-        if row.number > self.spent:
+        # Ids of system tasks are never used again.
+        if row.number > self.spent and not spec.template.task_type.startswith(SYSTEM_TYPES):
             self.spent = row.number
         if spec.plan_id:
             self.kept_of_plan[spec.plan_id] -= 1
