@@ -13,7 +13,9 @@ import grpc
 
 from tercio.addresses import service_addresses
 from tercio.agents import AgentCalls
+from tercio.allocations import AllocationCalls
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
 from tercio.api.scheduler.v1 import task_service_pb2
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
@@ -33,7 +35,7 @@ from tercio.templates import TaskOptions, Templates
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 
-class Client(TaskCalls, PlanCalls, AgentCalls, AuditCalls):
+class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
     """Talks to a fleet. One a process is enough; it belongs to the event loop in which it is first used.
 
     Example:
@@ -61,7 +63,10 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AuditCalls):
         self._tasks = Remote(scheduler, TaskServiceStub)
         self._plans = Remote(scheduler, PlanServiceStub)
         self._registry = Remote(registry, RegistryServiceStub)
-        self._audit_logs = {"registry": AuditLog("registry", registry), "scheduler": AuditLog("scheduler", scheduler)}
+        resources = Route(self._channels, service_addresses("resources", address=address))
+        self._resources = Remote(resources, ResourceServiceStub)
+        routes = {"registry": registry, "resources": resources, "scheduler": scheduler}
+        self._audit_logs = {service: AuditLog(service, route) for service, route in routes.items()}
         self._timeout_s = timeout_s
         self._templates = Templates()
         self._submission = Submission(self._tasks, window=window)

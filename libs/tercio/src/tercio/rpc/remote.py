@@ -22,7 +22,6 @@ ResponseT = TypeVar("ResponseT", bound=Message)
 
 AGE_KEY: Final = "tercio-age-ms"
 
-# One try is given up after this long, so that a peer that hangs does not eat the whole timeout.
 _TRY_TIMEOUT_MS: Final = 10_000
 
 # Request ids are kept for five minutes; servers refuse retries older than three.
@@ -56,6 +55,7 @@ class Remote(Generic[StubT]):
         request: RequestT,
         *,
         timeout_s: float | None = None,
+        try_timeout_s: float | None = None,
     ) -> ResponseT:
         """Call a method until it answers, is refused for good, or the timeout is over.
 
@@ -63,6 +63,7 @@ class Remote(Generic[StubT]):
             method: picks the method of the stub.
             request: sent as it is, each time.
             timeout_s: for all tries together; by default what `service_config.json` says.
+            try_timeout_s: for one try; by default 10 s, so that a peer that hangs does not eat the whole timeout.
 
         Raises:
             CallError: of the class that `tercio.errors` draws.
@@ -71,13 +72,14 @@ class Remote(Generic[StubT]):
         started = time.monotonic()
         budget_ms = policy.timeout_ms if timeout_s is None else round(timeout_s * 1000)
         budget_ms = min(budget_ms, _MAX_AGE_MS)
+        try_timeout_ms = _TRY_TIMEOUT_MS if try_timeout_s is None else round(try_timeout_s * 1000)
         backoff = Backoff(
             initial_ms=policy.initial_backoff_ms, maximum_ms=policy.max_backoff_ms, factor=policy.backoff_factor
         )
         reconnect = Reconnect(self.route, backoff)
         age_ms = 0
         while True:
-            timeout_ms = min(budget_ms - age_ms, _TRY_TIMEOUT_MS)
+            timeout_ms = min(budget_ms - age_ms, try_timeout_ms)
             metadata = ((AGE_KEY, str(age_ms)),) if age_ms else ()
             tried = self.route.address
             try:
