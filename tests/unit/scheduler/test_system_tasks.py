@@ -6,10 +6,12 @@ import pytest
 
 from support.scheduler_drive import Drive, contents
 from tercio.api.type.v1 import system_task_pb2
+from tercio_common.errors import Refusal
 from tercio_common.machine.outbox import AcknowledgeOutbox
 from tercio_common.machine.system_tasks import Result, SystemTaskOutcome
 from tercio_scheduler.effects.run_system_tasks import command_of
 from tercio_scheduler.state.columns import Failure
+from tercio_scheduler.state.commands import CancelTask, RetryTask
 from tercio_scheduler.state.rows import Outcome
 from tercio_scheduler.state.session import Standing
 from tercio_scheduler.state.system_tasks import outcome_of, payload_of
@@ -107,6 +109,18 @@ def test_an_answer_is_owed_to_the_owner_and_forgotten_when_it_has_it():
     )  # fmt: skip
     drive.propose(AcknowledgeOutbox(("registry-1", "registry-1")))
     assert not outcomes(drive)
+
+
+@pytest.mark.parametrize("command", [CancelTask(task_id=TASK), RetryTask(task_id=TASK)], ids=["cancel", "retry"])
+def test_nobody_but_its_owner_decides_about_it(command: CancelTask | RetryTask):
+    drive = Drive()
+    drive.attach()
+    carry(drive)
+    drive.dispatch()
+    if isinstance(command, RetryTask):
+        drive.end(TASK, outcome=Outcome.FAILED)
+    with pytest.raises(Refusal, match="PERMISSION_DENIED"):
+        drive.propose(command)
 
 
 def test_a_failure_is_not_tried_again():

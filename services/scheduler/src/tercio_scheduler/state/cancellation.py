@@ -19,7 +19,7 @@ _UNKNOWN_POSITION: Final = 0
 
 def decide_cancel(tables: SchedulerTables, command: CancelTask, at: Moment) -> Decision:
     """Cancel the task, unless it ended."""
-    row = tasks.known_task(tables, command.task_id)
+    row = _callers_task(tables, command.task_id)
     if row.state is State.CANCELLED or row.state is State.CANCELLING:
         return Decision((), row)
     if row.state in TERMINAL:
@@ -42,7 +42,7 @@ def apply_cancel(tables: SchedulerTables, event: events.TasksCancelled, at: Mome
 
 def decide_retry(tables: SchedulerTables, command: RetryTask, at: Moment) -> Decision:
     """Start the task anew, if it ended without success."""
-    row = tasks.known_task(tables, command.task_id)
+    row = _callers_task(tables, command.task_id)
     if row.state not in _CAN_BE_RETRIED:
         raise Refusal(
             "TASK_STATE_CONFLICT",
@@ -60,6 +60,15 @@ def apply_retry(tables: SchedulerTables, event: events.TaskRetried, at: Moment) 
     row = tables.tasks[event.task_id]
     new = transitions.retried(row, at, position=tables.take_positions(at), waiting=event.waiting)
     tasks.write(tables, row, new, at)
+
+
+def _callers_task(tables: SchedulerTables, task_id: str) -> TaskRow:
+    """Return a task that callers may decide about: what became of a system task says something about its agent."""
+    row = tasks.known_task(tables, task_id)
+    if task_id in tables.carried:
+        message = f"task {task_id!r} is the fleet's own; it ends by itself"
+        raise Refusal("PERMISSION_DENIED", message)
+    return row
 
 
 def _check_deadline(row: TaskRow, at: Moment) -> None:

@@ -126,7 +126,7 @@ class TaskServiceServicer(object):
 
     def CancelTask(self, request, context):
         """Cancels a task; one that runs is CANCELLING until its agent answers or its lease ends.
-        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,7 +134,7 @@ class TaskServiceServicer(object):
 
     def RetryTask(self, request, context):
         """Gives a dead letter, a failed or a cancelled task a new start.
-        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

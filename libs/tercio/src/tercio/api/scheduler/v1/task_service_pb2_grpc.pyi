@@ -52,11 +52,11 @@ class TaskServiceStub:
     """
     CancelTask: grpc.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.CancelTaskRequest, tercio.api.scheduler.v1.task_service_pb2.CancelTaskResponse]
     """Cancels a task; one that runs is CANCELLING until its agent answers or its lease ends.
-    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
     """
     RetryTask: grpc.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.RetryTaskRequest, tercio.api.scheduler.v1.task_service_pb2.RetryTaskResponse]
     """Gives a dead letter, a failed or a cancelled task a new start.
-    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
     """
     ExplainTask: grpc.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.ExplainTaskRequest, tercio.api.scheduler.v1.task_service_pb2.ExplainTaskResponse]
     """Says why a task stands where it stands and what would change it.
@@ -93,11 +93,11 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     CancelTask: grpc.aio.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.CancelTaskRequest, tercio.api.scheduler.v1.task_service_pb2.CancelTaskResponse]  # type: ignore[assignment]
     """Cancels a task; one that runs is CANCELLING until its agent answers or its lease ends.
-    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
     """
     RetryTask: grpc.aio.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.RetryTaskRequest, tercio.api.scheduler.v1.task_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
     """Gives a dead letter, a failed or a cancelled task a new start.
-    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+    Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
     """
     ExplainTask: grpc.aio.UnaryUnaryMultiCallable[tercio.api.scheduler.v1.task_service_pb2.ExplainTaskRequest, tercio.api.scheduler.v1.task_service_pb2.ExplainTaskResponse]  # type: ignore[assignment]
     """Says why a task stands where it stands and what would change it.
@@ -167,7 +167,7 @@ class TaskServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.scheduler.v1.task_service_pb2.CancelTaskResponse, collections.abc.Awaitable[tercio.api.scheduler.v1.task_service_pb2.CancelTaskResponse]]:
         """Cancels a task; one that runs is CANCELLING until its agent answers or its lease ends.
-        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
         """
 
     @abc.abstractmethod
@@ -177,7 +177,7 @@ class TaskServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.scheduler.v1.task_service_pb2.RetryTaskResponse, collections.abc.Awaitable[tercio.api.scheduler.v1.task_service_pb2.RetryTaskResponse]]:
         """Gives a dead letter, a failed or a cancelled task a new start.
-        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT.
+        Errors: TASK_NOT_FOUND, TASK_STATE_CONFLICT; PERMISSION_DENIED for the fleet's own tasks.
         """
 
     @abc.abstractmethod
