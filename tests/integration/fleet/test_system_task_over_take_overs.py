@@ -11,7 +11,7 @@ import pytest
 
 from support.asking_registry import AGENT
 from support.etcd_server import EtcdServer
-from support.processes import SCHEDULER, Fleet, fleet_on
+from support.processes import SCHEDULER, Fleet, ServerProcess, fleet_on
 from support.raw_agent import Assigned, raw_agent
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -36,13 +36,13 @@ async def _register(fleet: Fleet) -> None:
         await stub.RegisterAgent(request, wait_for_ready=True, timeout=20)
 
 
-async def _kill_leaders(*fleets: Fleet) -> list[str]:
-    """Kill the leader of each, then wait for the next; return their addresses."""
+async def _kill_leaders(*fleets: Fleet) -> list[ServerProcess]:
+    """Kill the leader of each, then wait for the next; return those."""
     present = [await fleet.leader_after(None) for fleet in fleets]
     for replica, _ in present:
         replica.kill()
     following = [await fleet.leader_after(leader) for fleet, (_, leader) in zip(fleets, present, strict=True)]
-    return [replica.address for replica, _ in following]
+    return [replica for replica, _ in following]
 
 
 async def _events(fleet: Fleet, service: str) -> Iterator[Any]:
@@ -64,6 +64,7 @@ async def _acknowledged(scheduler: Fleet) -> list[str]:
 
 async def _begin(scheduler: Fleet) -> Assigned:
     leader, _ = await scheduler.leader_after(None)
+    await leader.leading()
     async with raw_agent(leader.address, agent_id=AGENT, instance_id=_INSTANCE) as agent:
         await agent.hello()
         attempt = await agent.next_attempt()
@@ -85,8 +86,9 @@ async def test_both_leaders_are_killed_while_an_agent_is_at_it(
         await scheduler.add_all(_REPLICAS, module=SCHEDULER, settings={"TERCIO_REGISTRY_ADDRESS": registry.address})
         await _register(registry)
         attempt = await _begin(scheduler)
-        _, address = await _kill_leaders(registry, scheduler)
-        async with raw_agent(address, agent_id=AGENT, instance_id=_INSTANCE) as agent:
+        _, leader = await _kill_leaders(registry, scheduler)
+        await leader.leading()
+        async with raw_agent(leader.address, agent_id=AGENT, instance_id=_INSTANCE) as agent:
             await agent.hello(started=[attempt])
             await agent.succeed(attempt, b"nonce")
             await agent.succeed(attempt, b"again")
