@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"up at (\S+)")
 
 
 def eventually(condition: Callable[[], bool], *, within_s: float = START_S) -> None:
-    """Wait until the condition holds; fail when it never does."""
+    """Wait until the condition holds, which may run an event loop of its own; fail when it never does."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from tercio_common.journal.store import Store
 from tercio_common.machine.host import Host
 from tercio_common.peers import peers_of
 from tercio_common.rpc.server import RunningServer, start_server
-from tercio_common.settings import ProcessSettings, ServerSettings
+from tercio_common.settings import ProcessSettings, ServerSettings, load_settings
 from tercio_common.stores import open_store
 from tercio_common.telemetry.logs import set_up_logs
 
@@ -62,6 +63,16 @@ def main(applications: Sequence[Application], *, settings: ProcessSettings) -> i
     except (SettingsError, StoreError) as error:
         _log.error("cannot_start", reason=str(error))
         return MISCONFIGURED
+
+
+def main_of(name: str, build: Callable[[Ports], Service], kind: type[ProcessSettings]) -> int:
+    """Load the settings, run one service with its section of them until a signal, and return the exit code."""
+    try:
+        settings = load_settings(kind)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return MISCONFIGURED
+    return main([Application(name=name, build=build, settings=getattr(settings, name))], settings=settings)
 
 
 async def run(applications: Sequence[Application], *, settings: ProcessSettings) -> int:

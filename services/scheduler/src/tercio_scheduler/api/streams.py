@@ -8,6 +8,7 @@ read at all stops being read from, and is cut when what it must be told piles up
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar
@@ -23,7 +24,7 @@ Entry = TypeVar("Entry", bound=tuple[Any, ...])
 ResponseT = TypeVar("ResponseT")
 
 
-class ServedStream(Generic[Entry, ResponseT]):
+class ServedStream(ABC, Generic[Entry, ResponseT]):
     """One stream, bound to the leadership in which it began.
 
     `outstanding` holds what may be said once a commit has passed: entries whose first element is its number.
@@ -97,9 +98,9 @@ class ServedStream(Generic[Entry, ResponseT]):
         """Tell whether nothing more will be said."""
         return self.finished and (self._left_behind or not self.outstanding)
 
+    @abstractmethod
     def next_response(self) -> ResponseT | None:
         """Return what there is to say by now, as far as it fits into one message."""
-        raise NotImplementedError
 
     def farewell(self) -> ResponseT | None:
         """Return the last word to a client that is to go to another leader."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from tercio_common.testing.chaos.fleet import Fleet
@@ -32,8 +33,8 @@ def any_agent(fleet: Fleet, rng: random.Random) -> ChildProcess:
     return rng.choice(fleet.agents)
 
 
-class Kill:
-    """`kill -9`; healing starts the process again."""
+class _Strike(ABC):
+    """Does something to a process that runs, and undoes it."""
 
     def __init__(self, choose: Choice) -> None:
         self._choose = choose
@@ -44,27 +45,35 @@ class Kill:
         # One that ended by itself stays as it is, to be told at the end.
         if victim.running:
             self._victim = victim
-            victim.kill()
+            self._strike(victim)
 
     async def heal(self) -> None:
         if self._victim is not None:
-            self._victim.start()
+            self._restore(self._victim)
+
+    @abstractmethod
+    def _strike(self, victim: ChildProcess) -> None: ...
+
+    @abstractmethod
+    def _restore(self, victim: ChildProcess) -> None: ...
 
 
-class Pause:
+class Kill(_Strike):
+    """`kill -9`; healing starts the process again."""
+
+    def _strike(self, victim: ChildProcess) -> None:
+        victim.kill()
+
+    def _restore(self, victim: ChildProcess) -> None:
+        victim.start()
+
+
+class Pause(_Strike):
     """SIGSTOP; healing is SIGCONT."""
 
-    def __init__(self, choose: Choice) -> None:
-        self._choose = choose
-        self._victim: ChildProcess | None = None
+    def _strike(self, victim: ChildProcess) -> None:
+        victim.pause()
 
-    async def inject(self, fleet: Fleet, rng: random.Random) -> None:
-        victim = self._choose(fleet, rng)
-        if victim.running:
-            self._victim = victim
-            victim.pause()
-
-    async def heal(self) -> None:
-        if self._victim is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._victim.resume()
+    def _restore(self, victim: ChildProcess) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            victim.resume()
