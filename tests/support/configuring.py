@@ -73,6 +73,7 @@ class ConfigDriver(Driver):
             self.listen(min(self.rules.interval // 2, end - self.now))
             for agent_id in agent_ids or ("a",):
                 self.beat(agent_id, self.row(agent_id).incarnation)
+            self.tick()
 
     def settle(self, document: Any, agent_id: str = "a") -> int:
         """Make a document active; return its revision."""
