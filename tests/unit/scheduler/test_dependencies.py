@@ -112,7 +112,7 @@ def test_a_record_of_a_version_that_knew_no_steps_releases_all_children():
     drive.end("root")
     at, data = drive.journal.pop()
     event = events_pb2.Event.FromString(data)
-    event.work_frame_applied.ClearField("releases_in_steps")
+    event.work_frame_applied.ClearField("most_released")
     drive.journal.append((at, event.SerializeToString()))
     rows = drive.replayed().tables.tasks
     assert {rows[name].state for name in names} == {State.READY}

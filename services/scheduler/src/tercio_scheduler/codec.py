@@ -290,7 +290,7 @@ def _submitted_names(message: records.TasksSubmitted) -> Iterator[str]:
 def _applied(message: records.WorkFrameApplied) -> events.WorkFrameApplied:
     columns = work_columns(work_service_pb2.WorkFrame.FromString(message.frame))
     return events.WorkFrameApplied(
-        message.agent_id, message.instance_id, message.frame, columns, message.accepted, message.releases_in_steps
+        message.agent_id, message.instance_id, message.frame, columns, message.accepted, message.most_released
     )
 
 
@@ -338,7 +338,7 @@ _ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
             instance_id=event.instance_id,
             frame=event.frame,
             accepted=event.accepted,
-            releases_in_steps=event.releases_in_steps,
+            most_released=event.most_released,
         ),
     ),
     events.AttemptsRevoked: (

@@ -7,7 +7,7 @@ follows from an event and the rows alone (backoff, children that become ready, c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tercio_common.machine.outbox import OutboxAcknowledged
 from tercio_scheduler.state.columns import SubmitColumns, WorkColumns
@@ -55,10 +55,15 @@ class AttemptsOffered(NamedTuple):
     numbers: Sequence[int]
 
 
+MOST_RELEASED: Final = 1_000
+"""About 10 ms."""
+
+
 class WorkFrameApplied(NamedTuple):
     """An agent's report was taken; the bitmap covers `started`, then `ended`, then `checkpointed`.
 
-    Older ones released every child of a task that succeeded; now those beyond a bound wait for `DependenciesMet`.
+    It releases at most `most_released` children of tasks that succeeded, and the others wait for `DependenciesMet`.
+    Older ones, with 0, released all.
     """
 
     agent_id: str
@@ -66,7 +71,7 @@ class WorkFrameApplied(NamedTuple):
     frame: bytes
     columns: WorkColumns
     accepted: bytes = b""
-    releases_in_steps: bool = True
+    most_released: int = MOST_RELEASED
 
 
 class AttemptsAdopted(NamedTuple):

@@ -20,6 +20,7 @@ from tercio_scheduler.state.tables import SchedulerTables
 _UNEXPLAINED: Final = Failure("HANDLER_ERROR", "the agent gave no reason")
 _STOPPED_UNASKED: Final = Failure("HANDLER_ERROR", "the agent stopped the attempt although nobody had asked it to")
 _RETURNED_LATE: Final = Failure("HANDLER_ERROR", "the agent returned the attempt although it had begun it")
+_NO_BOUND: Final = 1 << 62
 _NOTHING_STALE: Final = Reported()
 
 
@@ -55,8 +56,7 @@ def decide(tables: SchedulerTables, command: ReportWork, _at: Moment) -> Decisio
 def apply(tables: SchedulerTables, event: events.WorkFrameApplied, at: Moment) -> None:
     """Carry out the report. Checkpoints come before ends, so that the next attempt is given them."""
     columns, accepted = event.columns, event.accepted
-    if not event.releases_in_steps:
-        tables.release_at_once(at)
+    tables.bound_releases(event.most_released or _NO_BOUND)
     get, put = tables.tasks.__getitem__, tables.tasks.put
     entered = Instant(at.now, at.wall)
     for index, task_id in enumerate(columns.started.task_ids):

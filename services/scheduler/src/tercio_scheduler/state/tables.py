@@ -14,9 +14,6 @@ from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow, Template
 
 POSITION_BITS: Final = 20
 """Positions of one record: over a million, more than a frame of 256 kB can need."""
-_MOST_RELEASED: Final = 1_000
-"""Children that one record releases beside what else it does: about 10 ms."""
-_NO_BOUND: Final = -(1 << 62)
 _MOST_TEMPLATES: Final = 10_000
 """Templates of which one object is kept for all tasks; beyond that only memory is lost."""
 
@@ -40,7 +37,7 @@ class SchedulerTables(TableStore):
         self._templates: dict[Template, Template] = {}
         self._positions_seq = 0
         self._positions = 0
-        self._released = 0
+        self._may_release = 0
 
     def begin_record(self) -> None:
         """Start handing out positions anew: the next record may bear the number of one that was undone."""
@@ -48,25 +45,20 @@ class SchedulerTables(TableStore):
 
     def take_positions(self, at: Moment, count: int = 1) -> int:
         """Return the first of `count` consecutive positions that no other record and no other call gets."""
-        self._look_at(at)
+        if at.seq != self._positions_seq:
+            self._positions_seq, self._positions = at.seq, 0
         first = (at.seq << POSITION_BITS) + self._positions
         self._positions += count
         return first
 
-    def take_releases(self, at: Moment, count: int) -> bool:
-        """Tell whether this record may release `count` more children; what it may not is left to later ones."""
-        self._look_at(at)
-        self._released += count
-        return self._released <= _MOST_RELEASED
+    def bound_releases(self, most: int) -> None:
+        """Let the event that is applied release at most so many children; what it may not is left to later records."""
+        self._may_release = most
 
-    def release_at_once(self, at: Moment) -> None:
-        """Let this record release every child, as records once did."""
-        self._look_at(at)
-        self._released = _NO_BOUND
-
-    def _look_at(self, at: Moment) -> None:
-        if at.seq != self._positions_seq:
-            self._positions_seq, self._positions, self._released = at.seq, 0, 0
+    def take_releases(self, count: int) -> bool:
+        """Tell whether the event may release `count` more children."""
+        self._may_release -= count
+        return self._may_release >= 0
 
     def share_template(self, template: Template) -> Template:
         """Return the one object that stands for all equal templates."""

@@ -59,7 +59,7 @@ def release(tables: SchedulerTables, row: TaskRow, waiting: int, at: Moment) -> 
 
 def _release_children(tables: SchedulerTables, parent_id: str, at: Moment) -> None:
     bits = dict(tables.index.children[parent_id])
-    if not tables.take_releases(at, len(bits)):
+    if not tables.take_releases(len(bits)):
         return  # `due.Releases` goes on in steps
     # In the order of acceptance: the index knows no order that every replica would share.
     children = sorted([tables.tasks[child] for child in bits], key=_acceptance)

@@ -350,7 +350,7 @@ class WorkFrameApplied(google.protobuf.message.Message):
     INSTANCE_ID_FIELD_NUMBER: builtins.int
     FRAME_FIELD_NUMBER: builtins.int
     ACCEPTED_FIELD_NUMBER: builtins.int
-    RELEASES_IN_STEPS_FIELD_NUMBER: builtins.int
+    MOST_RELEASED_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     instance_id: builtins.bytes
@@ -359,8 +359,10 @@ class WorkFrameApplied(google.protobuf.message.Message):
     """A `tercio.api.scheduler.v1.WorkFrame`."""
     accepted: builtins.bytes
     """One bit for each of `started`, then `ended`, then `checkpointed`, like `TasksSubmitted.accepted`."""
-    releases_in_steps: builtins.bool
-    """Children beyond those that one record releases wait for `dependencies_met`; older records released all."""
+    most_released: builtins.int
+    """How many children of tasks that succeeded the record releases at most; the others wait for `dependencies_met`.
+    0 in older records, which released all.
+    """
     def __init__(
         self,
         *,
@@ -368,9 +370,9 @@ class WorkFrameApplied(google.protobuf.message.Message):
         instance_id: builtins.bytes = ...,
         frame: builtins.bytes = ...,
         accepted: builtins.bytes = ...,
-        releases_in_steps: builtins.bool = ...,
+        most_released: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accepted", b"accepted", "agent_id", b"agent_id", "frame", b"frame", "instance_id", b"instance_id", "releases_in_steps", b"releases_in_steps"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accepted", b"accepted", "agent_id", b"agent_id", "frame", b"frame", "instance_id", b"instance_id", "most_released", b"most_released"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___WorkFrameApplied: typing_extensions.TypeAlias = WorkFrameApplied
