@@ -80,7 +80,9 @@ REASONS: dict[str, Reason] = {
     "CONFIGURATION_APPLY_FAILED": Reason(_PRECONDITION, False, "The agent did not take it; the backup is back."),
     "POST_UPDATE_VALIDATION_FAILED": Reason(_PRECONDITION, False, "The agent runs something else; the backup is back."),
     "CONFIG_REGRESSION": Reason(_PRECONDITION, False, "The agent got worse with it; the backup is back."),
-    "CONFIGURATION_UPDATE_EXCEPTION": Reason(StatusCode.INTERNAL, False, "It failed unexpectedly; look what is active."),
+    "CONFIGURATION_UPDATE_EXCEPTION": Reason(
+        StatusCode.INTERNAL, False, "It failed unexpectedly; look what is active."
+    ),
     "ROLLOUT_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No roll-out with this id is kept."),
     "ROLLOUT_STATE_CONFLICT": Reason(_PRECONDITION, False, "The roll-out's state does not allow it."),
     "TASK_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No task with this id is kept."),
