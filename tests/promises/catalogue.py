@@ -96,15 +96,37 @@ PROMISES = (
         ),
     ),
     Promise(
+        "G4",
+        "a pool is never over-granted",
+        ("test_g04_capacity.py",),
+        ("64 clients contend for a pool while one leader is killed and the next one stopped",),
+        (
+            Mutation(
+                "blind_ledger",
+                "a grant does not look at what is granted",
+                "test_g04_capacity.py::test_grants_that_do_not_look_at_what_is_granted_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
         "G6",
-        "an attempt ends once",
-        ("test_g06_release.py",),
-        ("every way to end is told twice", "an agent is cut off for longer than its attempt's lease, and reports"),
+        "an attempt ends once, an allocation is released once",
+        ("test_g06_release.py", "test_g04_capacity.py"),
+        (
+            "every way to end is told twice",
+            "an agent is cut off for longer than its attempt's lease, and reports",
+            "64 clients release twice or never while leaders are killed and stopped",
+        ),
         (
             Mutation(
                 "trusting_reports",
                 "any report counts",
                 "test_g06_release.py::test_an_attempt_that_ends_again_with_each_report_would_be_found_out",
+            ),
+            Mutation(
+                "repeated_releases",
+                "a release does not look at what is held",
+                "test_g04_capacity.py::test_an_allocation_that_is_released_again_would_be_found_out",
             ),
         ),
     ),

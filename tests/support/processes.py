@@ -16,11 +16,12 @@ from tercio_common.journal.store import EtcdStore
 from tercio_common.testing.chaos import processes
 from tercio_common.testing.chaos.processes import SHORT_LEASE
 
-__all__ = ["REGISTRY", "SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
+__all__ = ["REGISTRY", "RESOURCES", "SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULER = "tercio_scheduler"
 REGISTRY = "tercio_registry"
+RESOURCES = "tercio_resources"
 
 
 class ServerProcess(processes.ServerProcess):

@@ -10,6 +10,8 @@ from tercio_common.lifecycle import Application, main
 from tercio_common.settings import load_settings
 from tercio_registry import app as registry
 from tercio_registry.settings import RegistryProcessSettings
+from tercio_resources import app as resources
+from tercio_resources.settings import ResourcesProcessSettings
 from tercio_scheduler import app as scheduler
 from tercio_scheduler.settings import SchedulerProcessSettings
 
@@ -32,4 +34,11 @@ def launch_registry() -> None:
     """Run the registry until a signal; does not return."""
     settings = load_settings(RegistryProcessSettings)
     application = Application(name=registry.NAME, build=registry.build, settings=settings.registry)
+    sys.exit(main([application], settings=settings))
+
+
+def launch_resources() -> None:
+    """Run the resources service until a signal; does not return."""
+    settings = load_settings(ResourcesProcessSettings)
+    application = Application(name=resources.NAME, build=resources.build, settings=settings.resources)
     sys.exit(main([application], settings=settings))

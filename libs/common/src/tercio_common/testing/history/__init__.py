@@ -12,12 +12,15 @@ order is a total order, so each promise is one pass over it. A recording with a 
 from __future__ import annotations
 
 from tercio_common.testing.history.agents import liveness_checks
+from tercio_common.testing.history.allocations import allocation_checks
 from tercio_common.testing.history.recording import (
     ACKNOWLEDGED,
     BEAT,
     CUT_OFF,
+    HELD,
     LISTED,
     RECONNECTED,
+    RELEASED,
     RESOLVED,
     SEEN,
     WATCHED,
@@ -34,8 +37,10 @@ __all__ = [
     "ACKNOWLEDGED",
     "BEAT",
     "CUT_OFF",
+    "HELD",
     "LISTED",
     "RECONNECTED",
+    "RELEASED",
     "RESOLVED",
     "SEEN",
     "WATCHED",
@@ -45,6 +50,7 @@ __all__ = [
     "Recording",
     "Verdict",
     "Violation",
+    "allocation_checks",
     "judge",
     "judge_recording",
     "liveness_checks",

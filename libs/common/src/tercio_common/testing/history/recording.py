@@ -32,6 +32,8 @@ BEAT = "beat"
 """An agent sent a heartbeat, or tried to, and was answered by the leader of `epoch`, or not at all."""
 SEEN = "seen"
 """A reader was shown the agent in `state`: by a watch as of record `seq`, or by a read."""
+HELD, RELEASED = "held", "released"
+"""A client was told that it holds the allocation, as the owner in `state`; that it has given it back."""
 CUT_OFF, RECONNECTED = "cut off", "reconnected"
 """The network lets nothing of the agent through; lets it through again."""
 
@@ -49,8 +51,8 @@ class Observation:
 
     Attributes:
         kind: one of those above.
-        subject: the task, or the agent.
-        state: name of its state without prefix; empty where it means nothing.
+        subject: the task, the agent, or the allocation.
+        state: name of its state without prefix, or of its owner; empty where it means nothing.
         seq: record that the client was told of; 0 where it means nothing.
         asked_ms: wall time at which the client asked, in ms since 1970; 0 where it means nothing.
         answered_ms: wall time at which it had the answer; 0 when there was none.
