@@ -177,6 +177,7 @@ async def test_a_small_fleet_has_series_of_single_agents(registry: Registry) -> 
     await eventually(lambda: series("success_ratio", "a") == 0.75)
     assert series("utilization_ratio", "a") == 0.25
     assert series("active_attempts", "a") == 1
+    assert series("queue_length", "a") == 0
     assert series("average_duration_seconds", "a") == 0.002
 
 

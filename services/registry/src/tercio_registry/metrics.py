@@ -44,6 +44,11 @@ RECOVERY_SECONDS = Histogram(
     "the mean time to recovery.",
     buckets=_SILENCE_BUCKETS,
 )
+GONE_VERDICTS = Counter(
+    "tercio_registry_gone_verdicts",
+    "Agents that were found gone: wrong when the same process came back, right when it was replaced or forgotten.",
+    ("verdict",),
+)
 
 
 def show_ailing(counts: Mapping[Ailment, int]) -> None:

@@ -33,6 +33,7 @@ class Outages:
         """Start with none."""
         self._session = session
         self._failing: dict[str, tuple[State, int]] = {}
+        self._gone: dict[str, bytes] = {}  # the process of each agent that was found gone
 
     def observe(self, entry: FeedEntry) -> None:
         """Follow the changes of one record."""
@@ -41,6 +42,7 @@ class Outages:
                 self._follow(change.key, change.row, entry.now)
 
     def _follow(self, agent_id: str, row: AgentRow | None, now: int) -> None:
+        self._judge(agent_id, row)
         if row is None or row.membership is Membership.DEREGISTERED:
             self._failing.pop(agent_id, None)
         elif row.active and row.health is Health.HEALTHY:
@@ -48,6 +50,14 @@ class Outages:
                 metrics.RECOVERY_SECONDS.observe((now - failing[1]) / 1000)
         else:
             self._found(row, State(row.health) if row.active else State.GONE, now)
+
+    def _judge(self, agent_id: str, row: AgentRow | None) -> None:
+        """Tell whether an agent that was found gone was: the same process that comes back had been alive."""
+        if row is not None and row.membership is Membership.GONE:
+            self._gone[agent_id] = row.instance_id
+        elif (instance_id := self._gone.pop(agent_id, None)) is not None:
+            is_alive = row is not None and row.instance_id == instance_id
+            metrics.GONE_VERDICTS.labels("wrong" if is_alive else "right").inc()
 
     def _found(self, row: AgentRow, state: State, now: int) -> None:
         known, since = self._failing.get(row.agent_id, (None, now))
