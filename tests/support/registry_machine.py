@@ -35,11 +35,12 @@ class Driver:
         self.epoch = Epoch(1, 10)
         self.journal: list[tuple[Moment, list[bytes]]] = []
         self.session = Session(self.rules)
-        self._open: dict[str, str] = {}
         self._begin()
 
     def _begin(self) -> None:
         self.session = Session(self.rules)
+        self._open: dict[str, str] = {}
+        self._asked: dict[str, int] = {}
         self.do(ElectionWon())
         self.session.pulse(self.now)
 
@@ -114,10 +115,15 @@ class Driver:
         if wanted:
             self._open |= dict(zip((each.agent_id for each in wanted), self.do(OpenSystemTasks(wanted)), strict=True))
         for each in wanted:
+            self._asked[each.agent_id] = self.now
             self.session.canaries.asked(each, self._open[each.agent_id], self.now)
         return [each.agent_id for each in wanted]
 
-    def answer(self, agent_id: str, result: Result) -> None:
+    def open_canaries(self) -> list[tuple[str, int]]:
+        """Return whose canaries are open, and since when."""
+        return [(each, self._asked[each]) for each in self._open]
+
+    def end_canary(self, agent_id: str, result: Result) -> None:
         """Report how the agent's open canary ended."""
         outcome = SystemTaskOutcome(self._open.pop(agent_id), result)
         self.do(ReportSystemTasks((outcome,)))
@@ -133,7 +139,7 @@ class Driver:
         sent = self.now
         if result is Result.EXPIRED:
             self.heartbeat_through(self.rules.canary_timeout)
-        self.answer("a", result)
+        self.end_canary("a", result)
         return sent
 
     def canaries(self, results: dict[str, Result]) -> None:
@@ -143,7 +149,7 @@ class Driver:
             self.heartbeat_through(self.rules.interval)
             for agent_id in self.ask():
                 if agent_id in waiting:
-                    self.answer(agent_id, waiting.pop(agent_id))
+                    self.end_canary(agent_id, waiting.pop(agent_id))
 
     def tick(self, limit: int = 1000) -> None:
         """Handle every timer that is due, as the host does."""
