@@ -18,7 +18,7 @@ from tercio.api.registry.v1 import (
     registration_pb2,
     registry_service_pb2,
 )
-from tercio.cli import agent_views, connect, texts
+from tercio.cli import agent_views, configs, connect, texts
 from tercio.cli.connect import CALL_TIMEOUT_S, Address, Fleet, Limit, Output
 from tercio.cli.output import (
     Format,
@@ -36,6 +36,7 @@ from tercio.cli.usage import checked, choices
 from tercio.requests import new_request_id
 
 app = typer.Typer(help="See who is registered, and stop or allow new work for an agent.", no_args_is_help=True)
+app.add_typer(configs.app, name="config")
 
 _MOST_AGENTS = 10_000
 """Looked at for one frame of `top`."""

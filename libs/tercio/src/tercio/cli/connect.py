@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from tercio.addresses import service_addresses
+from tercio.api.registry.v1.config_service_pb2_grpc import ConfigServiceStub
 from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
@@ -22,6 +23,7 @@ from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 
 if TYPE_CHECKING:
+    from tercio.api.registry.v1.config_service_pb2_grpc import ConfigServiceAsyncStub
     from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceAsyncStub
     from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
     from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceAsyncStub
@@ -52,6 +54,7 @@ class Fleet:
     tasks: Remote[TaskServiceAsyncStub]
     plans: Remote[PlanServiceAsyncStub]
     agents: Remote[RegistryServiceAsyncStub]
+    configs: Remote[ConfigServiceAsyncStub]
     performance: Remote[PerformanceServiceAsyncStub]
     audit: Mapping[str, AuditLog]
 
@@ -68,6 +71,7 @@ async def fleet(address: str | None) -> AsyncIterator[Fleet]:
             tasks=Remote(Route(channels, scheduler), TaskServiceStub),
             plans=Remote(Route(channels, scheduler), PlanServiceStub),
             agents=Remote(Route(channels, registry), RegistryServiceStub),
+            configs=Remote(Route(channels, registry), ConfigServiceStub),
             performance=Remote(Route(channels, registry), PerformanceServiceStub),
             audit={name: AuditLog(name, Route(channels, service_addresses(name, address=address))) for name in AUDITED},
         )

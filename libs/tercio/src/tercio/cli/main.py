@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tercio.cli import agent, agents, audit, dev, doctor, plans, store, submit, tasks
+from tercio.cli import agent, agents, audit, dev, doctor, plans, rollouts, store, submit, tasks
 from tercio.cli.failures import reported
 
 _EPILOG = (
@@ -57,6 +57,7 @@ app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(plans.app, name="plans")
 app.add_typer(agents.app, name="agents")
+app.add_typer(rollouts.app, name="rollout")
 app.add_typer(agent.app, name="agent")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
