@@ -15,10 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.registry_machine import Driver, rows
 from tercio_common.errors import Refusal
-from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
+from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent, RecordPerformance
 from tercio_registry.state.filters import AgentFilter
 from tercio_registry.state.listing import list_agents
 from tercio_registry.state.rules import Rules
+from tercio_registry.state.totals import Counted, Totals
 from tercio_registry.state.views import State
 
 RULES = Rules(interval=1_000, retention=20_000)
@@ -49,6 +50,8 @@ class Registry(RuleBasedStateMachine):
         self.truth: dict[str, Truth] = {}
         self.highest: dict[str, int] = {}
         self.listening_since = 0
+        self.counted: dict[str, tuple[bytes, Totals]] = {}
+        self.ended: dict[str, tuple[int, int]] = {}
 
     @rule(agent_id=agent_ids, secret=secrets, instance=instances)
     def register(self, agent_id: str, secret: str, instance: bytes) -> None:
@@ -110,6 +113,34 @@ class Registry(RuleBasedStateMachine):
     @rule(agent_id=agent_ids)
     def drain(self, agent_id: str) -> None:
         self._on_active(agent_id, DrainAgent(agent_id=agent_id))
+
+    @rule(agent_id=agent_ids, ended=st.tuples(st.integers(0, 3), st.integers(0, 3)), times=st.integers(1, 2))
+    def count(self, agent_id: str, ended: tuple[int, int], times: int) -> None:
+        """The present process ends some attempts, and tells its totals as often as it likes."""
+        row = self.driver.machine.agents.get(agent_id)
+        if row is None:
+            return
+        instance, former = self.counted.get(agent_id, (b"", Totals()))
+        if instance != row.instance_id:
+            former = Totals()
+        totals = Totals(former.succeeded + ended[0], former.failed + ended[1], former.run_micros + 7 * ended[0])
+        self.counted[agent_id] = row.instance_id, totals
+        succeeded, failed = self.ended.get(agent_id, (0, 0))
+        self.ended[agent_id] = succeeded + ended[0], failed + ended[1]
+        counted = Counted(agent_id=agent_id, instance_id=row.instance_id, types=(("t", totals),))
+        for _ in range(times):
+            self.driver.do(RecordPerformance((counted,)))
+
+    @invariant()
+    def each_attempt_counts_once(self) -> None:
+        histories = self.driver.machine.performance.table
+        for agent_id in [each for each in self.ended if each not in self.driver.machine.agents]:
+            assert agent_id not in histories
+            del self.ended[agent_id], self.counted[agent_id]
+        for agent_id, ended in self.ended.items():
+            (history,) = histories[agent_id].types
+            assert (history.succeeded, history.failed) == ended
+            assert history.average_micros == (7 if history.succeeded else 0)
 
     @rule(agent_id=agent_ids, stale=st.booleans())
     @precondition(lambda self: self.truth)
