@@ -2,9 +2,9 @@
 
 A process counts what it ended since it started, and these totals are what is recorded: the difference to the last
 record is new, so what comes twice counts once, and a new leader goes on where the journal ends. Only the present
-process's totals are known apart: one that takes its id back from another counts from its start again. A moving average takes
-n new attempts with mean m as n attempts of m each: it keeps 0.9 ** n of itself. Averages are whole numbers, so that
-replay and snapshot agree.
+process's totals are known apart: one that takes its id back from another counts from its start again. A moving average
+takes n new attempts with mean m as n attempts of m each: it keeps 0.9 ** n of itself. Averages are whole numbers, so
+that replay and snapshot agree.
 """
 
 from __future__ import annotations
