@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 from tercio_registry.state.agents import Ailment
+from tercio_registry.state.revisions import RevisionState
+from tercio_registry.state.rollout_rows import RolloutState
 from tercio_registry.state.views import PRESENT_STATES, State
 
 AGENTS = Gauge("tercio_registry_agents", "Agents that the leader knows, by the state that it shows.", ("state",))
@@ -49,6 +51,23 @@ GONE_VERDICTS = Counter(
     "Agents that were found gone: wrong when the same process came back, right when it was replaced or forgotten.",
     ("verdict",),
 )
+
+CONFIG_REVISIONS = Gauge(
+    "tercio_registry_config_revisions", "Revisions of agents' configurations that are kept, by state.", ("state",)
+)
+CONFIG_BYTES = Gauge("tercio_registry_config_bytes", "About the size of those revisions in a snapshot.")
+ROLLOUTS = Gauge("tercio_registry_rollouts", "Roll-outs that are kept, by state.", ("state",))
+
+
+def show_configurations(
+    revisions: Mapping[RevisionState, int], rollouts: Mapping[RolloutState, int], *, size_bytes: int
+) -> None:
+    """Set what a leader knows of configurations."""
+    for revision in RevisionState:
+        CONFIG_REVISIONS.labels(revision.name.lower()).set(revisions.get(revision, 0))
+    for rollout in RolloutState:
+        ROLLOUTS.labels(rollout.name.lower()).set(rollouts.get(rollout, 0))
+    CONFIG_BYTES.set(size_bytes)
 
 
 def show_ailing(counts: Mapping[Ailment, int]) -> None:

@@ -25,9 +25,16 @@ def listen(rules: Rules) -> Callable[[Host], Awaitable[None]]:
                     session.forget_others(row.agent_id for row in machine.agents.values())
                 metrics.show_agents(machine.census.by_state(moment.epoch), live_bytes=machine.live_bytes)
                 metrics.show_ailing(machine.census.ailing)
+                configuring = machine.configuring
+                metrics.show_configurations(
+                    configuring.revisions.by_state,
+                    configuring.rollouts.count_by_state(),
+                    size_bytes=configuring.size_bytes,
+                )
                 await host.clock.sleep_ms(max(1, rules.interval // _PULSES))
         finally:
             metrics.show_agents({}, live_bytes=0)
             metrics.show_ailing({})
+            metrics.show_configurations({}, {}, size_bytes=0)
 
     return run

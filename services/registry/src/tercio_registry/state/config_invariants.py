@@ -22,6 +22,8 @@ def violations(configuring: Configuring, agent_ids: Collection[str]) -> Iterator
         yield "a configuration has no revisions, or revisions have no configuration"
     if revisions.size_bytes != sum(row.size_bytes for row in revisions.table.values()):
         yield "the size of the revisions is counted wrong"
+    if sum(revisions.by_state.values()) != len(revisions.table):
+        yield "the states of the revisions are counted wrong"
     if revisions.by_system_task != {row.system_task_id: each for each, row in rows.items() if row.system_task_id}:
         yield "a delivery is not found by its system task"
     for rollout in configuring.rollouts.table.values():

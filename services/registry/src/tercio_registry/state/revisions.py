@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -142,6 +143,7 @@ class Revisions:
         self.by_system_task: dict[str, str] = {}
         self.by_rollout: dict[str, dict[str, None]] = {}
         self.size_bytes = 0
+        self.by_state: Counter[RevisionState] = Counter()
         self.table.add_index(_RevisionIndex(self))
         self.configurations.add_index(_ConfigurationIndex(self))
 
@@ -185,8 +187,10 @@ class _RevisionIndex:
         numbers = self._owner.numbers.setdefault(agent_id, [])
         if old is not None:
             self._owner.size_bytes -= old.size_bytes
+            self._owner.by_state[old.state] -= 1
         if new is not None:
             self._owner.size_bytes += new.size_bytes
+            self._owner.by_state[new.state] += 1
         if old is None:
             insort(numbers, revision)
         elif new is None:

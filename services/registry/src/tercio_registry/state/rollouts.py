@@ -6,6 +6,7 @@ large the fleet is. A step is over when each of its agents runs the change and w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -116,6 +117,10 @@ class Rollouts:
     def newest_first(self) -> list[RolloutRow]:
         """Return every roll-out that is kept."""
         return sorted(self.table.values(), key=lambda row: (-row.created_seq, row.rollout_id))
+
+    def count_by_state(self) -> Counter[RolloutState]:
+        """Count the roll-outs that are kept; they are few."""
+        return Counter(row.state for row in self.table.values())
 
     def due(self, at: Moment, session: Session, *, room: int) -> list[StepEvent]:
         """Decide what is due for one roll-out; `room` is how many bytes new revisions may take."""
