@@ -1,4 +1,4 @@
-"""Runs the demo: a fleet on this machine solves 42 tickets about this repository, and loses an agent on the way.
+"""Runs the demo: a fleet on this machine solves 42 tickets about this repository, and loses two agents on the way.
 
 The last line is `42 of 42 tickets succeeded`, and the exit code 0, only if that is so, if the killed agent's ticket was
 solved by another, and if every worktree is as it was.
@@ -14,10 +14,11 @@ import tempfile
 from pathlib import Path
 
 from examples.tickets.board import Board
-from examples.tickets.crew import CREW
+from examples.tickets.crew import CREW, DEAF
 from examples.tickets.fleet import Fleet, FleetError, now_ms, running
 from examples.tickets.ledger import Ledger, presences
 from examples.tickets.measures import summarise
+from examples.tickets.relief import Relief, relieve
 from examples.tickets.strike import Recovery, strike
 from examples.tickets.worktrees import changed, worktrees
 from tercio import Client
@@ -62,13 +63,14 @@ def main() -> int:
 
 
 async def _demo(board: Board, folder: Path, directories: list[Path], *, total: int) -> tuple[Ledger, bool]:
-    async with running(CREW, folder=folder, directories=iter(directories), say=board.say) as fleet:
+    async with running(CREW, DEAF, folder=folder, directories=iter(directories), say=board.say) as fleet:
         names = ", ".join(fleet.workers)
         board.say(f"{len(fleet.workers)} agents are connected, {len(directories)} slots: {names}")
         ledger = Ledger()
         recovery: Recovery | None = None
         with board.shown(fleet):
             striking = asyncio.create_task(strike(fleet, ledger, say=board.say))
+            relieving = asyncio.create_task(relieve(fleet, ledger, say=board.say))
             try:
                 async with asyncio.timeout(_PATIENCE_S):
                     await _solve(fleet, ledger, board, total=total)
@@ -76,9 +78,10 @@ async def _demo(board: Board, folder: Path, directories: list[Path], *, total: i
             except TimeoutError:
                 board.say("not everything ended in time")
             finally:
-                striking.cancel()
-                await asyncio.gather(striking, return_exceptions=True)
-        _report(board, fleet, ledger, recovery)
+                for task in (striking, relieving):
+                    task.cancel()
+                await asyncio.gather(striking, relieving, return_exceptions=True)
+        _report(board, fleet, ledger, recovery, _result_of(relieving))
     return ledger, recovery is not None
 
 
@@ -123,7 +126,12 @@ def _line(task: task_pb2.Task) -> str:
     return f"{task.task_id} succeeded on {task.attempt.agent_id} in {seconds:.1f} s{again}"
 
 
-def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | None) -> None:
+def _result_of(relieving: asyncio.Task[Relief]) -> Relief | None:
+    """Return how the deaf agent was relieved, if it was; that decides nothing about the tickets."""
+    return None if relieving.cancelled() or relieving.exception() else relieving.result()
+
+
+def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | None, relief: Relief | None) -> None:
     if not ledger.records:
         return
     submitted = min(task.submit_time.ToMilliseconds() for task in ledger.records.values())
@@ -161,6 +169,7 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | Non
             f"and {recovery.elsewhere} began it anew after {started_s:.1f} s"
         )
         rows.insert(3, ("recovered", lost))
+    rows.insert(-6, ("deaf agent found", str(relief or "not before the last ticket was solved")))
     board.table(rows)
 
 

@@ -76,6 +76,10 @@ class Board:
             good_at = " ".join(f"{name}={level}" for name, level in worker.member.capabilities.items())
             name = worker.member.name
             agents.add_row(name, f"[dim]{good_at}[/dim]", str(self._done_by.get(name, 0)), _work(worker))
+        if self._fleet is not None:
+            deaf = self._fleet.deaf
+            state = "[red]deaf, relieved[/red]" if deaf.left_ms else ""
+            agents.add_row(deaf.member.name, "", "0", state)
         events = [f"[dim]{event}[/dim]" for event in self._events[-_SHOWN_EVENTS:]]
         return Group(self._progress, agents, *events)
 

@@ -39,3 +39,6 @@ CREW = (
     Member("kira", {"python": 40, "packaging": 80}, slots=2),
     Member("leo", {"lint": 90, "docs": 30, "packaging": 60, "python": 10}),
 )
+
+DEAF = Member("zoe", {"python": 1, "docs": 90})
+"""Takes a ticket that is not urgent, as the last of those that could, and hangs."""

@@ -1,4 +1,4 @@
-"""The processes of the demo: one `tercio dev`, and one `tercio agent exec` for each member of the crew."""
+"""The processes of the demo: one `tercio dev`, a `tercio agent exec` for each member of the crew, and a deaf agent."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ _QUICK = {
     # The defaults outlast an election of real replicas; here nobody wants to watch a dead agent's lease for 15 s.
     "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": "4000",
     "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": "1000",
+    "TERCIO_REGISTRY__CANARY_INTERVAL_MS": "2000",
+    "TERCIO_REGISTRY__CANARY_TIMEOUT_MS": "2000",
 }
 
 
@@ -91,6 +93,7 @@ class Fleet:
 
     address: str
     workers: dict[str, Worker]
+    deaf: Worker
 
 
 def now_ms() -> int:
@@ -100,12 +103,13 @@ def now_ms() -> int:
 
 @contextlib.asynccontextmanager
 async def running(
-    crew: Sequence[Member], *, folder: Path, directories: Iterator[Path], say: Callable[[str], None]
+    crew: Sequence[Member], deaf: Member, *, folder: Path, directories: Iterator[Path], say: Callable[[str], None]
 ) -> AsyncIterator[Fleet]:
     """Run the services and the crew until the block ends, however it ends.
 
     Args:
         crew: who works.
+        deaf: who only seems to.
         folder: for the store and the services' log.
         directories: one for each slot.
         say: told what happens.
@@ -116,9 +120,10 @@ async def running(
         address = await _start_services(folder, started, readers)
         say(f"services are up at {address}, on {folder / 'tercio.db'}")
         workers = {member.name: await _start_agent(member, address, directories, started, readers) for member in crew}
+        idler = await _start_deaf(deaf, address, started, readers)
         async with asyncio.timeout(_START_S):
-            await asyncio.gather(*(worker.connected.wait() for worker in workers.values()))
-        yield Fleet(address, workers)
+            await asyncio.gather(*(worker.connected.wait() for worker in (idler, *workers.values())))
+        yield Fleet(address, workers, idler)
     except TimeoutError:
         raise FleetError(f"the fleet did not start within {_START_S:.0f} s: {_tail(folder)}") from None
     finally:
@@ -163,6 +168,23 @@ async def _start_agent(
     for _ in range(member.slots):
         options += ["--directory", str(next(directories))]
     process = await _start(("agent", "exec", *options), stderr=asyncio.subprocess.PIPE)
+    return _worker(member, process, started, readers)
+
+
+async def _start_deaf(
+    member: Member, address: str, started: list[asyncio.subprocess.Process], readers: list[asyncio.Task[None]]
+) -> Worker:
+    arguments = (member.name, address, json.dumps(dict(member.capabilities)))
+    process = await _start(arguments, module="examples.tickets.deaf", stderr=asyncio.subprocess.PIPE)
+    return _worker(member, process, started, readers)
+
+
+def _worker(
+    member: Member,
+    process: asyncio.subprocess.Process,
+    started: list[asyncio.subprocess.Process],
+    readers: list[asyncio.Task[None]],
+) -> Worker:
     started.append(process)
     os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
     worker = Worker(member, process)
@@ -174,6 +196,7 @@ async def _start_agent(
 async def _start(
     arguments: Sequence[str],
     *,
+    module: str = "tercio.cli",
     stdout: int = asyncio.subprocess.DEVNULL,
     stderr: int | IO[bytes] | None = None,
     environment: dict[str, str] | None = None,
@@ -181,7 +204,7 @@ async def _start(
     # The tools of this environment come first, whatever PATH says; and Ctrl-C reaches only the demo itself.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tercio.cli", *arguments),
+        *(sys.executable, "-m", module, *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
