@@ -19,6 +19,7 @@ from support.processes import ServerProcess
 REPLICAS = 2
 SERVICES = {
     "tercio_registry": ("tercio.api.registry.v1.RegistryService",),
+    "tercio_resources": ("tercio.api.resources.v1.ResourceService",),
     "tercio_scheduler": (
         "tercio.api.scheduler.v1.PlanService",
         "tercio.api.scheduler.v1.TaskService",

@@ -12,6 +12,8 @@ from support.registry import detail_of, fields_of, info_of, reason_of
 from support.resources import Resources, spec
 from tercio.api.resources.v1 import allocation_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
+from tercio_common.testing.eventually import eventually
+from tercio_common.testing.manual_clock import ManualClock
 
 Allocation = allocation_pb2.Allocation
 
@@ -141,3 +143,27 @@ async def test_pages_give_every_allocation_once(resources: Resources) -> None:
     assert seen == numbers
     other = pb.ListAllocationsRequest(page_token="x", expression='owner = "a"')
     assert reason_of(await refusal(resources.stub.ListAllocations(other))) == "CURSOR_INVALID"
+
+
+async def test_what_nobody_renews_is_released_and_its_pool_is_free_again(
+    resources: Resources, clock: ManualClock
+) -> None:
+    await resources.allocate("dies", "lives")
+    for _ in range(70):
+        await resources.stub.Renew(pb.RenewRequest(owners=["lives"]))
+        await clock.advance(1_000)
+    await eventually(lambda: len(resources.service.host.machine.tables.allocations) == 1)
+    assert [held.owner for held in await resources.listed()] == ["lives"]
+
+
+async def test_an_emergency_opens_the_reserve_and_asks_holders_back(resources: Resources, clock: ManualClock) -> None:
+    (low,) = await resources.allocate("low", amounts={"cpu": 800})
+    assert await resources.allocate("urgent", amounts={"cpu": 200}, emergency=True)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await resources.allocate("more", amounts={"cpu": 500}, emergency=True, priority=9)
+    assert info_of(caught.value).metadata["revoking"] == "1"
+    assert [held.allocation_id for held in await resources.listed("state = REVOKING")] == [low]
+    for _ in range(6):
+        await clock.advance(1_000)
+    await eventually(lambda: low not in resources.service.host.machine.tables.allocations)
+    assert await resources.allocate("more", amounts={"cpu": 500}, emergency=True, priority=9)

@@ -31,6 +31,14 @@ def test_nobody_is_revoked_in_vain() -> None:
     assert not any(row.revoke_at for row in driver.rows())
 
 
+def test_who_is_not_needed_after_all_is_spared() -> None:
+    driver = Driver()
+    driver.allocate("large", "small", specs=(spec({"cpu": 800}), spec({"cpu": 200})), indexes=(0, 1))
+    asked = driver.allocate("urgent", specs=(spec({"cpu": 500}, priority=9),), emergency=True)
+    assert asked.shortages[0].revoking == 1
+    assert [row.owner for row in driver.rows() if row.revoke_at] == ["large"]
+
+
 def test_a_victim_gives_back_in_the_pool_that_is_short() -> None:
     memory = PoolRow("memory", "memory", "MB", 100)
     driver = Driver(Rules(default_pools=(CPU, memory)))

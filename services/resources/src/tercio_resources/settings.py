@@ -53,10 +53,10 @@ _OWNER_LIMITS = {"cpu": 8_000, "memory": 8_192, "storage": 10_240}
 class ResourcesSettings(Section):
     """Default pools, bounds and leases."""
 
-    pools: dict[_Id, PoolSettings] = Field(default_factory=lambda: dict(_POOLS))
+    pools: dict[_Id, PoolSettings] = _POOLS
     """Pools by id that the very first start makes, and no later one: 100 cores, 64 GB, 1,000 GB, 20 worktrees and
     1,000 Mbps. Afterwards they are changed by calls."""
-    owner_limits: dict[_Id, _Amount] = Field(default_factory=lambda: dict(_OWNER_LIMITS))
+    owner_limits: dict[_Id, _Amount] = _OWNER_LIMITS
     """The most of each dimension that one owner may hold, in its unit: 8 cores, 8 GB and 10 GB. Not a pool: it keeps
     one runaway agent from taking everything."""
     grace_ms: int = Field(default=5_000, ge=0, le=600_000)
@@ -70,7 +70,7 @@ class ResourcesSettings(Section):
     lie idle."""
     max_waiting: int = Field(default=1_000, ge=1, le=10_000)
     """Calls that may wait at once, 1 to 10,000: each is looked at whenever something is given back, some 10 µs."""
-    emergency_principals: frozenset[str] = frozenset({"local", "replica"})
+    emergency_principals: tuple[str, ...] = ("local", "replica")
     """Who may open the reserve of the pools and have lower priorities revoked."""
 
     def rules(self) -> Rules:
@@ -81,7 +81,7 @@ class ResourcesSettings(Section):
             patience=self.patience_ms,
             max_waiting=self.max_waiting,
             owner_limits=self.owner_limits,
-            emergency_principals=self.emergency_principals,
+            emergency_principals=frozenset(self.emergency_principals),
             default_pools=tuple(
                 PoolRow(name, pool.dimension, UNITS.get(pool.dimension, pool.unit), pool.capacity, pool.reserve)
                 for name, pool in sorted(self.pools.items())

@@ -6,7 +6,8 @@ takes no more victims than it must.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from tercio_common.machine.protocol import Moment
 from tercio_resources.state.commands import Allocate
@@ -50,19 +51,20 @@ class _Room:
 
     def victims(self, spec: Spec, gaps: tuple[Gap, ...], *, emergency: bool, waits: bool) -> int:
         """Choose what closes the gaps, or nothing; return how many allocations are being revoked for it."""
-        missing = {gap.dimension: gap.required - gap.bound.available for gap in gaps}
+        needed = {gap.dimension: gap.required - gap.bound.available for gap in gaps}
         found: list[AllocationRow] = []
         for row in self._candidates(spec, emergency=emergency, waits=waits):
-            if not any(missing.get(part.dimension, 0) > 0 for part in row.lot.parts):
-                continue
-            found.append(row)
-            for part in row.lot.parts:
-                if part.dimension in missing:
-                    missing[part.dimension] -= part.amount
-            if max(missing.values()) <= 0:
-                break
-        if max(missing.values()) > 0:
+            if any(part.dimension in needed for part in row.lot.parts):
+                found.append(row)
+                if _closes(found, needed):
+                    break
+        else:
             return 0
+        # Of those chosen the last would be missed most: whoever is not needed after all is spared, they first.
+        for row in reversed(found[:]):
+            rest = [each for each in found if each is not row]
+            if not row.revoke_at and _closes(rest, needed):
+                found = rest
         self._promised.update(row.number for row in found)
         self.chosen.update((row.number, None) for row in found if not row.revoke_at)
         return len(found)
@@ -91,3 +93,12 @@ class _Room:
             if limit is not None and held.get((row.lot.tenant, part.dimension), 0) > limit:
                 return True
         return False
+
+
+def _closes(rows: Sequence[AllocationRow], needed: Mapping[str, int]) -> bool:
+    """Tell whether these give back what is needed."""
+    given = Counter[str]()
+    for row in rows:
+        for part in row.lot.parts:
+            given[part.dimension] += part.amount
+    return all(given[dimension] >= amount for dimension, amount in needed.items())
