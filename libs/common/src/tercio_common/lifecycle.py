@@ -23,7 +23,7 @@ from tercio_common.background import Background
 from tercio_common.clock import Clock, SystemClock
 from tercio_common.composition import Ports, Service
 from tercio_common.errors import SettingsError, StoreError
-from tercio_common.garbage import tune_for_many_rows
+from tercio_common.garbage import search_now_and_then, tune_for_many_rows
 from tercio_common.ids import RandomIds
 from tercio_common.journal.store import Store
 from tercio_common.machine.host import Host
@@ -84,7 +84,9 @@ async def run(applications: Sequence[Application], *, settings: ProcessSettings)
         try:
             services = [_build(one, store=store, settings=settings, clock=clock) for one in applications]
             async with serving(services, settings=settings.server, clock=clock, background=background):
+                searching = background.start("garbage", search_now_and_then(clock))
                 await _first(stop, background.failed)
+                await background.end(searching)
             if isinstance(background.error, SettingsError):
                 raise background.error
             return FAILED if background.failed.is_set() else DRAINED

@@ -19,6 +19,7 @@ from tercio_common.clock import Clock
 from tercio_common.election.renewal import Renewal
 from tercio_common.epochs import Epoch
 from tercio_common.errors import Refusal
+from tercio_common.garbage import ROWS_SET_ASIDE, set_rows_aside
 from tercio_common.journal.audit import AuditTrail
 from tercio_common.journal.commit import Committer
 from tercio_common.journal.feed import Feed, FeedEntry
@@ -85,6 +86,7 @@ class Term:
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap
         self._arrivals = count()
         self._unpublished: deque[tuple[FeedEntry, int]] = deque()
+        self._fresh_rows = 0
         self._ended = False
         self._tip_lost = asyncio.Event()
         self.committer = Committer(
@@ -158,6 +160,7 @@ class Term:
         # undone would forget in another order than a replay does.
         self.requests.remember(call, reply=kept, now=at.now)
         self._unpublished.append((entry, len(record.data)))
+        self._fresh_rows += len(entry.changes)
         self.tip = at
         self.committer.add(record, lazy=lazy)
         self._rearm_timer(due)
@@ -245,6 +248,9 @@ class Term:
         self.feed.close("the leadership of this replica ended; resume from the last cursor")
 
     def _release(self, committed: int) -> None:
+        if self._fresh_rows >= ROWS_SET_ASIDE:
+            self._fresh_rows = 0
+            set_rows_aside()
         self.feed.publish_all(self._take_published(committed))
         for listener in self.listeners:
             listener(committed)
