@@ -104,6 +104,11 @@ async def _use(curl: Curl, module: str) -> dict[str, Any]:
         secret = {"identitySecret": "c2VjcmV0c2VjcmV0c2VjcmV0", "instanceId": "MDEyMzQ1Njc4OWFiY2RlZg=="}
         await curl.call(service, "RegisterAgent", agentId="a", requestId="r", capabilities={"text": 5}, **secret)
         return (await curl.call(service, "GetAgent", agentId="a"))["agent"]["capabilities"]
+    if module == "tercio_resources":
+        service = "tercio.api.resources.v1.ResourceService"
+        specs = [{"amounts": [{"dimension": "cpu", "amount": "1000"}]}]
+        await curl.call(service, "Allocate", requestId="r", specs=specs, owners=["a"])
+        return {"granted": (await curl.call(service, "GetPool", poolId="cpu"))["pool"]["granted"]}
     service = "tercio.api.scheduler.v1.TaskService"
     task = {"taskId": "t", "template": {"taskType": "upper"}}
     await curl.call(service, "SubmitTasks", requestId="r", tasks=[task])
