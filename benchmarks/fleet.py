@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tools.etcd_binary import find_or_build
 
 ROOT = Path(__file__).resolve().parents[1]
 _READY_WITHIN_S = 30.0
+_COMMITS = "tercio_scheduler_commits_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,24 @@ class Fleet:
 
     Attributes:
         address: the scheduler's.
+        metrics: where the scheduler tells its metrics.
         etcd: path of the binary.
         pids: process ids by name: etcd, scheduler, agents.
     """
 
     address: str
+    metrics: str
     etcd: Path
     pids: Mapping[str, int]
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time that each process has used so far, user and system."""
         return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
+
+    def commits(self) -> int:
+        """Return how many commits the scheduler has made so far."""
+        found = re.search(rf"^{_COMMITS} (\S+)$", _read(self.metrics), re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
 
 @contextlib.contextmanager
@@ -63,7 +72,8 @@ def running_fleet(
                 TERCIO_SERVER__LOG_LEVEL="warning",
             )
         )
-        _wait_for(f"http://127.0.0.1:{metrics}/metrics", folder / "scheduler.log")
+        told = f"http://127.0.0.1:{metrics}/metrics"
+        _wait_for(told, folder / "scheduler.log")
         agents_pid = processes.enter_context(
             _process(
                 [sys.executable, "-m", agents_module, f"--agents={agents}", f"--concurrency={concurrency}"],
@@ -72,7 +82,8 @@ def running_fleet(
                 TERCIO_REGISTRY_ADDRESS="127.0.0.1:9",
             )
         )
-        yield Fleet(f"127.0.0.1:{port}", etcd, {"etcd": etcd_pid, "scheduler": scheduler_pid, "agents": agents_pid})
+        pids = {"etcd": etcd_pid, "scheduler": scheduler_pid, "agents": agents_pid}
+        yield Fleet(f"127.0.0.1:{port}", told, etcd, pids)
 
 
 def _etcd_command(etcd: Path, folder: Path, client: int, peer: int) -> list[str]:
@@ -112,13 +123,18 @@ def _wait_for(url: str, log: Path) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=1.0) as reply:  # noqa: S310 - our own loopback address
-                reply.read()
-                return
+            _read(url)
+            return
         except OSError:
             if time.monotonic() > deadline:
                 raise SystemExit(f"{url} does not answer:\n{log.read_text(errors='replace')[-2000:]}") from None
             time.sleep(0.05)
+
+
+def _read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=1.0) as reply:  # noqa: S310 - our own loopback address
+        told: str = reply.read().decode()
+        return told
 
 
 def _free_ports(count: int) -> list[int]:

@@ -10,6 +10,7 @@ from statistics import median, quantiles
 
 from benchmarks.calibration import calibrate
 from benchmarks.fleet import Fleet
+from benchmarks.processes import idle_seconds
 from tercio import Client
 
 _IN_FLIGHT = 10_000
@@ -24,12 +25,16 @@ class Round:
         tasks: how many ended.
         seconds: from the first submission to the last result.
         cpu_micros: processor time a task, by process; `client` is this one.
+        idle_micros: time a task that the machine's cores were idle, all together.
+        commits: how many the scheduler made.
         calibration_ms: time of a fixed loop just before, which tells how fast the machine was.
     """
 
     tasks: int
     seconds: float
     cpu_micros: dict[str, float]
+    idle_micros: float
+    commits: int
     calibration_ms: float
 
     @property
@@ -50,6 +55,7 @@ class Latency:
 async def throughput(client: Client, fleet: Fleet, *, seconds: float, in_flight: int = _IN_FLIGHT) -> Round:
     """Keep so many tasks under way for that long, then wait for them."""
     calibration = calibrate()
+    commits, idle = fleet.commits(), idle_seconds()
     before, own_before, began = fleet.cpu_seconds(), time.process_time(), time.perf_counter()
     count = 0
     async for _ in client.map("noop", _until(began + seconds), in_flight=in_flight):
@@ -58,7 +64,8 @@ async def throughput(client: Client, fleet: Fleet, *, seconds: float, in_flight:
     after = fleet.cpu_seconds()
     cpu = {name: (after[name] - before[name]) / count * 1e6 for name in after}
     cpu["client"] = (time.process_time() - own_before) / count * 1e6
-    return Round(count, taken, cpu, calibration)
+    idle_micros = (idle_seconds() - idle) / count * 1e6
+    return Round(count, taken, cpu, idle_micros, fleet.commits() - commits, calibration)
 
 
 async def latency(client: Client, *, seconds: float) -> Latency:

@@ -19,3 +19,9 @@ def cpu_seconds(pid: int) -> float:
 def resident_bytes(pid: int) -> int:
     """Return how much memory a process holds."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def idle_seconds() -> float:
+    """Return the time that the machine's cores have spent idle so far, all together."""
+    fields = Path("/proc/stat").read_text().split(maxsplit=6)
+    return (int(fields[4]) + int(fields[5])) / _TICKS_A_SECOND
