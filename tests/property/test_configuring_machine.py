@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from support.configuring import KIND, ConfigDriver
+from support.configuring import KIND, ConfigDriver, sent_in
 from support.registry_machine import rows
 from tercio_common.errors import Refusal
 from tercio_common.machine.system_tasks import Result
@@ -105,7 +105,7 @@ class Configuring(RuleBasedStateMachine):
         for row in self.driver.machine.configuring.revisions.table.values():
             assert row.document == EMPTY or json.loads(row.document)["port"] >= 1
         for task in self.driver.machine.system_tasks.table.values():
-            document = json.loads(task.input)["document"] if task.kind == KIND else EMPTY
+            document = sent_in(task)[1] if task.kind == KIND else EMPTY
             assert document == EMPTY or json.loads(document)["port"] >= 1
 
     @invariant()

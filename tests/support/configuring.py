@@ -19,6 +19,12 @@ SCHEMA = json.dumps({"properties": {"port": {"type": "integer", "minimum": 1}}, 
 KIND = "tercio.configure"
 
 
+def sent_in(task: SystemTaskRow) -> tuple[int, str]:
+    """Return the revision and the document that an agent is sent."""
+    number, _, document = task.input.decode().partition("\n")
+    return int(number), document
+
+
 class ConfigDriver(Driver):
     """A registry whose agents are sent configurations."""
 
@@ -57,14 +63,14 @@ class ConfigDriver(Driver):
         task = self.open_task(agent_id)
         assert task is not None
         assert (task.kind, task.agent_id) == (KIND, agent_id)
-        sent = json.loads(task.input)
-        output = json.dumps({"revision": sent["revision"], "digest": digest(runs or sent["document"])}).encode()
+        _, document = sent_in(task)
+        output = json.dumps({"digest": digest(runs or document)}).encode()
         outcome = SystemTaskOutcome(
             task.system_task_id, result, output if result is Result.SUCCEEDED else b"", "BAD" if why else "", why
         )
         self.do(ReportSystemTasks((outcome,)))
         self.tick()
-        return str(sent["document"])
+        return document
 
     def listen_well(self, duration: int, *agent_ids: str) -> None:
         """Let fleet time pass while these agents beat."""

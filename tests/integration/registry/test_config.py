@@ -54,7 +54,9 @@ def make(fleet: Fleet, agent_id: str = "a", *, agent_type: str = "web") -> Agent
 
 
 async def update(stub: Any, document: object, agent_id: str = "a", **fields: Any) -> Any:
-    request = pb.UpdateConfigRequest(agent_id=agent_id, document=json.dumps(document), wait=True, **fields)
+    request = pb.UpdateConfigRequest(
+        agent_id=agent_id, document=json.dumps(document, separators=(",", ":")), wait=True, **fields
+    )
     if not request.HasField("observe_duration"):
         request.observe_duration.FromMilliseconds(0)
     return (await stub.UpdateConfig(request, timeout=30)).revision
@@ -120,6 +122,15 @@ async def test_an_agent_that_gets_worse_gets_the_former_one_back(fleet: Fleet, s
 
         await eventually(given_up)
         await eventually(lambda: again.config == {"port": 80})
+
+
+async def test_the_largest_document_reaches_the_agent_however_many_quotes_it_has(fleet: Fleet, stub: Any) -> None:
+    agent = make(fleet)
+    document = {"texts": ["x"] * 14_990}
+    async with fleet.running(agent):
+        assert (await update(stub, document)).state == Revision.STATE_ACTIVE
+        assert len(agent.config["texts"]) == 14_990
+        assert fields_of(await refused(update(stub, {"texts": ["x"] * 15_100}))) == ["document"]
 
 
 async def test_a_restarted_agent_is_sent_what_is_active(fleet: Fleet, stub: Any) -> None:

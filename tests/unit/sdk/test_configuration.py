@@ -14,7 +14,7 @@ from tercio.configuration import Configuration
 
 
 def sent(revision: int, document: Mapping[str, Any]) -> bytes:
-    return json.dumps({"revision": revision, "document": json.dumps(document)}).encode()
+    return f"{revision}\n{json.dumps(document)}".encode()
 
 
 def digest(document: Mapping[str, Any]) -> str:

@@ -48,14 +48,14 @@ class Configuration:
         self._handler = handler
 
     async def take(self, payload: bytes) -> bytes:
-        """Apply what is sent, and return what is in force then.
+        """Apply what is sent, a number and a document on lines of their own; return what is in force then.
 
         Raises:
             HandlerError: it is older than what was sent before.
             Exception: what the agent's function raises; the former document is in force.
         """
-        sent = json.loads(payload)
-        revision, text = int(sent["revision"]), str(sent["document"])
+        number, _, text = payload.decode().partition("\n")
+        revision = int(number)
         async with self._one_at_a_time:
             if revision < self._seen:
                 message = f"revision {revision} came after {self._seen}"

@@ -76,7 +76,7 @@ class Delivery:
                 found.append(look.event)
             elif look.delivers:
                 chosen.append(row)
-                size += len(self._configurations.present(agent_id, row.wanted).document)
+                size += len(self._configurations.present(agent_id, row.wanted).document.encode())
             elif look.again is not None:
                 agenda.set(agent_id, look.again)
                 continue
@@ -128,13 +128,12 @@ class Delivery:
 
     def _wanted(self, row: ConfigurationRow) -> SystemTaskWanted:
         revision = self._configurations.present(row.agent_id, row.wanted)
-        what = {"revision": revision.revision, "document": revision.document}
         return SystemTaskWanted(
             kind=KIND,
             agent_id=row.agent_id,
             timeout=revision.timeout,
-            # The document is text within text, so that the agent's digest is that of the very bytes that were sent.
-            input=json.dumps(what, ensure_ascii=False).encode(),
+            # As it is, after its number on a line of its own: quoted it could outgrow a system task.
+            input=f"{revision.revision}\n{revision.document}".encode(),
             incarnation=self._agents[row.agent_id].incarnation,
         )
 

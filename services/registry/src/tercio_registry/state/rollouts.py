@@ -206,7 +206,7 @@ class Rollouts:
             command = UpdateConfig(agent_id=agent_id, change=row.change, observe=row.observe, rollout_id=row.rollout_id)
             try:
                 proposals.append(self._configurations.update(command, room=room - size))
-                size += len(proposals[-1].document)
+                size += len(proposals[-1].document.encode())
             except Refusal as refusal:
                 failures.append(Failure(agent_id, 0, refusal.reason))
         yield from proposals
