@@ -1,7 +1,7 @@
 """One registry process with 10,000 agents, each with a heartbeat stream of its own; they share connections.
 
-Heartbeats at the interval that the registry gives, each with what the agent has done of two types of task. Then every
-connection breaks, and all agents come back within 10 s.
+Heartbeats at the interval that the registry gives, each with a health report and what the agent has done of two types of
+task; canaries are sent as usual. Then every connection breaks, and all agents come back within 10 s.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import grpc
 
 from benchmarks.bars import Bar
 from benchmarks.servers import Bench, cpu_of, memory_of
-from tercio.api.registry.v1 import performance_pb2
+from tercio.api.registry.v1 import health_pb2, performance_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio_common.testing.chaos.processes import ServerProcess, free_ports
@@ -30,6 +30,15 @@ _REGISTERING: Final = 200
 _RECONNECT_S: Final = 10.0
 _RETRY_S: Final = (0.1, 1.0)
 _BOOKMARK_WITHIN_S: Final = 1.0
+_HEALTH: Final = health_pb2.HealthReport(
+    cpu_ratio=0.5,
+    memory_used_bytes=1 << 30,
+    memory_limit_bytes=4 << 30,
+    disk_used_bytes=1 << 37,
+    disk_total_bytes=1 << 39,
+    queue_limit=512,
+    succeeded_attempts=40,
+)
 _LOST: Final = ("gone", "unhealthy")
 
 
@@ -93,6 +102,7 @@ class BeatingAgent:
         try:
             while True:
                 beat.totals.CopyFrom(self._totals())
+                beat.health.CopyFrom(_HEALTH)
                 await call.write(pb.HeartbeatRequest(beats=[beat]))
                 reply = await call.read()
                 if reply is grpc.aio.EOF:
