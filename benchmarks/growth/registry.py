@@ -1,6 +1,6 @@
 """One registry process with 10,000 agents, each with a heartbeat stream of its own; they share connections.
 
-Heartbeats at the interval that the registry gives, each with a health report and what the agent has done of two types of
+Heartbeats at the interval that the registry gives, each with a health report and what the agent did of two types of
 task; canaries are sent as usual. Then every connection breaks, and all agents come back within 10 s.
 """
 
