@@ -36,7 +36,7 @@ def test_a_shortage_names_the_gap() -> None:
     driver = Driver()
     driver.grant(amounts={"cpu": 700})
     shortage = driver.allocate("b", specs=(spec({"cpu": 400}),)).shortages[0]
-    assert (shortage.reason, shortage.gaps) == ("INSUFFICIENT_RESOURCES", (Gap("cpu", 400, Bound(300, "pool")),))
+    assert (shortage.reason, shortage.gaps) == ("INSUFFICIENT_RESOURCES", (Gap("cpu", 400, Bound(300, "pool"), "cpu"),))
 
 
 def test_the_pool_with_the_least_left_is_chosen_in_which_it_fits() -> None:

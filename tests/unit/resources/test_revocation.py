@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from support.resources_machine import CPU, Driver, spec
 from tercio_resources.state.commands import Allocate, SetQuota
 from tercio_resources.state.rows import PoolRow, QuotaRow
@@ -39,6 +41,21 @@ def test_who_is_not_needed_after_all_is_spared() -> None:
     assert [row.owner for row in driver.rows() if row.revoke_at] == ["large"]
 
 
+def test_a_fenced_pool_gives_nothing_so_nobody_is_asked_for_it() -> None:
+    driver = Driver()
+    driver.grant("low", amounts={"cpu": 1_000})
+    driver.update(fenced=True)
+    assert driver.allocate("urgent", specs=(spec(priority=9),), emergency=True).shortages[0].revoking == 0
+
+
+def test_of_an_over_committed_pool_enough_is_asked_back() -> None:
+    driver = Driver()
+    driver.allocate("first", "second", specs=(spec({"cpu": 500}),))
+    driver.update(capacity=600)
+    asked = driver.allocate("urgent", specs=(spec({"cpu": 200}, priority=9),), emergency=True)
+    assert asked.shortages[0].revoking == 2
+
+
 def test_a_victim_gives_back_in_the_pool_that_is_short() -> None:
     memory = PoolRow("memory", "memory", "MB", 100)
     driver = Driver(Rules(default_pools=(CPU, memory)))
@@ -54,6 +71,7 @@ def test_what_was_borrowed_is_given_back_to_who_waits() -> None:
     driver.allocate("g1", "g2", specs=(spec({"cpu": 500}, tenant="greedy"),))
     waiting = Allocate(specs=(spec({"cpu": 400}, tenant="modest"),), owners=("m",))
     assert driver.do(waiting).shortages[0].revoking == 0
+    waiting = replace(waiting, waits=True)
     driver.session.waiting.enter(waiting, driver.now)
     assert driver.do(waiting).shortages[0].revoking == 1
     driver.listen(driver.rules.grace)

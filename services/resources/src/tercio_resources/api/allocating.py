@@ -107,7 +107,8 @@ class Allocating:
             self.serve_waiting(anyway=True)  # somebody may hold what it borrowed
             async with asyncio.timeout(most_s):
                 return await waiter.answer
-        return refused
+        # It may have been granted in the very moment in which the time was over.
+        return waiter.answer.result() if waiter.answer.done() and not waiter.answer.cancelled() else refused
 
     @contextlib.contextmanager
     def _waiting(self, asked: Asked, call: Call, term: Term) -> Iterator[_Waiter]:

@@ -49,13 +49,17 @@ class DeleteQuota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocate:
-    """Grant one item to each owner; without `indexes` all ask for the first spec."""
+    """Grant one item to each owner; without `indexes` all ask for the first spec.
+
+    Who `waits` has what others borrowed revoked; who does not is refused.
+    """
 
     specs: tuple[Spec, ...]
     owners: tuple[str, ...]
     indexes: tuple[int, ...] = ()
     atomic: bool = False
     emergency: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

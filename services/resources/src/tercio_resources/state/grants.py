@@ -75,10 +75,8 @@ def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: 
         events.append(_granted(command.owners, placed))
         for offset, (item, _) in enumerate(placed):
             numbers[item] = at.seq * NUMBERS_A_RECORD + offset
-    if shortages and (command.emergency or len(session.waiting)):
-        shortages, revoked = revocation.make_room(
-            shortages, command, at, tables=tables, rules=rules, waits=len(session.waiting) > 0
-        )
+    if shortages and (command.emergency or command.waits):
+        shortages, revoked = revocation.make_room(shortages, command, at, tables=tables, rules=rules)
         events += revoked
     return Decision(events, Granted(numbers, shortages, at), creates_work=bool(placed))
 
@@ -134,7 +132,7 @@ class Ledger:
             free, pool_id = best_fit(((self._free(pool), pool.pool_id) for pool in pools), amount.amount)
             bound = self._bound(owner, spec, amount, free)
             if bound.available < amount.amount:
-                gaps.append(Gap(amount.dimension, amount.amount, bound))
+                gaps.append(Gap(amount.dimension, amount.amount, bound, pool_id))
             else:
                 parts.append(Part(pool_id, amount.dimension, amount.amount))
         if gaps:

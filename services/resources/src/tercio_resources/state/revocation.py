@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tercio_common.machine.protocol import Moment
 from tercio_resources.state.commands import Allocate
 from tercio_resources.state.events import RevocationsRequested
-from tercio_resources.state.quotas import limit_of
-from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Gap, Shortage, Spec
+from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Gap, Lot, Shortage, Spec
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.tables import ResourceTables
 
@@ -25,7 +24,6 @@ def make_room(
     *,
     tables: ResourceTables,
     rules: Rules,
-    waits: bool,
 ) -> tuple[dict[int, Shortage], list[RevocationsRequested]]:
     """Choose victims for the items that are short of what a pool has; return the shortages with their number."""
     room = _Room(tables)
@@ -34,7 +32,7 @@ def make_room(
         spec = command.specs[command.indexes[item]] if command.indexes else command.specs[0]
         if shortage.reason != "INSUFFICIENT_RESOURCES" or any(gap.bound.kind != "pool" for gap in shortage.gaps):
             continue  # room in the pool would not help
-        victims = room.victims(spec, shortage.gaps, emergency=command.emergency, waits=waits)
+        victims = room.victims(spec, shortage.gaps, emergency=command.emergency)
         answered[item] = shortage._replace(revoking=victims)
     if not room.chosen:
         return answered, []
@@ -45,16 +43,18 @@ class _Room:
     """Victims that were chosen for earlier items, and what they will give back."""
 
     def __init__(self, tables: ResourceTables) -> None:
-        self._tables = tables
+        self._tables, self._borrowers = tables, _borrowers(tables)
         self.chosen: dict[int, None] = {}
         self._promised: set[int] = set()  # spoken for by an earlier item
 
-    def victims(self, spec: Spec, gaps: tuple[Gap, ...], *, emergency: bool, waits: bool) -> int:
+    def victims(self, spec: Spec, gaps: tuple[Gap, ...], *, emergency: bool) -> int:
         """Choose what closes the gaps, or nothing; return how many allocations are being revoked for it."""
-        needed = {gap.dimension: gap.required - gap.bound.available for gap in gaps}
+        if any(self._tables.pools[gap.pool_id].fenced for gap in gaps):
+            return 0  # it would grant nothing all the same
+        needed = {gap.pool_id: self._missing(gap, emergency=emergency) for gap in gaps}
         found: list[AllocationRow] = []
-        for row in self._candidates(spec, emergency=emergency, waits=waits):
-            if any(part.dimension in needed for part in row.lot.parts):
+        for row in self._candidates(spec, emergency=emergency):
+            if any(part.pool_id in needed for part in row.lot.parts):
                 found.append(row)
                 if _closes(found, needed):
                     break
@@ -69,36 +69,43 @@ class _Room:
         self.chosen.update((row.number, None) for row in found if not row.revoke_at)
         return len(found)
 
-    def _candidates(self, spec: Spec, *, emergency: bool, waits: bool) -> Iterator[AllocationRow]:
+    def _missing(self, gap: Gap, *, emergency: bool) -> int:
+        """Return how much must be given back; of a pool that is over-committed more than the gap."""
+        pool = self._tables.pools[gap.pool_id]
+        free = pool.capacity - (0 if emergency else pool.reserve) - self._tables.holdings.granted.get(gap.pool_id, 0)
+        return gap.required - min(free, gap.bound.available)
+
+    def _candidates(self, spec: Spec, *, emergency: bool) -> Iterator[AllocationRow]:
         """Give who may be revoked: first who is asked already, then the lowest priority, the newest first."""
-        wanted = set(spec.pool_labels)
+        if not emergency and not self._borrowers:
+            return  # it is asked for every call that waits, and looks at every allocation
         rows = [
             row
             for row in self._tables.allocations.values()
             if row.number not in self._promised
-            and (row.revoke_at or (emergency and row.lot.priority < spec.priority) or (waits and self._borrowed(row)))
-            and all(wanted.issubset(self._labels(part.pool_id)) for part in row.lot.parts)
+            and (row.revoke_at or (row.lot.priority < spec.priority if emergency else self._borrowed(row.lot)))
         ]
         yield from sorted(rows, key=lambda row: (not row.revoke_at, row.lot.priority, -row.number))
 
-    def _labels(self, pool_id: str) -> tuple[tuple[str, str], ...]:
-        return self._tables.pools[pool_id].labels
+    def _borrowed(self, lot: Lot) -> bool:
+        return any((lot.tenant, part.dimension) in self._borrowers for part in lot.parts)
 
-    def _borrowed(self, row: AllocationRow) -> bool:
-        """Tell whether its tenant holds more than its quota of one of the dimensions."""
-        quota = self._tables.quotas.get(row.lot.tenant)
-        held = self._tables.holdings.by_tenant
-        for part in row.lot.parts:
-            limit = limit_of(quota, part.dimension)
-            if limit is not None and held.get((row.lot.tenant, part.dimension), 0) > limit:
-                return True
-        return False
+
+def _borrowers(tables: ResourceTables) -> set[tuple[str, str]]:
+    """Return the tenants that hold more than their quotas, and of what."""
+    held = tables.holdings.by_tenant
+    return {
+        (quota.tenant, dimension)
+        for quota in tables.quotas.values()
+        for dimension, limit in quota.limits
+        if quota.borrowing and held.get((quota.tenant, dimension), 0) > limit
+    }
 
 
 def _closes(rows: Sequence[AllocationRow], needed: Mapping[str, int]) -> bool:
-    """Tell whether these give back what is needed."""
+    """Tell whether these give back what is needed of each pool."""
     given = Counter[str]()
     for row in rows:
         for part in row.lot.parts:
-            given[part.dimension] += part.amount
-    return all(given[dimension] >= amount for dimension, amount in needed.items())
+            given[part.pool_id] += part.amount
+    return all(given[pool_id] >= amount for pool_id, amount in needed.items())

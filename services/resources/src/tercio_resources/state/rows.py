@@ -115,11 +115,12 @@ class Bound(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """What is missing in one dimension."""
+    """What is missing in one dimension, and in which pool it might be found."""
 
     dimension: str
     required: int
     bound: Bound
+    pool_id: str = ""
 
 
 class Shortage(NamedTuple):

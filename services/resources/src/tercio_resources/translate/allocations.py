@@ -65,6 +65,7 @@ def asked_of(request: pb.AllocateRequest) -> Asked:
         indexes=indexes,
         atomic=request.atomic_batch,
         emergency=request.emergency,
+        waits=wait > 0,
     )
     return Asked(command, wait)
 
