@@ -38,6 +38,8 @@ def test_references_within_the_schema_are_followed() -> None:
         {"pattern": "(a)\\1"},
         {"pattern": "x" * 2_000},
         {"patternProperties": {"^a": True}},
+        {"$schema": "http://json-schema.org/draft-07/schema#"},
+        {"properties": {"a": {"$schema": "https://json-schema.org/draft/2020-12/schema"}}},
         {"description": "x" * 20_000},
         [],
     ],
@@ -50,6 +52,47 @@ def test_a_schema_that_is_not_supported_is_refused(schema: object) -> None:
 
 def test_a_pattern_that_would_backtrack_for_ever_takes_linear_time() -> None:
     assert fields({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50_000 + "!"}) == ["$.a"]
+
+
+def test_a_schema_that_names_its_draft_and_itself_keeps_its_bounds() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "properties": {"a": {"pattern": "^(a+)+$"}, "b": {"$ref": "#"}},
+    }
+    assert fields(schema, {"b": {"a": "a" * 50_000 + "!"}}) == ["$.b.a"]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "document"),
+    [
+        ({"additionalProperties": True}, {f"k{n}": 1 for n in range(5_000)}),
+        ({"uniqueItems": True}, [["x" * 50_000]]),
+        ({"pattern": "(a|b|ab){0,300}(.{0,200})x"}, "ab" * 25_000),
+        ({"not": {"anyOf": [{"type": "null"}] * 2}, "anyOf": [{"type": "null"}, True]}, "é" * 25_000),
+    ],
+    ids=["members", "elements", "characters", "messages"],
+)
+def test_looking_at_much_again_and_again_is_given_up(keyword: object, document: object) -> None:
+    schema = {
+        "properties": {"a": {"allOf": [{"$ref": "#/$defs/many"}] * 60}},
+        "$defs": {"many": {"allOf": [{"$ref": "#/$defs/one"}] * 60}, "one": keyword},
+    }
+    (violation,) = Schema(json.dumps(schema)).violations({"a": document})
+    assert "too many steps" in violation.description
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"multipleOf": 0.1}, 10**400),
+        ({"$ref": "#/x", "x": {"type": "nothing"}}, 1),
+        ({"$ref": "#/x", "x": {"pattern": ["a"]}}, "a"),
+    ],
+    ids=["number", "type", "pattern"],
+)
+def test_what_a_schema_cannot_be_applied_to_does_not_conform(schema: dict[str, object], value: object) -> None:
+    (violation,) = Schema(json.dumps({"properties": {"a": schema}, **schema})).violations({"a": value})
+    assert "cannot be applied" in violation.description
 
 
 def test_alternatives_that_grow_exponentially_are_given_up() -> None:

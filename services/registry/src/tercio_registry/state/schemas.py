@@ -2,6 +2,7 @@
 
 A schema comes from outside and runs on the leader, between two commits. So it refers only to itself; its patterns are
 RE2's, which take linear time; and each validation has a budget of steps, for nested alternatives grow exponentially.
+What a step costs grows with what it looks at, and with what it has to say about it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ from tercio_registry.state.documents import DocumentError, canonical, parse
 
 MAX_SCHEMA_BYTES: Final = 16_384
 _MOST_STEPS: Final = 20_000
-"""Some 50 ms; an ordinary document takes a few hundred."""
+"""Some 50 ms, at worst a few times as much; an ordinary document takes a few hundred."""
+_SIZE_PER_STEP: Final = 8
+"""Members, elements or characters that cost as much as a step, with the keyword that is the slowest with each."""
+_MESSAGE_PER_STEP: Final = 64
 _MOST_VIOLATIONS: Final = 20
 _MOST_CHARACTERS: Final = 300
 _MOST_PATTERN: Final = 1_024
 _MEMORY: Final = 1 << 20
 _ANY: Final = "patternProperties"
+_DIALECT: Final = "$schema"
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
@@ -46,8 +52,10 @@ class Schema:
         self._patterns: dict[str, Any] = {}
         self._steps_left = 0
         _check_metaschema(document)
+        if document.pop(_DIALECT, _DRAFT).rstrip("#") != _DRAFT:
+            raise DocumentError("is of another draft than 2020-12")
         self._check(document)
-        keywords = {**Draft202012Validator.VALIDATORS, "pattern": self._pattern, "uniqueItems": _unique}
+        keywords = {**Draft202012Validator.VALIDATORS, "pattern": self._pattern, "uniqueItems": self._unique}
         counted = {name: self._counted(keyword) for name, keyword in keywords.items()}
         kind = extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call]
         # The default registry of the library would fetch what is referred to.
@@ -63,23 +71,40 @@ class Schema:
             found = list(islice(self._validator.iter_errors(document), _MOST_VIOLATIONS))
         except (_TooCostlyError, RecursionError):
             return [FieldViolation("$", "the schema takes too many steps to check it; make either of them simpler")]
-        except Unresolvable as error:
-            return [FieldViolation("$", f"the schema refers to what is not there: {error}")]
+        except Exception as error:
+            # What only a reference reaches is not checked beforehand, and some numbers are too large to divide.
+            why = f"{type(error).__name__}: {error}"[:_MOST_CHARACTERS]
+            return [FieldViolation("$", f"the schema cannot be applied to it: {why}")]
         return [FieldViolation(error.json_path[:_MOST_CHARACTERS], error.message[:_MOST_CHARACTERS]) for error in found]
 
     def _counted(self, keyword: Any) -> Keyword:
         def run(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
             # Lists of alternatives and of names are gone through one by one.
-            self._steps_left -= 1 + (len(value) if isinstance(value, list | dict) else 0)
-            if self._steps_left < 0:
-                raise _TooCostlyError
-            yield from keyword(validator, value, instance, schema) or ()
+            self._spend(1 + (len(value) if isinstance(value, list | dict) else 0))
+            self._spend(len(instance) // _SIZE_PER_STEP if isinstance(instance, list | dict | str) else 0)
+            for error in keyword(validator, value, instance, schema) or ():
+                self._spend(len(error.message) // _MESSAGE_PER_STEP)
+                yield error
 
         return run
+
+    def _spend(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise _TooCostlyError
 
     def _pattern(self, _validator: Any, value: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
         if isinstance(instance, str) and not self._patterns[value].search(instance):
             yield ValidationError(f"{instance[:_MOST_CHARACTERS]!r} does not match {value!r}")
+
+    def _unique(self, _validator: Any, wanted: bool, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+        """Check in linear time what the library checks in quadratic."""
+        if not wanted or not isinstance(instance, list):
+            return
+        texts = [canonical(each) for each in instance]
+        self._spend(sum(map(len, texts)) // _SIZE_PER_STEP)
+        if len(set(texts)) != len(texts):
+            yield ValidationError("has elements that are equal")
 
     def _check(self, value: Any) -> None:
         """Compile patterns and refuse what is not supported, wherever it stands."""
@@ -88,6 +113,9 @@ class Schema:
                 self._check(each)
         if not isinstance(value, dict):
             return
+        if isinstance(value.get(_DIALECT), str):
+            # The library would go on with its own keywords, which count nothing.
+            raise DocumentError(f"names {_DIALECT} below its top, which is not supported")
         if _ANY in value:
             raise DocumentError(f"{_ANY} is not supported; describe names by `propertyNames`")
         if isinstance(pattern := value.get("pattern"), str):
@@ -138,9 +166,3 @@ def _references(value: Any) -> Iterator[str]:
                 yield each
             else:
                 yield from _references(each)
-
-
-def _unique(_validator: Any, wanted: bool, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """Check in linear time what the library checks in quadratic."""
-    if wanted and isinstance(instance, list) and len({canonical(each) for each in instance}) != len(instance):
-        yield ValidationError("has elements that are equal")
