@@ -85,8 +85,10 @@ async def run(applications: Sequence[Application], *, settings: ProcessSettings)
             services = [_build(one, store=store, settings=settings, clock=clock) for one in applications]
             async with serving(services, settings=settings.server, clock=clock, background=background):
                 searching = background.start("garbage", search_now_and_then(clock))
-                await _first(stop, background.failed)
-                await background.end(searching)
+                try:
+                    await _first(stop, background.failed)
+                finally:
+                    await background.end(searching)
             if isinstance(background.error, SettingsError):
                 raise background.error
             return FAILED if background.failed.is_set() else DRAINED
