@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from support.registry_machine import Driver, rows
+from tercio_registry.performance_messages import performance_message
 from tercio_registry.state.commands import RecordPerformance
-from tercio_registry.state.performance import MOST_TYPES, PerformanceRow, TypeHistory, after
+from tercio_registry.state.counting import Counting
+from tercio_registry.state.performance import PerformanceRow, TypeHistory, after
 from tercio_registry.state.rules import Rules
-from tercio_registry.state.totals import Counted, Totals
+from tercio_registry.state.totals import MOST_TOTAL, MOST_TYPES, Counted, Totals
 
 FIRST, SECOND = b"1" * 16, b"2" * 16
 
@@ -100,6 +102,37 @@ def test_the_type_that_was_not_counted_for_the_longest_time_goes_first() -> None
     assert len(kept) == MOST_TYPES
     assert kept[-2:] == ["t0", "new"]
     assert "t1" not in kept
+
+
+def test_a_process_that_names_new_types_without_end_keeps_the_newest() -> None:
+    driver, counting = Driver(), Counting()
+    driver.register()
+    for number in range(5 * MOST_TYPES):
+        counting.count(driver.row(), {f"t{number}": Totals(1, 0, 1)})
+    counting.count(driver.row(), {f"t{4 * MOST_TYPES}": Totals(2, 0, 2)})
+    (counted,) = counting.take(1 << 30)
+    assert [name for name, _ in counted.types] == [f"t{n}" for n in range(4 * MOST_TYPES + 1, 5 * MOST_TYPES)] + [
+        f"t{4 * MOST_TYPES}"
+    ]
+
+
+def test_the_largest_totals_are_kept_and_shown_over_many_processes() -> None:
+    driver = Driver()
+    for number in range(1, 10):
+        driver.register(instance=bytes([number]) * 16)
+        largest = (MOST_TOTAL, MOST_TOTAL, MOST_TOTAL)
+        count(driver, instance=bytes([number]) * 16, **{f"t{each}": largest for each in range(MOST_TYPES)})
+    assert rows(driver.reloaded()) == rows(driver.machine)
+    shown = performance_message(driver.row(), driver.machine.performance, driver.session)
+    assert len(shown.task_types) == MOST_TYPES
+
+
+def test_one_attempt_may_have_run_for_as_long_as_can_be_told() -> None:
+    driver = Driver()
+    driver.register()
+    count(driver, t=(1, 0, MOST_TOTAL))
+    shown = performance_message(driver.row(), driver.machine.performance, driver.session)
+    assert shown.average_duration.ToMicroseconds() == MOST_TOTAL
 
 
 def test_a_full_registry_takes_no_new_types() -> None:

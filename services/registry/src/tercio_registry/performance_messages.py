@@ -12,13 +12,11 @@ from tercio.api.registry.v1 import agent_pb2, performance_pb2
 from tercio_common.rpc.violations import MAX_TEXT, Violations
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.history import Transition
-from tercio_registry.state.performance import MOST_TYPES, Performance, TypeHistory
+from tercio_registry.state.performance import Performance, TypeHistory
 from tercio_registry.state.session import Session
-from tercio_registry.state.totals import Totals
+from tercio_registry.state.totals import MOST_TOTAL, MOST_TYPES, Totals
 
 _MILLION = 1_000_000
-_MOST_TOTAL = 1 << 62
-"""Sums over all processes of an agent then stay within 64 bits."""
 
 
 def check_totals(field: str, totals: performance_pb2.TaskTotals, found: Violations) -> None:
@@ -31,7 +29,7 @@ def check_totals(field: str, totals: performance_pb2.TaskTotals, found: Violatio
     for column in ("succeeded", "failed", "run_micros"):
         values = getattr(totals, column)
         found.check(f"{field}.{column}", len(values) == len(names), f"has {len(values)} entries for {len(names)} types")
-        found.check(f"{field}.{column}", max(values, default=0) <= _MOST_TOTAL, f"has a value over {_MOST_TOTAL}")
+        found.check(f"{field}.{column}", max(values, default=0) <= MOST_TOTAL, f"has a value over {MOST_TOTAL}")
 
 
 def totals_of(totals: performance_pb2.TaskTotals) -> dict[str, Totals]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from tercio_registry.state.agents import AgentRow
-from tercio_registry.state.totals import Counted, Totals
+from tercio_registry.state.totals import MOST_TYPES, Counted, Totals
 
 _AGENT_BYTES: Final = 64
 _TYPE_BYTES: Final = 24
 
 
 class Counting:
-    """The newest totals of each process, by type of task; at most those that its messages name."""
+    """The newest totals of each process, by type of task; the newest ones of too many types."""
 
     __slots__ = ("_types",)
 
@@ -26,7 +26,12 @@ class Counting:
 
     def count(self, row: AgentRow, totals: dict[str, Totals]) -> None:
         """Note what the agent's present process has counted."""
-        self._types.setdefault((row.agent_id, row.instance_id), {}).update(totals)
+        types = self._types.setdefault((row.agent_id, row.instance_id), {})
+        for name, total in totals.items():
+            types.pop(name, None)
+            types[name] = total  # now the last
+        for name in list(types)[:-MOST_TYPES]:
+            del types[name]
 
     def take(self, most_bytes: int) -> tuple[Counted, ...]:
         """Remove and return the oldest entries whose record has about that many bytes, at least one if there is any."""

@@ -17,11 +17,9 @@ from typing import Final, NamedTuple
 from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.events import PerformanceRecorded
-from tercio_registry.state.totals import NO_TOTALS, Counted, Totals
+from tercio_registry.state.totals import MOST_TOTAL, MOST_TYPES, NO_TOTALS, Counted, Totals
 
 PERFORMANCE: Final = "performance"
-MOST_TYPES: Final = 64
-"""Types of tasks kept for one agent; the one that was not counted for the longest time goes first."""
 _MILLION: Final = 1_000_000
 _RATE: Final = 0.1
 _TOLD_AT: Final = 5
@@ -172,5 +170,5 @@ def _moved(average: int | None, mean: int, count: int) -> int:
 
 
 def _as_former(history: TypeHistory) -> TypeHistory:
-    former, present = history.former, history.present
-    return history._replace(former=Totals(*(a + b for a, b in zip(former, present, strict=True))), present=NO_TOTALS)
+    sums = map(sum, zip(history.former, history.present, strict=True))
+    return history._replace(former=Totals(*(min(each, MOST_TOTAL) for each in sums)), present=NO_TOTALS)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MOST_TYPES: Final = 64
+"""Types of tasks kept for one agent; the one that was not counted for the longest time goes first."""
+MOST_TOTAL: Final = 1 << 56
+"""Of one process, and of all former ones of an agent: sums over all types then stay within 64 bits, and a time of so
+many microseconds, over two thousand years, can be told."""
 
 
 class Totals(NamedTuple):
