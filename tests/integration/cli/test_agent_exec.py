@@ -146,3 +146,37 @@ async def test_a_payload_that_is_no_command_is_a_dead_letter_at_once(fleet: str)
         with pytest.raises(TaskDeadLetteredError, match="argv") as caught:
             await task.result()
     assert caught.value.reason == "INVALID_COMMAND"
+
+
+def test_a_command_takes_the_configuration_of_its_agent_or_refuses_it(
+    processes: Processes, fleet: str, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken.json"
+    take = tmp_path / "take.sh"
+    take.write_text(f'#!/bin/sh\ntee {taken} | grep -v bad || {{ echo "it is bad" >&2; exit 9; }}\n')
+    take.chmod(take.stat().st_mode | stat.S_IXUSR)
+    options = ("--agent-id", "fed", "--address", fleet, "--on-configure", str(take))
+    processes.tercio("agent", "exec", *options, "--", "cat", log="fed.log")
+    eventually(lambda: processes.says("fed.log", "connected"))
+    assert configured(fleet, '{"b":1,"a":2}').returncode == 0
+    assert taken.read_text() == '{"a":2,"b":1}'
+    refused = configured(fleet, '{"bad":1}')
+    assert refused.returncode != 0
+    assert b"CONFIGURATION_REFUSED: exit 9: it is bad" in refused.stderr
+    eventually(lambda: taken.read_text() == '{"a":2,"b":1}')
+
+
+def configured(fleet: str, document: str) -> subprocess.CompletedProcess[bytes]:
+    """Give the agent `fed` a configuration, and wait for what becomes of it."""
+    options = ("-f", "-", "--observe", "0s", "--address", fleet)
+    return subprocess.run(
+        [sys.executable, "-m", "tercio.cli", "agents", "config", "set", "fed", *options],
+        input=document.encode(),
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_an_empty_command_for_configurations_is_refused(processes: Processes) -> None:
+    agent = processes.tercio("agent", "exec", "--on-configure", " ", "--", "cat", log="empty.log")
+    assert agent.wait(30) == 2

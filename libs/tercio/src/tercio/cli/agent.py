@@ -12,6 +12,7 @@ import typer
 from tercio.agent import Agent
 from tercio.cli import texts
 from tercio.cli.connect import Address
+from tercio.cli.exec_configure import ExecConfigure, parse_command
 from tercio.cli.exec_handler import ExecHandler, log_json, log_text
 from tercio.cli.plan_files import COMMAND_TYPE
 from tercio.cli.usage import checked
@@ -37,6 +38,9 @@ def exec_(
     allow_commands: Annotated[
         bool, typer.Option("--allow-commands", help="run what the payload says; only where you trust every submitter")
     ] = False,
+    on_configure: Annotated[
+        str, typer.Option("--on-configure", metavar="COMMAND", help="takes the agent's configuration on stdin")
+    ] = "",
     kill_grace: Annotated[str, typer.Option("--kill-grace", help="from SIGTERM to SIGKILL when cancelled")] = "4s",
     agent_id: Annotated[str, typer.Option("--agent-id", help="else TERCIO_AGENT_ID, else made up")] = "",
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
@@ -49,7 +53,12 @@ def exec_(
     success; any other fails the attempt, with the last of stderr as the message. TERCIO_TASK_ID, TERCIO_ATTEMPT,
     TERCIO_FENCING_TOKEN and TERCIO_SLOT say which attempt it is. Cancelling sends SIGTERM to its process group, and
     SIGKILL after a grace. When the agent dies, so does the command. SIGTERM and Ctrl-C let what runs finish.
+
+    The command of --on-configure runs for each configuration that the fleet sends (tercio agents config set): the JSON
+    document is its stdin, {} for the agent's own defaults. Exit code 0 takes it; any other refuses it, and the one that
+    was in force before is sent again.
     """
+    log = log_json if json_log else log_text
     with checked():
         _check(command, allow_commands, directory, concurrency)
         handler = ExecHandler(
@@ -57,7 +66,7 @@ def exec_(
             concurrency=concurrency,
             directories=[path.resolve() for path in directory or []],
             kill_grace_s=texts.parse_duration(kill_grace).total_seconds(),
-            log=log_json if json_log else log_text,
+            log=log,
         )
         agent = Agent(
             agent_id=agent_id,
@@ -67,6 +76,9 @@ def exec_(
             concurrency=concurrency,
             address=address,
         )
+        if on_configure:
+            argv = parse_command(on_configure)
+            agent.on_configure(ExecConfigure(argv=argv, log=log, kill_grace_s=handler.kill_grace_s))
     for name in task_type or ["*" if command else COMMAND_TYPE]:
         agent.task(name)(handler)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
