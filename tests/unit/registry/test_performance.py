@@ -17,6 +17,12 @@ FIRST, SECOND = b"1" * 16, b"2" * 16
 
 def count(driver: Driver, agent_id: str = "a", *, instance: bytes = FIRST, **types: tuple[int, int, int]) -> None:
     """Record totals: succeeded, failed, microseconds."""
+    count_all(driver, types, agent_id, instance)
+
+
+def count_all(
+    driver: Driver, types: dict[str, tuple[int, int, int]], agent_id: str = "a", instance: bytes = FIRST
+) -> None:
     named = tuple((name, Totals(*totals)) for name, totals in types.items())
     driver.do(RecordPerformance((Counted(agent_id=agent_id, instance_id=instance, types=named),)))
 
@@ -95,7 +101,7 @@ def test_it_is_kept_after_the_agent_is_gone_and_forgotten_with_it() -> None:
 def test_the_type_that_was_not_counted_for_the_longest_time_goes_first() -> None:
     driver = Driver()
     driver.register()
-    count(driver, **{f"t{number}": (1, 0, 1) for number in range(MOST_TYPES)})
+    count_all(driver, {f"t{number}": (1, 0, 1) for number in range(MOST_TYPES)})
     count(driver, t0=(2, 0, 2))
     count(driver, new=(1, 0, 1))
     kept = names(driver.machine.performance.table["a"])
@@ -119,9 +125,9 @@ def test_a_process_that_names_new_types_without_end_keeps_the_newest() -> None:
 def test_the_largest_totals_are_kept_and_shown_over_many_processes() -> None:
     driver = Driver()
     for number in range(1, 10):
-        driver.register(instance=bytes([number]) * 16)
-        largest = (MOST_TOTAL, MOST_TOTAL, MOST_TOTAL)
-        count(driver, instance=bytes([number]) * 16, **{f"t{each}": largest for each in range(MOST_TYPES)})
+        instance, largest = bytes([number]) * 16, (MOST_TOTAL, MOST_TOTAL, MOST_TOTAL)
+        driver.register(instance=instance)
+        count_all(driver, {f"t{each}": largest for each in range(MOST_TYPES)}, instance=instance)
     assert rows(driver.reloaded()) == rows(driver.machine)
     shown = performance_message(driver.row(), driver.machine.performance, driver.session)
     assert len(shown.task_types) == MOST_TYPES
