@@ -12,12 +12,14 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 from examples.tickets.board import Board
-from examples.tickets.crew import CREW, DEAF
+from examples.tickets.crew import CREW, DEAF, PROBER
 from examples.tickets.fleet import Fleet, FleetError, now_ms, running
 from examples.tickets.ledger import Ledger, presences
 from examples.tickets.measures import summarise
+from examples.tickets.regression import Regression, regress
 from examples.tickets.relief import Relief, relieve
 from examples.tickets.strike import Recovery, strike
 from examples.tickets.worktrees import changed, worktrees
@@ -32,6 +34,11 @@ _SHOWN_CHARACTERS = 500
 """Of what a failed ticket said last."""
 _PATIENCE_S = 175.0
 """The tickets' own deadlines are a little shorter."""
+_ENCORE_S = 30.0
+"""How long the bad configuration may still take to be found when the last ticket is solved."""
+_TOO_LATE = "not before the last ticket was solved"
+
+T = TypeVar("T")
 
 
 def main() -> int:
@@ -63,7 +70,7 @@ def main() -> int:
 
 
 async def _demo(board: Board, folder: Path, directories: list[Path], *, total: int) -> tuple[Ledger, bool]:
-    async with running(CREW, DEAF, folder=folder, directories=iter(directories), say=board.say) as fleet:
+    async with running(CREW, DEAF, PROBER, folder=folder, directories=iter(directories), say=board.say) as fleet:
         names = ", ".join(fleet.workers)
         board.say(f"{len(fleet.workers)} agents are connected, {len(directories)} slots: {names}")
         ledger = Ledger()
@@ -71,17 +78,19 @@ async def _demo(board: Board, folder: Path, directories: list[Path], *, total: i
         with board.shown(fleet):
             striking = asyncio.create_task(strike(fleet, ledger, say=board.say))
             relieving = asyncio.create_task(relieve(fleet, ledger, say=board.say))
+            regressing = asyncio.create_task(regress(fleet, say=board.say))
             try:
                 async with asyncio.timeout(_PATIENCE_S):
                     await _solve(fleet, ledger, board, total=total)
                     recovery = await asyncio.wait_for(striking, timeout=1)
+                    await asyncio.wait({regressing}, timeout=_ENCORE_S)
             except TimeoutError:
                 board.say("not everything ended in time")
             finally:
-                for task in (striking, relieving):
+                for task in (striking, relieving, regressing):
                     task.cancel()
-                await asyncio.gather(striking, relieving, return_exceptions=True)
-        _report(board, fleet, ledger, recovery, _result_of(relieving))
+                await asyncio.gather(striking, relieving, regressing, return_exceptions=True)
+        _report(board, fleet, ledger, recovery, _result_of(relieving), _result_of(regressing))
     return ledger, recovery is not None
 
 
@@ -126,12 +135,19 @@ def _line(task: task_pb2.Task) -> str:
     return f"{task.task_id} succeeded on {task.attempt.agent_id} in {seconds:.1f} s{again}"
 
 
-def _result_of(relieving: asyncio.Task[Relief]) -> Relief | None:
-    """Return how the deaf agent was relieved, if it was; that decides nothing about the tickets."""
-    return None if relieving.cancelled() or relieving.exception() else relieving.result()
+def _result_of(following: asyncio.Task[T]) -> T | None:
+    """Return what was followed to its end, if it was; that decides nothing about the tickets."""
+    return None if following.cancelled() or following.exception() else following.result()
 
 
-def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | None, relief: Relief | None) -> None:
+def _report(
+    board: Board,
+    fleet: Fleet,
+    ledger: Ledger,
+    recovery: Recovery | None,
+    relief: Relief | None,
+    regression: Regression | None,
+) -> None:
     if not ledger.records:
         return
     submitted = min(task.submit_time.ToMilliseconds() for task in ledger.records.values())
@@ -169,7 +185,8 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, recovery: Recovery | Non
             f"and {recovery.elsewhere} began it anew after {started_s:.1f} s"
         )
         rows.insert(3, ("recovered", lost))
-    rows.insert(-6, ("deaf agent found", str(relief or "not before the last ticket was solved")))
+    rows.insert(-6, ("deaf agent found", str(relief or _TOO_LATE)))
+    rows.insert(-6, ("rolled back", str(regression or _TOO_LATE)))
     board.table(rows)
 
 

@@ -42,3 +42,6 @@ CREW = (
 
 DEAF = Member("zoe", {"python": 1, "docs": 90})
 """Takes a ticket that is not urgent, as the last of those that could, and hangs."""
+
+PROBER = Member("yves", {})
+"""Probes by the command that its configuration names, and takes no tickets."""

@@ -1,4 +1,4 @@
-"""The processes of the demo: one `tercio dev`, a `tercio agent exec` for each member of the crew, and a deaf agent."""
+"""The processes of the demo: one `tercio dev`, an agent for each of the crew, a deaf one, and a prober."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -94,6 +95,7 @@ class Fleet:
     address: str
     workers: dict[str, Worker]
     deaf: Worker
+    prober: Worker
 
 
 def now_ms() -> int:
@@ -103,13 +105,20 @@ def now_ms() -> int:
 
 @contextlib.asynccontextmanager
 async def running(
-    crew: Sequence[Member], deaf: Member, *, folder: Path, directories: Iterator[Path], say: Callable[[str], None]
+    crew: Sequence[Member],
+    deaf: Member,
+    prober: Member,
+    *,
+    folder: Path,
+    directories: Iterator[Path],
+    say: Callable[[str], None],
 ) -> AsyncIterator[Fleet]:
     """Run the services and the crew until the block ends, however it ends.
 
     Args:
         crew: who works.
         deaf: who only seems to.
+        prober: who works as its configuration says.
         folder: for the store and the services' log.
         directories: one for each slot.
         say: told what happens.
@@ -121,9 +130,10 @@ async def running(
         say(f"services are up at {address}, on {folder / 'tercio.db'}")
         workers = {member.name: await _start_agent(member, address, directories, started, readers) for member in crew}
         idler = await _start_deaf(deaf, address, started, readers)
+        probing = await _start_prober(prober, address, folder, started, readers)
         async with asyncio.timeout(_START_S):
-            await asyncio.gather(*(worker.connected.wait() for worker in (idler, *workers.values())))
-        yield Fleet(address, workers, idler)
+            await asyncio.gather(*(worker.connected.wait() for worker in (idler, probing, *workers.values())))
+        yield Fleet(address, workers, idler, probing)
     except TimeoutError:
         raise FleetError(f"the fleet did not start within {_START_S:.0f} s: {_tail(folder)}") from None
     finally:
@@ -176,6 +186,23 @@ async def _start_deaf(
 ) -> Worker:
     arguments = (member.name, address, json.dumps(dict(member.capabilities)))
     process = await _start(arguments, module="examples.tickets.deaf", stderr=asyncio.subprocess.PIPE)
+    return _worker(member, process, started, readers)
+
+
+async def _start_prober(
+    member: Member,
+    address: str,
+    folder: Path,
+    started: list[asyncio.subprocess.Process],
+    readers: list[asyncio.Task[None]],
+) -> Worker:
+    script, file = str(Path(__file__).with_name("probe.py")), str(folder / "probe.json")
+    take = shlex.join((sys.executable, "-I", "-S", script, "take", file))
+    options = ("--json-log", "--address", address, "--agent-id", member.name, "--task-type", "probe")
+    command = (sys.executable, "-I", "-S", script, "run", file)
+    process = await _start(
+        ("agent", "exec", *options, "--on-configure", take, "--", *command), stderr=asyncio.subprocess.PIPE
+    )
     return _worker(member, process, started, readers)
 
 
