@@ -1,14 +1,15 @@
 """Configurations keep their promises for any order of changes, answers, restarts, silences, roll-outs and take-overs.
 
 An agent's configuration is always one that was validated once, or none; one revision is active, and one at most is
-tried; numbers only rise; what a roll-out began is ended, whoever leads. After each step the tables equal their own
-replay and their own snapshot.
+tried; numbers only rise; a roll-out goes a step at a time, and what it began is ended, whoever leads. After each step
+the tables equal their own replay and their own snapshot.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 
 from hypothesis import settings
@@ -113,6 +114,13 @@ class Configuring(RuleBasedStateMachine):
         for row in self.driver.machine.configuring.revisions.configurations.values():
             assert row.newest >= self.newest.get(row.agent_id, 0)
             self.newest[row.agent_id] = row.newest
+
+    @invariant()
+    def a_roll_out_tries_no_more_than_a_step_at_once(self) -> None:
+        configuring = self.driver.machine.configuring
+        tried = Counter(row.rollout_id for row in configuring.revisions.table.values() if row.state.is_open)
+        for row in configuring.rollouts.table.values():
+            assert tried[row.rollout_id] <= row.step_size
 
     @invariant()
     def nothing_is_due_that_is_not_done(self) -> None:
