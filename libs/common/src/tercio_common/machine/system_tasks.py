@@ -143,10 +143,15 @@ class SystemTasks:
         return SystemTasksOpened(tuple(rows))
 
     def close(self, outcomes: Iterable[SystemTaskOutcome]) -> tuple[SystemTasksClosed, tuple[str, ...]]:
-        """Decide on a report: what it closes, and the ids of which nothing is open any more."""
-        outcomes = tuple(outcomes)
-        known = tuple(each for each in outcomes if each.system_task_id in self.table)
-        unknown = tuple(each.system_task_id for each in outcomes if each.system_task_id not in self.table)
+        """Decide on a report: what it closes, and the ids of which nothing is open any more.
+
+        What is told of one twice closes it once, by what was told first.
+        """
+        first: dict[str, SystemTaskOutcome] = {}
+        for each in outcomes:
+            first.setdefault(each.system_task_id, each)
+        known = tuple(each for each in first.values() if each.system_task_id in self.table)
+        unknown = tuple(each for each in first if each not in self.table)
         return SystemTasksClosed(known), unknown
 
     def expire(self, at: Moment, *, limit: int) -> SystemTasksClosed:
