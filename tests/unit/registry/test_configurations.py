@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from support.configuring import OBSERVE, ConfigDriver
 from tercio_common.errors import Refusal
-from tercio_common.machine.system_tasks import GRACE_MS, Result
-from tercio_registry.state.commands import DeregisterAgent
+from tercio_common.machine.system_tasks import GRACE_MS, Result, SystemTaskOutcome
+from tercio_registry.state.commands import DeregisterAgent, ReportSystemTasks
 from tercio_registry.state.config_commands import Change, UpdateConfig
 from tercio_registry.state.revisions import MOST_REVISIONS
 
@@ -225,6 +226,25 @@ def test_documents_over_the_limit_of_the_registry_are_refused(driver: ConfigDriv
     driver.machine.rules = replace(driver.rules, max_live_bytes=driver.machine.live_bytes + 100)
     with pytest.raises(Refusal, match="QUEUE_FULL"):
         driver.update({"text": "x" * 200})
+
+
+def test_schemas_of_ever_more_types_are_refused_in_the_end(driver: ConfigDriver) -> None:
+    driver.machine.rules = replace(driver.rules, max_live_bytes=driver.machine.live_bytes + 1_000)
+    driver.schema("one", json.dumps({"description": "x" * 500}))
+    with pytest.raises(Refusal, match="QUEUE_FULL"):
+        driver.schema("other", json.dumps({"description": "x" * 500}))
+    driver.schema("one", "")
+    driver.schema("other", json.dumps({"description": "x" * 500}))
+
+
+def test_an_outcome_that_is_told_twice_counts_once(driver: ConfigDriver) -> None:
+    revision = driver.update({"port": 1}).revision
+    task = driver.open_task()
+    assert task is not None
+    refused = SystemTaskOutcome(task.system_task_id, Result.FAILED, b"", "BAD", "no")
+    assert driver.do(ReportSystemTasks((refused, refused))) == ()
+    assert driver.do(ReportSystemTasks((refused, refused))) == (task.system_task_id,)
+    assert driver.state_of("a", revision) == "FAILED"
 
 
 def test_an_agent_that_is_forgotten_takes_its_revisions_with_it(driver: ConfigDriver) -> None:

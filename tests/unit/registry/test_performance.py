@@ -142,7 +142,7 @@ def test_one_attempt_may_have_run_for_as_long_as_can_be_told() -> None:
 
 
 def test_a_full_registry_takes_no_new_types() -> None:
-    driver = Driver(Rules(interval=1_000, retention=60_000, max_live_bytes=250))
+    driver = Driver(Rules(interval=1_000, retention=60_000, max_live_bytes=300))
     driver.register()
     count(driver, t=(1, 0, 1))
     count(driver, t=(2, 0, 2), other=(1, 0, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support.configuring import OBSERVE, ConfigDriver
@@ -146,3 +148,17 @@ def test_it_goes_on_under_the_next_leader(driver: ConfigDriver) -> None:
     driver.take_over()
     driver.tick()
     assert under_way(driver) == ["c", "d"]
+
+
+def test_a_new_leader_that_has_not_heard_the_agents_yet_leaves_none_out(driver: ConfigDriver) -> None:
+    driver.start({"port": 2}, filter="state = HEALTHY", observe=0)
+    driver.take_over()
+    driver.tick()
+    answer_all(driver)
+    assert under_way(driver) == ["c", "d"]
+
+
+def test_roll_outs_over_the_limit_of_the_registry_are_refused(driver: ConfigDriver) -> None:
+    driver.machine.rules = replace(driver.rules, max_live_bytes=driver.machine.live_bytes + 100)
+    with pytest.raises(Refusal, match="QUEUE_FULL"):
+        driver.start({"text": "x" * 200})

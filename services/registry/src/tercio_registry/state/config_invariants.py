@@ -20,8 +20,9 @@ def violations(configuring: Configuring, agent_ids: Collection[str]) -> Iterator
         yield "an agent that does not exist has a configuration"
     if rows.keys() != revisions.numbers.keys():
         yield "a configuration has no revisions, or revisions have no configuration"
-    if revisions.size_bytes != sum(row.size_bytes for row in revisions.table.values()):
-        yield "the size of the revisions is counted wrong"
+    tables = (revisions.table, revisions.schemas, configuring.rollouts.table)
+    if configuring.size_bytes != sum(row.size_bytes for table in tables for row in table.values()):
+        yield "the size of revisions, schemas and roll-outs is counted wrong"
     if sum(revisions.by_state.values()) != len(revisions.table):
         yield "the states of the revisions are counted wrong"
     if revisions.by_system_task != {row.system_task_id: each for each, row in rows.items() if row.system_task_id}:

@@ -86,7 +86,7 @@ class Configurations:
             except DocumentError as error:
                 violation = FieldViolation("document", str(error))
                 raise Refusal("INVALID_ARGUMENT", f"the schema {error}", violations=(violation,)) from None
-            _check_room(len(document), room)
+            check_room(len(document), room)
         if document == (known.document if known is not None else ""):
             return None
         return ConfigSchemaSet(agent_type=command.agent_type, document=document)
@@ -166,7 +166,7 @@ class Configurations:
             found = [FieldViolation("$", str(error))]
         if found:
             raise _invalid(found)
-        _check_room(size, room)
+        check_room(size, room)
         return ConfigProposed(
             agent_id=agent.agent_id,
             revision=self.row(agent.agent_id).newest + 1,
@@ -279,7 +279,8 @@ def _check_free(row: ConfigurationRow) -> None:
         raise _conflict(row, f"revision {row.trial} is being tried")
 
 
-def _check_room(size: int, room: int) -> None:
+def check_room(size: int, room: int) -> None:
+    """Raise QUEUE_FULL unless so many bytes more may be kept."""
     if size > room:
         message = "the registry holds as much as its limit allows; raise it, or wait until agents are forgotten"
         raise Refusal("QUEUE_FULL", message, retry_after_ms=60_000)

@@ -25,6 +25,7 @@ from tercio_registry.state.delivery import Delivery
 from tercio_registry.state.revisions import Revisions
 from tercio_registry.state.rollouts import Rollouts
 from tercio_registry.state.session import Session
+from tercio_registry.state.sizes import Sizes
 from tercio_registry.state.views import IdOrder
 
 COMMANDS = get_args(ConfigCommand)
@@ -40,6 +41,9 @@ class Configuring:
         self.delivery = Delivery(self.configurations, agents, system_tasks)
         self.rollouts = Rollouts(store, agents, order, self.configurations)
         self._served: Agenda = self.revisions.agenda
+        self._sizes = Sizes()
+        self.revisions.schemas.add_index(self._sizes)
+        self.rollouts.table.add_index(self._sizes)
 
     @property
     def revisions(self) -> Revisions:
@@ -48,8 +52,8 @@ class Configuring:
 
     @property
     def size_bytes(self) -> int:
-        """About how much all revisions take."""
-        return self.revisions.size_bytes
+        """About how much all revisions, schemas and roll-outs take."""
+        return self.revisions.size_bytes + self._sizes.size_bytes
 
     def decide(self, command: ConfigCommand, at: Moment, session: Session, *, room: int) -> Decision:
         """Decide a command; `room` is how many bytes new revisions may take. Raises `Refusal`."""
@@ -59,9 +63,10 @@ class Configuring:
             case RollbackConfig():
                 return self._propose(self.configurations.rollback(command, room=room), at, dry=False)
             case SetConfigSchema():
-                return _decided(self.configurations.set_schema(command, room=room))
+                decision = _decided(self.configurations.set_schema(command, room=room))
+                return decision._replace(creates_work=bool(command.document))
             case StartRollout():
-                return Decision([self.rollouts.start(command, at, session)], creates_work=True)
+                return Decision([self.rollouts.start(command, at, session, room=room)], creates_work=True)
             case PauseRollout():
                 return _decided(self.rollouts.pause(command))
             case CancelRollout():

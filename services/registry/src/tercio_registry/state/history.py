@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state.agents import AgentRow, Membership
+from tercio_registry.state.sizes import Sizes
 from tercio_registry.state.views import State, recorded_state, why
 
 HISTORY: Final = "history"
@@ -31,6 +32,11 @@ class HistoryRow(NamedTuple):
     agent_id: str
     transitions: tuple[Transition, ...]
 
+    @property
+    def size_bytes(self) -> int:
+        """About what the row costs in a snapshot."""
+        return 20 + len(self.agent_id) + sum(24 + len(each.reason) for each in self.transitions)
+
 
 class History:
     """The table of changes; follows that of agents."""
@@ -38,6 +44,13 @@ class History:
     def __init__(self, store: TableStore) -> None:
         """Add the table to `store`."""
         self.table: Table[HistoryRow] = Table(HISTORY, lambda row: row.agent_id, store=store, fed=False)
+        self._sizes = Sizes()
+        self.table.add_index(self._sizes)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much all changes take."""
+        return self._sizes.size_bytes
 
     def of(self, agent_id: str) -> tuple[Transition, ...]:
         """Return an agent's changes; none when nothing is known."""

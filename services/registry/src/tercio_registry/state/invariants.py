@@ -32,6 +32,8 @@ def violations(machine: RegistryMachine, epoch: Epoch) -> Iterator[str]:
         yield "the census counts other agents than the table holds"
     if machine.census.size_bytes != sum(row.size_bytes for row in rows.values()):
         yield "the size of the rows is counted wrong"
+    if machine.history.size_bytes != sum(row.size_bytes for row in machine.history.table.values()):
+        yield "the size of the histories is counted wrong"
     if machine.deadlines.agents() != rows.keys():
         yield "an agent has no deadline, or one that does not exist has one"
     yield from config_invariants.violations(machine.configuring, rows.keys())

@@ -217,8 +217,9 @@ class RegistryMachine:
 
     @property
     def live_bytes(self) -> int:
-        """About what all agents take in a snapshot, with what they did."""
-        return self.census.size_bytes + self.performance.size_bytes + self.configuring.size_bytes
+        """About what all agents take in a snapshot, with what they did and run."""
+        parts = (self.census, self.performance, self.history, self.configuring)
+        return sum(part.size_bytes for part in parts)
 
     @property
     def _has_room(self) -> bool:

@@ -127,6 +127,11 @@ class ConfigSchemaRow(NamedTuple):
     changed_wall: int
     changed_seq: int
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much it takes in a snapshot."""
+        return 60 + len(self.agent_type) + len(self.document)
+
 
 class Revisions:
     """The tables, and what is derived from them."""

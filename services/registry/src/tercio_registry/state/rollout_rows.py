@@ -79,3 +79,10 @@ class RolloutRow:
     failed: int = 0
     restored: int = 0
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much it takes in a snapshot."""
+        names = sum(10 + len(each.agent_id) for each in self.step)
+        names += sum(12 + len(each.agent_id) + len(each.reason) for each in self.failures)
+        return 150 + len(self.rollout_id) + len(self.filter) + len(self.change.text) + names

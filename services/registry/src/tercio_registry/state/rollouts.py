@@ -19,13 +19,13 @@ from tercio_registry.state.agenda import AT_ONCE, Agenda
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.config_commands import CancelRollout, PauseRollout, StartRollout, UpdateConfig
 from tercio_registry.state.config_events import ConfigProposed, ConfigRestored, RolloutAdvanced, RolloutStarted
-from tercio_registry.state.configurations import Configurations
+from tercio_registry.state.configurations import Configurations, check_room
 from tercio_registry.state.delivery import MOST_BYTES
 from tercio_registry.state.filters import AgentFilter, Candidate, compile_expression
 from tercio_registry.state.revisions import RevisionRow, RevisionState
 from tercio_registry.state.rollout_rows import Failure, Member, RolloutRow, RolloutState
 from tercio_registry.state.session import Session
-from tercio_registry.state.views import IdOrder, state_of
+from tercio_registry.state.views import IdOrder, recorded_state
 
 ROLLOUTS: Final = "rollouts"
 MOST_STEP: Final = 500
@@ -58,8 +58,8 @@ class Rollouts:
         else:
             self.agenda.set(key, AT_ONCE)
 
-    def start(self, command: StartRollout, at: Moment, session: Session) -> RolloutStarted:
-        """Decide to start one.
+    def start(self, command: StartRollout, at: Moment, session: Session, *, room: int) -> RolloutStarted:
+        """Decide to start one, unless there is no `room` for it, in bytes.
 
         Raises:
             Refusal: CONFIGURATION_CONFLICT when the id is taken, QUEUE_FULL.
@@ -70,9 +70,10 @@ class Rollouts:
         if sum(not row.state.is_over for row in self.table.values()) >= _MOST_ROLLOUTS:
             message = f"{_MOST_ROLLOUTS} roll-outs are under way; wait until one is over, or cancel one"
             raise Refusal("QUEUE_FULL", message, retry_after_ms=60_000)
+        check_room(len(command.change.text), room)
         size = command.step_size
         if command.percent:
-            count = sum(self._matches(row, command.filter, at, session) for row in self._agents.values())
+            count = sum(self._matches(row, command.filter, session) for row in self._agents.values())
             size = min(MOST_STEP, max(1, -(-count * command.percent // 100)))
         return RolloutStarted(
             rollout_id=command.rollout_id,
@@ -201,7 +202,7 @@ class Rollouts:
                 exhausted = False
                 break
             after = agent_id
-            if not self._matches(self._agents[agent_id], row.filter, at, session):
+            if not self._matches(self._agents[agent_id], row.filter, session):
                 continue
             command = UpdateConfig(agent_id=agent_id, change=row.change, observe=row.observe, rollout_id=row.rollout_id)
             try:
@@ -264,8 +265,9 @@ class Rollouts:
             return Failure(*member, "AGENT_NOT_FOUND")
         return Failure(*member, revision.reason) if revision.reason else None
 
-    def _matches(self, row: AgentRow, expression: str, at: Moment, session: Session) -> bool:
-        candidate = Candidate(row, state_of(row, at.epoch), session.active_attempts(row.agent_id))
+    def _matches(self, row: AgentRow, expression: str, session: Session) -> bool:
+        # As recorded: that a new leader has not heard an agent yet does not take it out of a roll-out.
+        candidate = Candidate(row, recorded_state(row), session.active_attempts(row.agent_id))
         return row.active and _compiled(expression).matches(candidate)
 
 
