@@ -168,6 +168,25 @@ def test_canaries_that_mostly_fail_accuse_nobody() -> None:
     assert not any(driver.row(name).ailments for name in names)
 
 
+def test_many_deaf_agents_are_found_although_they_are_asked_more_often() -> None:
+    driver = Driver()
+    names = [f"a{number}" for number in range(60)]
+    deaf = set(names[::3])
+    for name in names:
+        driver.register(name)
+    rules = driver.rules
+    until = driver.now + rules.canary_interval + 4 * rules.canary_timeout
+    while driver.now < until:
+        driver.heartbeat_through(rules.interval)
+        driver.ask()
+        for name, since in driver.open_canaries():
+            if name not in deaf:
+                driver.end_canary(name, Result.SUCCEEDED)
+            elif driver.now - since >= rules.canary_timeout:
+                driver.end_canary(name, Result.EXPIRED)
+    assert {name for name in names if driver.row(name).ailments} == deaf
+
+
 def test_no_canary_is_sent_when_they_are_off() -> None:
     driver = Driver(Rules(interval=1_000, retention=60_000, canary_interval=0))
     driver.register()

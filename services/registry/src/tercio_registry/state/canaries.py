@@ -3,7 +3,7 @@
 Heartbeats prove that a process lives, not that it takes work. A canary is a system task, so it goes the way of tasks.
 Only one that an agent was given and did not answer speaks against it. An agent without a Work stream is given none: it
 gets no work either, and one that only registers is no worker. A scheduler that is away says nothing about anybody; nor
-does one whose canaries mostly stay unanswered, because then the way to the agents is at fault.
+do canaries that most agents leave unanswered, because then the way to the agents is at fault.
 
 Session state: a new leader begins anew, with the first canary of each agent within an interval.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections import deque
 from collections.abc import Set
 from typing import Final, NamedTuple
 
@@ -24,8 +23,8 @@ from tercio_registry.state.rules import Rules
 KIND: Final = "tercio.canary"
 _ANSWERS: Final = {Result.SUCCEEDED: True, Result.FAILED: True, Result.EXPIRED: False}
 """What the others say of an agent: nothing. That it could not is an answer, too."""
-_RECENT: Final = 64
-"""So many canaries tell whether the way to the agents is at fault; a smaller fleet is never excused."""
+_LEAST_AGENTS: Final = 8
+"""So many agents tell whether the way to them is at fault; a smaller fleet is never excused."""
 
 
 class Answer(NamedTuple):
@@ -51,7 +50,8 @@ class Canaries:
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
         self._open: dict[str, _Open] = {}
-        self._recent: deque[bool] = deque(maxlen=_RECENT)
+        self._last: dict[str, bool] = {}  # whether the last canary was answered, where that is known
+        self._unanswered = 0  # how many of these were not
 
     def watch(self, agent_id: str, now: int) -> None:
         """Ask an agent from now on: for the first time at a moment of its own within one interval."""
@@ -71,6 +71,8 @@ class Canaries:
             if row is not None and row.active:
                 timeout = self._rules.canary_timeout
                 wanted.append(SystemTaskWanted(KIND, agent_id, timeout=timeout, incarnation=row.incarnation))
+            else:
+                self._remember(agent_id, None)
         return tuple(wanted)
 
     def asked(self, wanted: SystemTaskWanted, system_task_id: str, now: int) -> None:
@@ -97,17 +99,25 @@ class Canaries:
         elif suspect:
             pause = min(pause, self._rules.canary_timeout)
         self._set(agent_id, now + pause)
+        self._remember(agent_id, answered)
         if answered is None:
             return False
-        self._recent.append(answered)
         return answered or not self._is_way_at_fault()
 
     def keep(self, agent_ids: Set[str]) -> None:
         """Forget all but these agents."""
         self._due = {each: due for each, due in self._due.items() if each in agent_ids}
+        for agent_id in self._last.keys() - agent_ids:
+            self._remember(agent_id, None)
+
+    def _remember(self, agent_id: str, answered: bool | None) -> None:
+        self._unanswered -= self._last.pop(agent_id, None) is False
+        if answered is not None:
+            self._last[agent_id] = answered
+            self._unanswered += not answered
 
     def _is_way_at_fault(self) -> bool:
-        return len(self._recent) == _RECENT and 2 * sum(self._recent) < _RECENT
+        return len(self._last) >= _LEAST_AGENTS and 2 * self._unanswered > len(self._last)
 
     def _give_up(self, now: int) -> None:
         """Ask those again of whose canaries nobody told the end."""
