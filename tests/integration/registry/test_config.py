@@ -221,6 +221,16 @@ async def _history(stub: Any, agent_id: str = "a") -> list[Any]:
     return list((await stub.ListConfigRevisions(pb.ListConfigRevisionsRequest(agent_id=agent_id))).revisions)
 
 
+async def test_a_list_of_large_roll_outs_fits_into_an_answer(stub: Any) -> None:
+    document = json.dumps({"text": "x" * 59_000})
+    for number in range(80):
+        await stub.StartRollout(pb.StartRolloutRequest(rollout_id=f"r{number}", document=document, step_size=1))
+    listed = (await stub.ListRollouts(pb.ListRolloutsRequest())).rollouts
+    assert len(listed) == 80
+    shown = (await stub.GetRollout(pb.GetRolloutRequest(rollout_id=listed[0].rollout_id))).rollout
+    assert shown.document == document
+
+
 async def _rollout(stub: Any, document: object, **fields: Any) -> Any:
     request = pb.StartRolloutRequest(document=json.dumps(document), filter='type = "web"', step_size=1, **fields)
     request.observe_duration.FromMilliseconds(0)

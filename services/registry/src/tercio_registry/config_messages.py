@@ -158,11 +158,19 @@ def schema_message(row: ConfigSchemaRow) -> agent_config_pb2.ConfigSchema:
 
 def rollout_message(row: RolloutRow) -> rollout_pb2.Rollout:
     """Return a roll-out as the contract has it."""
+    message = rollout_summary(row)
+    setattr(message, "merge_patch" if row.change.is_patch else "document", row.change.text)
+    message.failures.extend(rollout_pb2.Rollout.Failure(**failure._asdict()) for failure in row.failures)
+    message.step_agent_ids.extend(member.agent_id for member in row.step)
+    return message
+
+
+def rollout_summary(row: RolloutRow) -> rollout_pb2.Rollout:
+    """Return a roll-out as a list has it: small, so that all fit into one answer."""
     return rollout_pb2.Rollout(
         rollout_id=row.rollout_id,
         state=cast("rollout_pb2.Rollout.State.ValueType", int(row.state)),
         filter=row.filter,
-        **{"merge_patch" if row.change.is_patch else "document": row.change.text},
         step_size=row.step_size,
         pause=_duration(row.pause),
         observe_duration=_duration(row.observe),
@@ -171,8 +179,6 @@ def rollout_message(row: RolloutRow) -> rollout_pb2.Rollout:
         succeeded_count=row.succeeded,
         failed_count=row.failed,
         restored_count=row.restored,
-        failures=[rollout_pb2.Rollout.Failure(**failure._asdict()) for failure in row.failures],
-        step_agent_ids=[member.agent_id for member in row.step],
         author=row.author,
         create_time=_timestamp(row.created_wall),
         update_time=_timestamp(row.changed_wall),

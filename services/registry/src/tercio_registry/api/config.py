@@ -105,7 +105,7 @@ class ConfigServicer(rpc.ConfigServiceServicer):
 
     async def ListRollouts(self, request: pb.ListRolloutsRequest, context: Context) -> pb.ListRolloutsResponse:
         rows = await self._read(lambda part: part.rollouts.newest_first())
-        return pb.ListRolloutsResponse(rollouts=map(messages.rollout_message, rows))
+        return pb.ListRolloutsResponse(rollouts=map(messages.rollout_summary, rows))
 
     async def PauseRollout(self, request: pb.PauseRolloutRequest, context: Context) -> pb.PauseRolloutResponse:
         command = commands.PauseRollout(messages.rollout_id_of(request), request.paused)

@@ -595,7 +595,7 @@ class ListRolloutsResponse(google.protobuf.message.Message):
     ROLLOUTS_FIELD_NUMBER: builtins.int
     @property
     def rollouts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.registry.v1.rollout_pb2.Rollout]:
-        """The newest first."""
+        """The newest first, at most 200; without `change`, `failures` and `step_agent_ids`, which GetRollout tells."""
 
     def __init__(
         self,
