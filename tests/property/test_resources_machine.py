@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from support.resources_machine import CPU, TTL, Driver, spec, tables
 from tercio_common.errors import Refusal
-from tercio_resources.state.commands import SetQuota, Transfer
+from tercio_resources.state.commands import Kind, Optimize, ReportUsage, SetQuota, Transfer, UsageReport
 from tercio_resources.state.pools import PoolState
-from tercio_resources.state.rows import PoolRow, QuotaRow
+from tercio_resources.state.rows import Amount, PoolRow, QuotaRow
 from tercio_resources.state.rules import Rules
 
 OWNERS = st.sampled_from(["a", "b", "c", "d"])
@@ -28,6 +28,7 @@ RULES = Rules(
         PoolRow("memory", "memory", "MB", 500),
     ),
     owner_limits={"cpu": 800},
+    idle=2_000,
 )
 
 
@@ -96,6 +97,33 @@ class Resources(RuleBasedStateMachine):
             return
         assert {row.number for row in rows} == held
         assert held <= set(self.driver.machine.tables.holdings.of(taker))
+
+    @rule(index=st.integers(0, 20), used=st.integers(0, 900), task_type=st.sampled_from(["", "x", "y"]))
+    def report_usage(self, index: int, used: int, task_type: str) -> None:
+        rows = self.driver.rows()
+        if rows:
+            number = rows[index % len(rows)].number
+            reports = (UsageReport(number, (Amount("cpu", used),), task_type), UsageReport(number + 1, ()))
+            assert number not in self.driver.do(ReportUsage(reports))
+
+    @rule(kinds=st.sets(st.sampled_from(Kind), min_size=1))
+    def optimize(self, kinds: set[Kind]) -> None:
+        free = {pool: self.free(pool) for pool in ("cpu", "cpu-2", "memory")}
+        before = {row.number: row for row in self.driver.rows()}
+        found = self.driver.do(Optimize(tuple(kinds)))
+        moved = {each.to_pool_id for each in found if each.to_pool_id}
+        for each in found:
+            row = self.driver.machine.tables.allocations[each.number]
+            assert row._replace(lot=before[each.number].lot, revoke_at=0) == before[each.number]
+            assert (each.kind is Kind.RECLAIM) == bool(row.revoke_at)
+            assert all(part.amount > 0 for part in row.lot.parts)
+        for pool, was in free.items():
+            assert self.free(pool) >= (0 if pool in moved else was), "a pool has less than before, or less than none"
+        assert self.driver.do(Optimize(tuple(kinds - {Kind.COMPACT}))) == []
+
+    def free(self, pool: str) -> int:
+        row = self.driver.machine.tables.pools[pool]
+        return row.capacity - row.reserve - self.driver.granted(pool)
 
     @rule(pool=POOLS, capacity=st.integers(0, 1_500))
     def resize(self, pool: str, capacity: int) -> None:

@@ -8,8 +8,22 @@ from tercio_common.epochs import Epoch
 from tercio_resources.codec import ResourcesCodec, decode_event, encode_event
 from tercio_resources.records.v1 import events_pb2
 from tercio_resources.state import events
-from tercio_resources.state.rows import AllocationRow, Cause, Lot, Part, PoolRow, QuotaRow, TombstoneRow
-from tercio_resources.state.tables import ALLOCATIONS, POOLS, QUOTAS, TOMBSTONES
+from tercio_resources.state.commands import UsageReport
+from tercio_resources.state.rows import (
+    AllocationRow,
+    Amount,
+    Cause,
+    HistoryRow,
+    Lot,
+    Part,
+    PastTask,
+    PoolRow,
+    QuotaRow,
+    TombstoneRow,
+    UsageRow,
+    Used,
+)
+from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, TOMBSTONES, USAGES
 
 LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True)
 POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=True, created_wall=7)
@@ -31,12 +45,20 @@ EVENTS = [
     (events.AllocationsTransferred((1024,), "b"), "AllocationsTransferred", ["allocations/1024"]),
     (events.RevocationsRequested((1024,), 99), "RevocationsRequested", ["allocations/1024"]),
     (events.TombstonesPruned(("a",)), "TombstonesPruned", []),
+    (
+        events.UsageReported((UsageReport(1024, (Amount("cpu", 5),), "compile", (("zone", "a"),)),)),
+        "UsageReported",
+        ["allocations/1024"],
+    ),
+    (events.AllocationsReshaped((1024,), (LOT,)), "AllocationsReshaped", ["allocations/1024"]),
 ]
 ROWS = [
     (POOLS, POOL),
     (QUOTAS, QuotaRow("t", (("cpu", 5),), borrowing=True)),
     (ALLOCATIONS, AllocationRow(1024, "a", LOT, 2048, Epoch(1, 7), 10, 20, 30)),
     (TOMBSTONES, TombstoneRow("a", 5)),
+    (USAGES, UsageRow(1024, "compile", (("zone", "a"),), (Used("cpu", 100, 5, 80),), 3, 10, 20, 30, 40)),
+    (HISTORIES, HistoryRow("compile", (PastTask((("zone", "a"),), (("cpu", 80),)),), 250, 3, 50)),
 ]
 
 

@@ -8,12 +8,14 @@ import grpc
 
 from tercio.api.resources.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.resources.v1.resource_service_pb2_grpc import add_ResourceServiceServicer_to_server
+from tercio.api.resources.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_resources.api.allocating import Allocating
 from tercio_resources.api.audit import AuditServicer
 from tercio_resources.api.resources import ResourceServicer
+from tercio_resources.api.usage import UsageServicer
 from tercio_resources.api.watching import Watching
 from tercio_resources.codec import ResourcesCodec
 from tercio_resources.effects.listen import listen
@@ -23,6 +25,7 @@ from tercio_resources.state.session import Session
 
 NAME = "resources"
 FULL_NAME = "tercio.api.resources.v1.ResourceService"
+USAGE = "tercio.api.resources.v1.UsageService"
 AUDIT = "tercio.api.resources.v1.AuditService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
@@ -46,6 +49,10 @@ RULES = {
         "GetQuota",
         "ListQuotas",
     )
+}
+RULES |= {
+    f"/{USAGE}/{method}": Rule.ANY_PRINCIPAL
+    for method in ("ReportUsage", "ListUsages", "GetEfficiency", "GetPrediction", "Optimize")
 }
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
@@ -73,6 +80,7 @@ def build(ports: Ports) -> Service:
 
     def add_to_server(server: grpc.aio.Server) -> None:
         add_ResourceServiceServicer_to_server(servicer, server)
+        add_UsageServiceServicer_to_server(UsageServicer(host), server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
-    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, AUDIT), rules=RULES)
+    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, USAGE, AUDIT), rules=RULES)

@@ -12,8 +12,24 @@ from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
 from tercio_resources.records.v1 import events_pb2 as records
 from tercio_resources.state import events
-from tercio_resources.state.rows import AllocationRow, Cause, Lot, Part, PoolRow, QuotaRow, TombstoneRow
-from tercio_resources.state.tables import ALLOCATIONS, POOLS, QUOTAS, TOMBSTONES
+from tercio_resources.state.commands import UsageReport
+from tercio_resources.state.rows import (
+    AllocationRow,
+    Amount,
+    Cause,
+    HistoryRow,
+    Lot,
+    Part,
+    PastTask,
+    PoolRow,
+    QuotaRow,
+    TombstoneRow,
+    UsageRow,
+    Used,
+)
+from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, TOMBSTONES, USAGES
+
+Row = PoolRow | QuotaRow | AllocationRow | TombstoneRow | UsageRow | HistoryRow
 
 
 def encode_event(event: Any) -> bytes:
@@ -46,8 +62,10 @@ class ResourcesCodec:
         match kind:
             case "allocations_granted":
                 return described._replace(resources=(f"owners/{owner}" for owner in fact.owners))
-            case "allocations_released" | "allocations_transferred" | "revocations_requested":
+            case "allocations_released" | "allocations_transferred" | "allocations_reshaped" | "revocations_requested":
                 return described._replace(resources=(f"allocations/{each}" for each in fact.allocation_numbers))
+            case "usage_reported":
+                return described._replace(resources=(f"allocations/{each.allocation_number}" for each in fact.reports))
             case "pools_set":
                 return described._replace(resources=(f"pools/{pool.pool_id}" for pool in fact.pools))
             case _:
@@ -56,7 +74,7 @@ class ResourcesCodec:
     def encode_row(self, table: str, row: Any) -> bytes:
         return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
 
-    def decode_row(self, table: str, data: bytes) -> PoolRow | QuotaRow | AllocationRow | TombstoneRow:
+    def decode_row(self, table: str, data: bytes) -> Row:
         if table == POOLS:
             return _pool(records.PoolRow.FromString(data))
         if table == QUOTAS:
@@ -66,6 +84,10 @@ class ResourcesCodec:
         if table == TOMBSTONES:
             row = records.TombstoneRow.FromString(data)
             return TombstoneRow(row.owner, row.released_now_ms)
+        if table == USAGES:
+            return _usage(records.UsageRow.FromString(data))
+        if table == HISTORIES:
+            return _history(records.HistoryRow.FromString(data))
         raise ValueError(f"the resources service has no table {table!r}")
 
 
@@ -140,6 +162,75 @@ def _allocation(record: records.AllocationRow) -> AllocationRow:
     )
 
 
+def _usage_record(row: UsageRow) -> records.UsageRow:
+    return records.UsageRow(
+        allocation_number=row.number,
+        task_type=row.task_type,
+        labels=dict(row.labels),
+        used=[
+            records.Used(dimension=name, granted=granted, last=last, peak=peak)
+            for name, granted, last, peak in row.used
+        ],
+        report_count=row.reports,
+        first_now_ms=row.first_now,
+        last_now_ms=row.last_now,
+        last_wall_ms=row.last_wall,
+        busy_now_ms=row.busy_now,
+    )
+
+
+def _usage(record: records.UsageRow) -> UsageRow:
+    return UsageRow(
+        number=record.allocation_number,
+        task_type=record.task_type,
+        labels=tuple(sorted(record.labels.items())),
+        used=tuple(Used(used.dimension, used.granted, used.last, used.peak) for used in record.used),
+        reports=record.report_count,
+        first_now=record.first_now_ms,
+        last_now=record.last_now_ms,
+        last_wall=record.last_wall_ms,
+        busy_now=record.busy_now_ms,
+    )
+
+
+def _history_record(row: HistoryRow) -> records.HistoryRow:
+    return records.HistoryRow(
+        task_type=row.task_type,
+        tasks=[records.HistoryRow.PastTask(labels=dict(task.labels), peaks=dict(task.peaks)) for task in row.tasks],
+        error_per_mille=row.error,
+        compared_count=row.compared,
+        ended_now_ms=row.ended_now,
+    )
+
+
+def _history(record: records.HistoryRow) -> HistoryRow:
+    tasks = tuple(
+        PastTask(tuple(sorted(task.labels.items())), tuple(sorted(task.peaks.items()))) for task in record.tasks
+    )
+    return HistoryRow(record.task_type, tasks, record.error_per_mille, record.compared_count, record.ended_now_ms)
+
+
+def _usage_reported_record(event: events.UsageReported) -> records.Event:
+    return records.Event(
+        usage_reported=records.UsageReported(
+            reports=[
+                records.UsageReported.Report(
+                    allocation_number=each.number,
+                    task_type=each.task_type,
+                    labels=dict(each.labels),
+                    used={amount.dimension: amount.amount for amount in each.used},
+                )
+                for each in event.reports
+            ]
+        )
+    )
+
+
+def _report(record: records.UsageReported.Report) -> UsageReport:
+    used = tuple(Amount(name, amount) for name, amount in sorted(record.used.items()))
+    return UsageReport(record.allocation_number, used, record.task_type, tuple(sorted(record.labels.items())))
+
+
 def _granted_record(event: events.AllocationsGranted) -> records.Event:
     return records.Event(
         allocations_granted=records.AllocationsGranted(
@@ -184,6 +275,10 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.AllocationsTransferred: _transferred_record,
     events.RevocationsRequested: _revocations_record,
     events.TombstonesPruned: lambda e: records.Event(tombstones_pruned=records.TombstonesPruned(owners=e.owners)),
+    events.UsageReported: _usage_reported_record,
+    events.AllocationsReshaped: lambda e: records.Event(
+        allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(_lot_record, e.lots))
+    ),
 }
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
@@ -200,6 +295,8 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "allocations_transferred": lambda r: events.AllocationsTransferred(tuple(r.allocation_numbers), r.to_owner),
     "revocations_requested": lambda r: events.RevocationsRequested(tuple(r.allocation_numbers), r.revoke_at_ms),
     "tombstones_pruned": lambda r: events.TombstonesPruned(tuple(r.owners)),
+    "usage_reported": lambda r: events.UsageReported(tuple(map(_report, r.reports))),
+    "allocations_reshaped": lambda r: events.AllocationsReshaped(tuple(r.allocation_numbers), tuple(map(_lot, r.lots))),
 }
 
 _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
@@ -207,4 +304,6 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     QUOTAS: _quota_record,
     ALLOCATIONS: _allocation_record,
     TOMBSTONES: lambda row: records.TombstoneRow(owner=row.owner, released_now_ms=row.released_now),
+    USAGES: _usage_record,
+    HISTORIES: _history_record,
 }

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge
 
 from tercio_resources.state.pools import PoolView
+from tercio_resources.state.rows import HistoryRow
+from tercio_resources.state.usage import Efficiency
 
 ALLOCATIONS = Counter(
     "tercio_resources_allocations", "Items that were asked for, by what became of them.", ("outcome",)
@@ -19,6 +21,15 @@ EFFICIENCY = Gauge(
 HELD = Gauge("tercio_resources_held_allocations", "Allocations that are held.")
 WAITING = Gauge("tercio_resources_waiting", "Calls that wait for something to be given back.")
 GAP = Gauge("tercio_resources_gap", "How much waiting calls ask for, in the dimension's unit.", ("dimension",))
+USED = Gauge("tercio_resources_used", "How much holders that report use, in the dimension's unit.", ("dimension",))
+USE = Gauge(
+    "tercio_resources_use_ratio", "Part of what is granted to holders that report that they use.", ("dimension",)
+)
+WASTE = Gauge("tercio_resources_waste_ratio", "Part of it that they do not use.", ("dimension",))
+WASTEFUL = Gauge("tercio_resources_below_target", "1 while less is used than the settings ask for.", ("dimension",))
+PREDICTION_ERROR = Gauge(
+    "tercio_resources_prediction_error_ratio", "How far predictions were off lately, of what was used, over all types."
+)
 LIVE_BYTES = Gauge("tercio_resources_live_bytes", "About the size of all rows in a snapshot.")
 WATCHES = Gauge("tercio_resources_watches", "Open watches.", ("of",))
 
@@ -40,3 +51,21 @@ def show_waiting(waiting: int, needs: Iterable[tuple[str, int]]) -> None:
     GAP.clear()
     for dimension, amount in needs:
         GAP.labels(dimension).set(amount)
+
+
+def show_usage(efficiencies: Iterable[Efficiency], *, target: int) -> None:
+    """Set what is used of what is granted; the target is in thousandths."""
+    for gauge in (USED, USE, WASTE, WASTEFUL):
+        gauge.clear()
+    for each in efficiencies:
+        ratio = each.used / max(1, each.granted)
+        USED.labels(each.dimension).set(each.used)
+        USE.labels(each.dimension).set(ratio)
+        WASTE.labels(each.dimension).set(1 - ratio)
+        WASTEFUL.labels(each.dimension).set(each.per_mille < target)
+
+
+def show_predictions(histories: Iterable[HistoryRow]) -> None:
+    """Set how far predictions were off, as a mean over the types of which some were compared."""
+    errors = [row.error for row in histories if row.compared]
+    PREDICTION_ERROR.set(sum(errors) / 1_000 / max(1, len(errors)))

@@ -49,6 +49,8 @@ _POOLS = {
 }
 _OWNER_LIMITS = {"cpu": 8_000, "memory": 8_192, "storage": 10_240}
 
+_ESTIMATE = {"cpu": 1_000, "memory": 512}
+
 
 class ResourcesSettings(Section):
     """Default pools, bounds and leases."""
@@ -70,6 +72,15 @@ class ResourcesSettings(Section):
     lie idle."""
     max_waiting: int = Field(default=1_000, ge=1, le=10_000)
     """Calls that may wait at once, 1 to 10,000: each is looked at whenever something is given back, some 10 µs."""
+    idle_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
+    """Whose usage was next to nothing for this long may be asked to release, and whose peak was watched for this long
+    may be shrunk, in ms, 1 s to 1 day: six reports of an agent that reports every 10 s."""
+    default_estimate: dict[_Id, _Amount] = _ESTIMATE
+    """What a task is expected to use of each dimension while no task of its type has ended, in the dimension's unit:
+    one core and 512 MB, what a small tool takes."""
+    efficiency_target_per_mille: int = Field(default=850, ge=0, le=1_000)
+    """Below this part of what is granted, in thousandths, a dimension counts as wasted: 85 % leaves room for the fifth
+    that predictions add."""
     emergency_principals: tuple[str, ...] = ("local", "replica")
     """Who may open the reserve of the pools and have lower priorities revoked."""
 
@@ -81,6 +92,9 @@ class ResourcesSettings(Section):
             patience=self.patience_ms,
             max_waiting=self.max_waiting,
             owner_limits=self.owner_limits,
+            idle=self.idle_ms,
+            default_estimate=self.default_estimate,
+            efficiency_target=self.efficiency_target_per_mille,
             emergency_principals=frozenset(self.emergency_principals),
             default_pools=tuple(
                 PoolRow(name, pool.dimension, UNITS.get(pool.dimension, pool.unit), pool.capacity, pool.reserve)

@@ -15,15 +15,15 @@ from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 
 if TYPE_CHECKING:
-    from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceAsyncStub
+    import grpc
 
 T = TypeVar("T")
 
 
 class Resources:
-    """The service, as a person calls it: with a short timeout."""
+    """One gRPC service of it, as a person calls it: with a short timeout."""
 
-    def __init__(self, remote: Remote[ResourceServiceAsyncStub]) -> None:
+    def __init__(self, remote: Remote[Any]) -> None:
         self._remote = remote
 
     async def call(self, method: str, request: Message) -> Any:
@@ -31,14 +31,19 @@ class Resources:
         return await self._remote.unary(lambda stub: getattr(stub, method), request, timeout_s=CALL_TIMEOUT_S)
 
 
-def run(address: str | None, work: Callable[[Resources], Coroutine[Any, Any, T]]) -> T:
+def run(
+    address: str | None,
+    work: Callable[[Resources], Coroutine[Any, Any, T]],
+    *,
+    stub: Callable[[grpc.aio.Channel], Any] = ResourceServiceStub,
+) -> T:
     """Do the work with the service at that address and return what it returns."""
 
     async def connected() -> T:
         channels = Channels()
         try:
             route = Route(channels, service_addresses("resources", address=address))
-            return await work(Resources(Remote(route, ResourceServiceStub)))
+            return await work(Resources(Remote(route, stub)))
         finally:
             await channels.close()
 

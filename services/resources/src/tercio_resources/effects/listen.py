@@ -31,6 +31,8 @@ def listen(allocating: Allocating) -> Callable[[Host], Awaitable[None]]:
             allocating.end()
             metrics.show_pools(())
             metrics.show_waiting(0, ())
+            metrics.show_usage((), target=0)
+            metrics.show_predictions(())
 
     return run
 
@@ -40,6 +42,8 @@ def _show(machine: ResourcesMachine, session: Session) -> None:
     metrics.show_pools([machine.pool_view(row) for row in tables.pools.values()])
     metrics.HELD.set(len(tables.allocations))
     metrics.LIVE_BYTES.set(machine.live_bytes)
+    metrics.show_usage(tables.used.efficiencies(), target=machine.rules.efficiency_target)
+    metrics.show_predictions(tables.histories.values())
     needs = Counter[str]()
     for ticket in session.waiting:
         for item in range(len(ticket.command.owners)):

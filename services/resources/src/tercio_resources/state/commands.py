@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
 
-from tercio_resources.state.rows import PoolRow, QuotaRow, Spec
+from tercio_resources.state.rows import Amount, PoolRow, QuotaRow, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +79,34 @@ class Transfer:
     from_owner: str
     to_owner: str
     numbers: tuple[int, ...] = ()
+
+
+class UsageReport(NamedTuple):
+    """What a holder uses of an allocation."""
+
+    number: int
+    used: tuple[Amount, ...]
+    task_type: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportUsage:
+    """Record what holders use."""
+
+    reports: tuple[UsageReport, ...]
+
+
+class Kind(IntEnum):
+    """What can be done about what is not used; the numbers are those of the contract."""
+
+    RECLAIM = 1
+    SHRINK = 2
+    COMPACT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Optimize:
+    """Take back what is not used."""
+
+    kinds: tuple[Kind, ...] = (Kind.RECLAIM, Kind.SHRINK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tercio_resources.state.commands import UsageReport
 from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow
 
 
@@ -76,6 +77,21 @@ class TombstonesPruned:
     owners: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """Holders said what they use, each allocation at most once."""
+
+    reports: tuple[UsageReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationsReshaped:
+    """Allocations were shrunk, or moved to other pools; their holders and tokens stay."""
+
+    numbers: tuple[int, ...]
+    lots: tuple[Lot, ...]
+
+
 Event = (
     PoolsSet
     | PoolDeleted
@@ -86,4 +102,6 @@ Event = (
     | AllocationsTransferred
     | RevocationsRequested
     | TombstonesPruned
+    | UsageReported
+    | AllocationsReshaped
 )

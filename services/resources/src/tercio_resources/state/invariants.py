@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tercio_resources.state.machine import ResourcesMachine
+from tercio_resources.state.tables import ResourceTables
 
 
 def violations(machine: ResourcesMachine) -> Iterator[str]:
@@ -39,9 +40,28 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
         yield "an allocation has no lease, or one that does not exist has one"
     if tables.barred.keys() != {row.owner for row in tables.tombstones.values()}:
         yield "a tombstone has no time to go, or one that does not exist has one"
+    yield from _usage_violations(tables)
     units = {(pool.dimension, pool.unit) for pool in tables.pools.values()}
     if len(units) != len({dimension for dimension, _ in units}):
         yield f"a dimension counts in two units: {sorted(units)}"
     for pool in tables.pools.values():
         if not 0 <= pool.reserve <= pool.capacity:
             yield f"pool {pool.pool_id!r} reserves {pool.reserve} of {pool.capacity}"
+
+
+def _usage_violations(tables: ResourceTables) -> Iterator[str]:
+    granted, used = Counter[str](), Counter[str]()
+    for row in tables.usages.values():
+        held = tables.allocations.get(row.number)
+        if held is None:
+            yield f"allocation {row.number} is not held, and its usage is kept"
+            continue
+        amounts = {part.dimension: part.amount for part in held.lot.parts}
+        for each in row.used:
+            if each.granted != amounts.get(each.dimension):
+                yield f"allocation {row.number} is said to have {each.granted} of {each.dimension}"
+            granted[each.dimension] += each.granted
+            used[each.dimension] += min(each.granted, each.last)
+    shown = {each.dimension: (each.granted, each.used) for each in tables.used.efficiencies()}
+    if shown != {dimension: (granted[dimension], used[dimension]) for dimension in granted}:
+        yield "what is used is summed up wrong"

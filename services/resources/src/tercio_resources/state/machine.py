@@ -7,13 +7,25 @@ from typing import Any
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
-from tercio_resources.state import allocations, grants, leases, pools, quotas, tombstones
+from tercio_resources.state import (
+    allocations,
+    grants,
+    leases,
+    optimisation,
+    pools,
+    prediction,
+    quotas,
+    tombstones,
+    usage,
+)
 from tercio_resources.state.commands import (
     Allocate,
     CreatePool,
     DeletePool,
     DeleteQuota,
+    Optimize,
     Release,
+    ReportUsage,
     SetQuota,
     Transfer,
     UpdatePool,
@@ -21,6 +33,7 @@ from tercio_resources.state.commands import (
 from tercio_resources.state.events import (
     AllocationsGranted,
     AllocationsReleased,
+    AllocationsReshaped,
     AllocationsTransferred,
     Event,
     PoolDeleted,
@@ -29,10 +42,11 @@ from tercio_resources.state.events import (
     QuotaSet,
     RevocationsRequested,
     TombstonesPruned,
+    UsageReported,
 )
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolView
-from tercio_resources.state.rows import PoolRow, TombstoneRow
+from tercio_resources.state.rows import Lot, PoolRow, TombstoneRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
 from tercio_resources.state.tables import ResourceTables
@@ -40,6 +54,8 @@ from tercio_resources.state.tombstones import Tombstones
 
 _ROW_BYTES = 300
 """About what a row takes in a snapshot."""
+_HISTORY_BYTES = 8_192
+"""About what the past tasks of one type take."""
 
 
 class ResourcesMachine:
@@ -62,6 +78,11 @@ class ResourcesMachine:
                 handed = allocations.transfer(command, self.tables, self.rules)
                 rows = allocations.transferred(handed, self.tables.allocations, at)
                 return Decision([handed], rows)
+            case ReportUsage():
+                self._check_space(len(command.reports))
+                return usage.report(command, self.tables.allocations, self.tables.by_dimension)
+            case Optimize():
+                return optimisation.optimize(command, at, self.tables, self.rules)
             case Tick(limit=limit):
                 return Decision(self._expire(at, session, limit=limit))
             case ElectionWon():
@@ -80,6 +101,8 @@ class ResourcesMachine:
             case AllocationsReleased():
                 for number in event.numbers:
                     tables.allocations.delete(number)
+                    if number in tables.usages:
+                        self._end_usage(number, at)
                 for owner in event.barred:
                     tables.tombstones.put(TombstoneRow(owner, at.now))
             case AllocationsTransferred():
@@ -88,6 +111,13 @@ class ResourcesMachine:
             case RevocationsRequested():
                 for number in event.numbers:
                     tables.allocations.put(tables.allocations[number]._replace(revoke_at=event.revoke_at))
+            case UsageReported():
+                for each in event.reports:
+                    held, before = tables.allocations[each.number], tables.usages.get(each.number)
+                    tables.usages.put(usage.reported(each, held, before, at))
+            case AllocationsReshaped():
+                for number, lot in zip(event.numbers, event.lots, strict=True):
+                    self._reshape(number, lot)
             case TombstonesPruned():
                 for owner in event.owners:
                     tables.tombstones.delete(owner)
@@ -113,6 +143,21 @@ class ResourcesMachine:
     def pool_view(self, row: PoolRow) -> PoolView:
         """Show a pool."""
         return PoolView(row, self.tables.holdings.granted.get(row.pool_id, 0))
+
+    def _end_usage(self, number: int, at: Moment) -> None:
+        """Forget what was used of an allocation, and learn from it."""
+        row, histories = self.tables.usages.delete(number), self.tables.histories
+        if not (row.task_type and row.used):
+            return
+        if row.task_type not in histories and (oldest := prediction.forgotten(histories)) is not None:
+            histories.delete(oldest)
+        histories.put(prediction.learned(row, histories, at))
+
+    def _reshape(self, number: int, lot: Lot) -> None:
+        tables = self.tables
+        tables.allocations.put(tables.allocations[number]._replace(lot=lot))
+        if (row := tables.usages.get(number)) is not None:
+            tables.usages.put(usage.reshaped(row, {part.dimension: part.amount for part in lot.parts}))
 
     def _decide_for_operator(self, command: Any, at: Moment) -> Decision:
         tables = self.tables
@@ -147,7 +192,8 @@ class ResourcesMachine:
     @property
     def live_bytes(self) -> int:
         """About what all rows take in a snapshot."""
-        return _ROW_BYTES * sum(map(len, self.tables.tables.values()))
+        rows = sum(map(len, self.tables.tables.values()))
+        return _ROW_BYTES * rows + _HISTORY_BYTES * len(self.tables.histories)
 
     def _check_space(self, more: int) -> None:
         if self.live_bytes + _ROW_BYTES * more > self.rules.max_live_bytes:

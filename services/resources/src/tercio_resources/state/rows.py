@@ -99,6 +99,61 @@ class TombstoneRow(NamedTuple):
     released_now: int
 
 
+class Used(NamedTuple):
+    """What is used of one dimension of an allocation: at the last report, and the most at any."""
+
+    dimension: str
+    granted: int
+    last: int
+    peak: int
+
+
+class UsageRow(NamedTuple):
+    """What is used of an allocation.
+
+    Attributes:
+        number: of the allocation.
+        reports: how many there were.
+        first_now: fleet time in ms of the first one.
+        last_now: fleet time in ms of the last one.
+        last_wall: wall time in ms of the last one.
+        busy_now: fleet time in ms at which more than next to nothing was used last; at first that of the first report.
+    """
+
+    number: int
+    task_type: str
+    labels: tuple[tuple[str, str], ...]
+    used: tuple[Used, ...]
+    reports: int
+    first_now: int
+    last_now: int
+    last_wall: int
+    busy_now: int
+
+
+class PastTask(NamedTuple):
+    """What a task used at most, by dimension."""
+
+    labels: tuple[tuple[str, str], ...]
+    peaks: tuple[tuple[str, int], ...]
+
+
+class HistoryRow(NamedTuple):
+    """Past tasks of one type, the oldest first.
+
+    Attributes:
+        error: how far predictions were off lately, in thousandths of what was used.
+        compared: how many of them were compared.
+        ended_now: fleet time in ms at which the last task ended.
+    """
+
+    task_type: str
+    tasks: tuple[PastTask, ...]
+    error: int
+    compared: int
+    ended_now: int
+
+
 class Cause(IntEnum):
     """Why allocations were released; the numbers are those of the records."""
 

@@ -22,6 +22,9 @@ class Rules:
         emergency_principals: who may open the reserve.
         default_pools: made with the first record.
         max_live_bytes: about how much all rows may take.
+        idle: who used next to nothing for this long may be asked to release.
+        default_estimate: what a task is expected to use of each dimension while nothing is known.
+        efficiency_target: part of what is granted that is to be used, in thousandths.
         silence: a leader that did not listen for this long begins to listen anew.
     """
 
@@ -34,4 +37,7 @@ class Rules:
     emergency_principals: frozenset[str] = frozenset({"local", "replica"})
     default_pools: tuple[PoolRow, ...] = ()
     max_live_bytes: int = 64 << 20
+    idle: int = 60_000
+    default_estimate: Mapping[str, int] = field(default_factory=dict)
+    efficiency_target: int = 850
     silence: int = 10_000

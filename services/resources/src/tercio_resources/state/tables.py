@@ -8,18 +8,21 @@ from tercio_common.machine.table import Table, TableStore
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolsByDimension
-from tercio_resources.state.rows import AllocationRow, PoolRow, QuotaRow, TombstoneRow
+from tercio_resources.state.rows import AllocationRow, HistoryRow, PoolRow, QuotaRow, TombstoneRow, UsageRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.tombstones import Tombstones
+from tercio_resources.state.usage import UsageSums
 
 POOLS = "pools"
 QUOTAS = "quotas"
 ALLOCATIONS = "allocations"
 TOMBSTONES = "tombstones"
+USAGES = "usages"
+HISTORIES = "histories"
 
 
 class ResourceTables(TableStore):
-    """The tables. Changes of tombstones concern no reader of the feed."""
+    """The tables. Changes of tombstones, usage and histories concern no reader of the feed."""
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
@@ -27,14 +30,18 @@ class ResourceTables(TableStore):
         self.quotas: Table[QuotaRow] = Table(QUOTAS, itemgetter(0), store=self)
         self.allocations: Table[AllocationRow] = Table(ALLOCATIONS, itemgetter(0), store=self)
         self.tombstones: Table[TombstoneRow] = Table(TOMBSTONES, itemgetter(0), store=self, fed=False)
+        self.usages: Table[UsageRow] = Table(USAGES, itemgetter(0), store=self, fed=False)
+        self.histories: Table[HistoryRow] = Table(HISTORIES, itemgetter(0), store=self, fed=False)
         self.by_dimension = PoolsByDimension()
         self.holdings = Holdings()
         self.leases = Leases(rules)
         self.barred = Tombstones(rules)
+        self.used = UsageSums()
         self.pools.add_index(self.by_dimension)
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
+        self.usages.add_index(self.used)
 
     @property
     def freed(self) -> int:

@@ -34,6 +34,8 @@ class Event(google.protobuf.message.Message):
     ALLOCATIONS_TRANSFERRED_FIELD_NUMBER: builtins.int
     REVOCATIONS_REQUESTED_FIELD_NUMBER: builtins.int
     TOMBSTONES_PRUNED_FIELD_NUMBER: builtins.int
+    USAGE_REPORTED_FIELD_NUMBER: builtins.int
+    ALLOCATIONS_RESHAPED_FIELD_NUMBER: builtins.int
     @property
     def pools_set(self) -> Global___PoolsSet:
         """Pools were created or changed."""
@@ -70,6 +72,14 @@ class Event(google.protobuf.message.Message):
     def tombstones_pruned(self) -> Global___TombstonesPruned:
         """The bars of owners that were released long ago were lifted."""
 
+    @property
+    def usage_reported(self) -> Global___UsageReported:
+        """Holders said what they use."""
+
+    @property
+    def allocations_reshaped(self) -> Global___AllocationsReshaped:
+        """Allocations were shrunk, or moved to other pools."""
+
     def __init__(
         self,
         *,
@@ -82,12 +92,14 @@ class Event(google.protobuf.message.Message):
         allocations_transferred: Global___AllocationsTransferred | None = ...,
         revocations_requested: Global___RevocationsRequested | None = ...,
         tombstones_pruned: Global___TombstonesPruned | None = ...,
+        usage_reported: Global___UsageReported | None = ...,
+        allocations_reshaped: Global___AllocationsReshaped | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -569,3 +581,317 @@ class TombstoneRow(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TombstoneRow: typing_extensions.TypeAlias = TombstoneRow
+
+@typing.final
+class Used(google.protobuf.message.Message):
+    """Used is what was used of one dimension, in its unit."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: builtins.int
+    GRANTED_FIELD_NUMBER: builtins.int
+    LAST_FIELD_NUMBER: builtins.int
+    PEAK_FIELD_NUMBER: builtins.int
+    dimension: builtins.str
+    """The dimension."""
+    granted: builtins.int
+    """How much is granted."""
+    last: builtins.int
+    """At the last report."""
+    peak: builtins.int
+    """The most at any report."""
+    def __init__(
+        self,
+        *,
+        dimension: builtins.str = ...,
+        granted: builtins.int = ...,
+        last: builtins.int = ...,
+        peak: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["dimension", b"dimension", "granted", b"granted", "last", b"last", "peak", b"peak"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Used: typing_extensions.TypeAlias = Used
+
+@typing.final
+class UsageReported(google.protobuf.message.Message):
+    """UsageReported says what holders use of allocations."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Report(google.protobuf.message.Message):
+        """What is used of one allocation."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        @typing.final
+        class LabelsEntry(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: builtins.int
+            VALUE_FIELD_NUMBER: builtins.int
+            key: builtins.str
+            value: builtins.str
+            def __init__(
+                self,
+                *,
+                key: builtins.str = ...,
+                value: builtins.str = ...,
+            ) -> None: ...
+            _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+        @typing.final
+        class UsedEntry(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: builtins.int
+            VALUE_FIELD_NUMBER: builtins.int
+            key: builtins.str
+            value: builtins.int
+            def __init__(
+                self,
+                *,
+                key: builtins.str = ...,
+                value: builtins.int = ...,
+            ) -> None: ...
+            _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+        ALLOCATION_NUMBER_FIELD_NUMBER: builtins.int
+        TASK_TYPE_FIELD_NUMBER: builtins.int
+        LABELS_FIELD_NUMBER: builtins.int
+        USED_FIELD_NUMBER: builtins.int
+        allocation_number: builtins.int
+        """The allocation."""
+        task_type: builtins.str
+        """What it is used for."""
+        @property
+        def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+            """What else tells such tasks apart."""
+
+        @property
+        def used(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+            """How much of each dimension."""
+
+        def __init__(
+            self,
+            *,
+            allocation_number: builtins.int = ...,
+            task_type: builtins.str = ...,
+            labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+            used: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_number", b"allocation_number", "labels", b"labels", "task_type", b"task_type", "used", b"used"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    REPORTS_FIELD_NUMBER: builtins.int
+    @property
+    def reports(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UsageReported.Report]:
+        """At most one for each allocation."""
+
+    def __init__(
+        self,
+        *,
+        reports: collections.abc.Iterable[Global___UsageReported.Report] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["reports", b"reports"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___UsageReported: typing_extensions.TypeAlias = UsageReported
+
+@typing.final
+class AllocationsReshaped(google.protobuf.message.Message):
+    """AllocationsReshaped says that allocations were shrunk, or moved to other pools. Their holders and tokens stay."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALLOCATION_NUMBERS_FIELD_NUMBER: builtins.int
+    LOTS_FIELD_NUMBER: builtins.int
+    @property
+    def allocation_numbers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which."""
+
+    @property
+    def lots(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Lot]:
+        """Of each what it is from now on."""
+
+    def __init__(
+        self,
+        *,
+        allocation_numbers: collections.abc.Iterable[builtins.int] | None = ...,
+        lots: collections.abc.Iterable[Global___Lot] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_numbers", b"allocation_numbers", "lots", b"lots"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AllocationsReshaped: typing_extensions.TypeAlias = AllocationsReshaped
+
+@typing.final
+class UsageRow(google.protobuf.message.Message):
+    """UsageRow is what is used of one allocation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    ALLOCATION_NUMBER_FIELD_NUMBER: builtins.int
+    TASK_TYPE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    USED_FIELD_NUMBER: builtins.int
+    REPORT_COUNT_FIELD_NUMBER: builtins.int
+    FIRST_NOW_MS_FIELD_NUMBER: builtins.int
+    LAST_NOW_MS_FIELD_NUMBER: builtins.int
+    LAST_WALL_MS_FIELD_NUMBER: builtins.int
+    BUSY_NOW_MS_FIELD_NUMBER: builtins.int
+    allocation_number: builtins.int
+    """The allocation."""
+    task_type: builtins.str
+    """What it is used for."""
+    report_count: builtins.int
+    """How often it was reported."""
+    first_now_ms: builtins.int
+    """When it was reported first, in milliseconds of fleet time."""
+    last_now_ms: builtins.int
+    """When it was reported last, in milliseconds of fleet time."""
+    last_wall_ms: builtins.int
+    """When it was reported last, in milliseconds of wall time."""
+    busy_now_ms: builtins.int
+    """When more than next to nothing was used last, in milliseconds of fleet time."""
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """What else tells such tasks apart."""
+
+    @property
+    def used(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Used]:
+        """In the order of the dimensions."""
+
+    def __init__(
+        self,
+        *,
+        allocation_number: builtins.int = ...,
+        task_type: builtins.str = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        used: collections.abc.Iterable[Global___Used] | None = ...,
+        report_count: builtins.int = ...,
+        first_now_ms: builtins.int = ...,
+        last_now_ms: builtins.int = ...,
+        last_wall_ms: builtins.int = ...,
+        busy_now_ms: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_number", b"allocation_number", "busy_now_ms", b"busy_now_ms", "first_now_ms", b"first_now_ms", "labels", b"labels", "last_now_ms", b"last_now_ms", "last_wall_ms", b"last_wall_ms", "report_count", b"report_count", "task_type", b"task_type", "used", b"used"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___UsageRow: typing_extensions.TypeAlias = UsageRow
+
+@typing.final
+class HistoryRow(google.protobuf.message.Message):
+    """HistoryRow is what past tasks of one type used."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class PastTask(google.protobuf.message.Message):
+        """One task that ended."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        @typing.final
+        class LabelsEntry(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: builtins.int
+            VALUE_FIELD_NUMBER: builtins.int
+            key: builtins.str
+            value: builtins.str
+            def __init__(
+                self,
+                *,
+                key: builtins.str = ...,
+                value: builtins.str = ...,
+            ) -> None: ...
+            _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+        @typing.final
+        class PeaksEntry(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: builtins.int
+            VALUE_FIELD_NUMBER: builtins.int
+            key: builtins.str
+            value: builtins.int
+            def __init__(
+                self,
+                *,
+                key: builtins.str = ...,
+                value: builtins.int = ...,
+            ) -> None: ...
+            _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+        LABELS_FIELD_NUMBER: builtins.int
+        PEAKS_FIELD_NUMBER: builtins.int
+        @property
+        def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+            """What else tells such tasks apart."""
+
+        @property
+        def peaks(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+            """The most of each dimension."""
+
+        def __init__(
+            self,
+            *,
+            labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+            peaks: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["labels", b"labels", "peaks", b"peaks"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    TASK_TYPE_FIELD_NUMBER: builtins.int
+    TASKS_FIELD_NUMBER: builtins.int
+    ERROR_PER_MILLE_FIELD_NUMBER: builtins.int
+    COMPARED_COUNT_FIELD_NUMBER: builtins.int
+    ENDED_NOW_MS_FIELD_NUMBER: builtins.int
+    task_type: builtins.str
+    """Which tasks."""
+    error_per_mille: builtins.int
+    """How far predictions were off lately, in thousandths of what was used."""
+    compared_count: builtins.int
+    """How many predictions were compared."""
+    ended_now_ms: builtins.int
+    """When the last one ended, in milliseconds of fleet time."""
+    @property
+    def tasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___HistoryRow.PastTask]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        task_type: builtins.str = ...,
+        tasks: collections.abc.Iterable[Global___HistoryRow.PastTask] | None = ...,
+        error_per_mille: builtins.int = ...,
+        compared_count: builtins.int = ...,
+        ended_now_ms: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["compared_count", b"compared_count", "ended_now_ms", b"ended_now_ms", "error_per_mille", b"error_per_mille", "task_type", b"task_type", "tasks", b"tasks"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___HistoryRow: typing_extensions.TypeAlias = HistoryRow

@@ -1,0 +1,61 @@
+"""`tercio resources` against a fleet as `tercio dev` runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+from typer.testing import CliRunner, Result
+
+from support.cli_processes import Processes
+from support.resources import spec
+from tercio.api.resources.v1 import resource_service_pb2 as resource_pb
+from tercio.api.resources.v1 import usage_service_pb2 as pb
+from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
+from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
+from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
+from tercio.cli.main import app
+
+Tercio = Callable[..., Result]
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    running = Processes(tmp_path_factory.mktemp("fleet"))
+    _, address = running.dev("--port", "0", "--memory")
+    yield address
+    running.end()
+
+
+@pytest.fixture
+def tercio(fleet: str, monkeypatch: pytest.MonkeyPatch) -> Tercio:
+    monkeypatch.setenv("TERCIO_ADDRESS", fleet)
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def use(address: str) -> int:
+    """Let an owner hold a tenth of a core and report that it uses four fifths; return the allocation's id."""
+    with grpc.insecure_channel(address) as channel:
+        asked = resource_pb.AllocateRequest(request_id="a", specs=[spec()], owners=["builder"])
+        number: int = ResourceServiceStub(channel).Allocate(asked).allocation_ids[0]
+        used = [ResourceAmount(dimension="cpu", amount=80)]
+        report = pb.ReportUsageRequest.Report(allocation_id=number, used=used, task_type="compile")
+        UsageServiceStub(channel).ReportUsage(pb.ReportUsageRequest(request_id="u", reports=[report]))
+        return number
+
+
+def test_usage_is_shown_predicted_from_and_judged(fleet: str, tercio: Tercio) -> None:
+    assert "no holder reports" in tercio("resources", "usage").stderr
+    estimate = json.loads(tercio("resources", "predict", "compile", "-o", "json").stdout)
+    assert [(each["dimension"], each["amount"]) for each in estimate["amounts"]] == [("cpu", "1000"), ("memory", "512")]
+    number = use(fleet)
+    assert "cpu 80 of 100" in tercio("resources", "usage").stdout
+    assert "80 %" in tercio("resources", "efficiency").stdout
+    assert "nothing can be taken back" in tercio("resources", "optimize", "--apply").stderr
+    assert tercio("resources", "optimize", "--kind", "other").exit_code == 2
+    assert tercio("allocations", "release", str(number)).exit_code == 0
+    learned = json.loads(tercio("resources", "predict", "compile", "-o", "json").stdout)
+    assert [each["amount"] for each in learned["amounts"]] == ["96"]
