@@ -7,7 +7,7 @@ import pytest
 from tercio_registry.codec import RegistryCodec
 from tercio_registry.state import config_events as events
 from tercio_registry.state import configuring
-from tercio_registry.state.agents import Health
+from tercio_registry.state.agents import Ailment, Health
 from tercio_registry.state.config_commands import Change
 from tercio_registry.state.revisions import (
     CONFIG_SCHEMAS,
@@ -49,7 +49,7 @@ ROWS = {
     ),
     CONFIGURATIONS: ConfigurationRow(
         agent_id="a", newest=9, active=8, trial=7, stage=Stage.OBSERVING, due=6, since=5, system_task_id="t", tries=4,
-        incarnation=3, health=Health.DEGRADED, rollout_id="r",
+        incarnation=3, health=Health.DEGRADED, rollout_id="r", ailments=(Ailment.DEAF,),
     ),
     CONFIG_SCHEMAS: ConfigSchemaRow("web", "{}", "me", 3, 4),
     ROLLOUTS: RolloutRow(

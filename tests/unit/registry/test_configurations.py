@@ -13,6 +13,7 @@ from tercio_common.machine.system_tasks import GRACE_MS, Result, SystemTaskOutco
 from tercio_registry.state.commands import DeregisterAgent, ReportSystemTasks
 from tercio_registry.state.config_commands import Change, UpdateConfig
 from tercio_registry.state.revisions import MOST_REVISIONS
+from tercio_registry.state.vitals import Vitals
 
 
 @pytest.fixture
@@ -158,6 +159,27 @@ def test_an_agent_that_was_unwell_before_is_judged_from_there(driver: ConfigDriv
     driver.answer()
     driver.listen(750)
     assert driver.states() == ["ACTIVE"]
+
+
+def test_an_agent_that_ailed_from_something_before_is_worse_when_it_ails_from_something_else_as_well(
+    driver: ConfigDriver,
+) -> None:
+    driver.settle({"port": 1})
+    report(driver, Vitals(queue_length=8, queue_limit=8))
+    driver.update({"port": 2})
+    driver.answer()
+    report(driver, Vitals(queue_length=8, queue_limit=8))
+    assert driver.states()[-1] == "APPLYING"
+    report(driver, Vitals(failed=5))
+    assert driver.states() == ["SUPERSEDED", "ROLLED_BACK", "ACTIVE"]
+    assert driver.revision(2).message.endswith("too many of its attempts fail; its queue is full")
+
+
+def report(driver: ConfigDriver, vitals: Vitals) -> None:
+    """Let the agent say that often enough to be believed."""
+    for _ in range(driver.rules.failure_threshold):
+        driver.beat(vitals=vitals)
+    driver.tick()
 
 
 def test_an_agent_that_is_restarted_while_it_is_observed_gets_its_backup_back(driver: ConfigDriver) -> None:

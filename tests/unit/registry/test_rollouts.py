@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from support.configuring import OBSERVE, ConfigDriver
 from tercio_common.errors import Refusal
 from tercio_common.machine.system_tasks import Result
+from tercio_registry.state.agents import Profile
+from tercio_registry.state.commands import RegisterAgent
 from tercio_registry.state.config_commands import CancelRollout, PauseRollout
+from tercio_registry.state.rules import Rules
 
 AGENTS = ("a", "b", "c", "d", "e")
 
@@ -88,6 +92,7 @@ def test_it_takes_back_what_it_changed_when_it_is_told_to(driver: ConfigDriver) 
     answer_all(driver)
     assert all(driver.active(agent_id) == {"port": 1} for agent_id in AGENTS)
     assert driver.states("a") == ["SUPERSEDED", "ROLLED_BACK", "ACTIVE"]
+    assert driver.revision(2, "a").reason == "ROLLOUT_ROLLED_BACK"
 
 
 def test_an_agent_that_degrades_counts_as_failed(driver: ConfigDriver) -> None:
@@ -162,3 +167,18 @@ def test_roll_outs_over_the_limit_of_the_registry_are_refused(driver: ConfigDriv
     driver.machine.rules = replace(driver.rules, max_live_bytes=driver.machine.live_bytes + 100)
     with pytest.raises(Refusal, match="QUEUE_FULL"):
         driver.start({"text": "x" * 200})
+
+
+def test_a_schema_that_is_costly_to_check_holds_no_record_for_long() -> None:
+    driver = ConfigDriver(Rules(interval=1_000_000, retention=10_000_000))
+    levels = {f"l{n}": {"anyOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(40)} | {"l40": False}
+    driver.schema("web", json.dumps({"$ref": "#/$defs/l0", "$defs": levels}))
+    for number in range(100):
+        driver.do(
+            RegisterAgent(
+                agent_id=f"a{number:03}", profile=Profile(agent_type="web"), fingerprint="f", instance_id=b"1" * 16
+            )
+        )
+    driver.start({"port": 1}, step_size=100)
+    assert driver.rollout().failed == 100
+    assert driver.seq - driver.rollout().created_seq == 6, "twenty a record, and one that ends the step"

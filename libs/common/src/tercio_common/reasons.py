@@ -85,6 +85,7 @@ REASONS: dict[str, Reason] = {
     ),
     "ROLLOUT_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No roll-out with this id is kept."),
     "ROLLOUT_STATE_CONFLICT": Reason(_PRECONDITION, False, "The roll-out's state does not allow it."),
+    "ROLLOUT_ROLLED_BACK": Reason(_PRECONDITION, False, "Its roll-out was rolled back; the backup is back."),
     "TASK_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No task with this id is kept."),
     "TASK_ID_REUSED": Reason(StatusCode.ALREADY_EXISTS, False, "The id belongs to another task; use a new id."),
     "TASK_STATE_CONFLICT": Reason(_PRECONDITION, False, "The task's state does not allow it."),

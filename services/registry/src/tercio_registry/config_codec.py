@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from tercio_registry.records.v1 import config_pb2, events_pb2
 from tercio_registry.state import config_events as events
-from tercio_registry.state.agents import Health
+from tercio_registry.state.agents import Ailment, Health
 from tercio_registry.state.config_commands import Change
 from tercio_registry.state.revisions import (
     CONFIG_SCHEMAS,
@@ -215,6 +215,7 @@ def _configuration_record(row: ConfigurationRow) -> config_pb2.ConfigurationRow:
         incarnation=row.incarnation,
         health=row.health,
         rollout_id=row.rollout_id,
+        ailments=row.ailments,
     )
 
 
@@ -233,6 +234,7 @@ def _configuration_row(data: bytes) -> ConfigurationRow:
         incarnation=record.incarnation,
         health=Health(record.health),
         rollout_id=record.rollout_id,
+        ailments=tuple(map(Ailment, record.ailments)),
     )
 
 

@@ -6,7 +6,7 @@ delivery that comes late is known and refused by the agent. While one revision i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -104,10 +104,10 @@ class Configurations:
             raise Refusal("CONFIGURATION_NOT_FOUND", message, {"agentId": agent_id, "revision": str(revision)})
         return found
 
-    def violations(self, agent: AgentRow, document: Any) -> list[FieldViolation]:
+    def violations(self, agent: AgentRow, document: str) -> Sequence[FieldViolation]:
         """Return what the schema of the agent's type has against a document; without a schema nothing."""
         schema = self.revisions.schemas.get(agent.profile.agent_type)
-        return _compiled(schema.document).violations(document) if schema is not None else []
+        return _violations(schema.document, document) if schema is not None else ()
 
     def after(self, event: ConfigProposed, at: Moment) -> RevisionRow:
         """Return the revision that a proposal makes."""
@@ -161,10 +161,10 @@ class Configurations:
     ) -> ConfigProposed:
         size = len(document.encode())
         try:
-            found = self.violations(agent, parse(document))
+            parse(document)  # what is patched may have become too large
         except DocumentError as error:
-            found = [FieldViolation("$", str(error))]
-        if found:
+            raise _invalid([FieldViolation("$", str(error))]) from None
+        if found := self.violations(agent, document):
             raise _invalid(found)
         check_room(size, room)
         return ConfigProposed(
@@ -197,8 +197,9 @@ class Configurations:
         revision = self.present(agent_id, row.wanted)
         self._mark(row, row.wanted, at, apply_took=at.now - row.since)
         if row.trial:
-            due, health = at.now + revision.observe, self._agents[agent_id].health
-            self._put(row, at, stage=Stage.OBSERVING, due=due, health=health, tries=0)
+            due, agent = at.now + revision.observe, self._agents[agent_id]
+            found = {"health": agent.health, "ailments": agent.ailments}
+            self._put(row, at, stage=Stage.OBSERVING, due=due, tries=0, **found)
         else:
             self._put(row, at, stage=Stage.SETTLED, tries=0)
 
@@ -256,6 +257,12 @@ def _compiled(document: str) -> Schema:
     return Schema(document)
 
 
+@lru_cache(maxsize=128)
+def _violations(schema: str, document: str) -> Sequence[FieldViolation]:
+    """A roll-out brings the same document to many agents, and each is checked before and after it is sent."""
+    return tuple(_compiled(schema).violations(parse(document)))
+
+
 def _restoring(given_up: RevisionRow, backup: RevisionRow | None, number: int, at: Moment) -> RevisionRow:
     what = f"the document of revision {backup.revision}" if backup is not None else "no configuration"
     return RevisionRow(
@@ -294,7 +301,7 @@ def _conflict(row: ConfigurationRow, why: str) -> Refusal:
     return Refusal("CONFIGURATION_CONFLICT", message, facts)
 
 
-def _invalid(found: list[FieldViolation]) -> Refusal:
+def _invalid(found: Sequence[FieldViolation]) -> Refusal:
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     message = f"{found[0].field}: {found[0].description}{more}; nothing was changed"
     return Refusal("INVALID_CONFIGURATION", message, violations=tuple(found))

@@ -24,8 +24,9 @@ from tercio_registry.state.config_events import (
     ConfigRetried,
 )
 from tercio_registry.state.configurations import Configurations
-from tercio_registry.state.documents import digest, parse
+from tercio_registry.state.documents import digest
 from tercio_registry.state.revisions import ConfigurationRow, RevisionState, Stage
+from tercio_registry.state.views import recorded_state, why
 
 KIND: Final = "tercio.configure"
 MOST_BYTES: Final = 256 << 10
@@ -100,13 +101,13 @@ class Delivery:
         agent = self._agents[row.agent_id]
         match row.stage:
             case Stage.OBSERVING:
-                why = _worse(row, agent)
-                if why:
-                    return _Look(_given_up(row, RevisionState.ROLLED_BACK, _REGRESSION, why))
+                worse = _worse(row, agent)
+                if worse:
+                    return _Look(_given_up(row, RevisionState.ROLLED_BACK, _REGRESSION, worse))
                 return _Look(ConfigActivated(row.agent_id)) if at.now >= row.due else _Look(again=row.due)
             case Stage.WAITING if not agent.active:
-                why = f"the agent is {agent.membership.name}"
-                return _Look(_given_up(row, RevisionState.FAILED, _APPLY_FAILED, why)) if row.trial else _NOTHING
+                left = f"the agent is {agent.membership.name}"
+                return _Look(_given_up(row, RevisionState.FAILED, _APPLY_FAILED, left)) if row.trial else _NOTHING
             case Stage.WAITING:
                 return _Look(delivers=True) if at.now >= row.due else _Look(again=row.due)
             case Stage.SETTLED if agent.active and row.active and agent.incarnation != row.incarnation:
@@ -148,7 +149,7 @@ class Delivery:
         revision = self._configurations.present(row.agent_id, row.wanted)
         if _digest_in(outcome.output) != digest(revision.document):
             return _NOT_VALID, "the agent runs another configuration than it was given"
-        found = self._configurations.violations(agent, parse(revision.document)) if row.trial else []
+        found = self._configurations.violations(agent, revision.document) if row.trial else ()
         if found:
             return _NOT_VALID, f"the schema was changed meanwhile: {found[0].field}: {found[0].description}"
         return None
@@ -164,8 +165,9 @@ def _worse(row: ConfigurationRow, agent: AgentRow) -> str:
         return f"the agent is gone: {agent.reason}"
     if agent.incarnation != row.incarnation:
         return "the agent's process ended, and another took its place"
-    if agent.active and agent.health > row.health:
-        return f"the agent was {row.health.name} and is {agent.health.name}"
+    if agent.active and (agent.health > row.health or set(agent.ailments) - set(row.ailments)):
+        how = why(agent, recorded_state(agent))
+        return f"the agent was {row.health.name} and is {agent.health.name}: {how}"
     return ""
 
 

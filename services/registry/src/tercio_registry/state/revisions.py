@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state.agenda import AT_ONCE, Agenda
-from tercio_registry.state.agents import AgentRow, Health
+from tercio_registry.state.agents import AgentRow, Ailment, Health
 
 REVISIONS: Final = "revisions"
 CONFIGURATIONS: Final = "configurations"
@@ -95,7 +95,7 @@ class ConfigurationRow:
         system_task_id: what carries the delivery; empty when none is under way.
         tries: deliveries that failed in a row.
         incarnation: of the agent that got it last.
-        health: of the agent when it took what is tried.
+        health, ailments: of the agent when it took what is tried.
         rollout_id: to which what is active is due; empty for none.
     """
 
@@ -110,6 +110,7 @@ class ConfigurationRow:
     tries: int = 0
     incarnation: int = 0
     health: Health = Health.HEALTHY
+    ailments: tuple[Ailment, ...] = ()
     rollout_id: str = ""
 
     @property

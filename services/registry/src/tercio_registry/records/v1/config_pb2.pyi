@@ -485,6 +485,7 @@ class ConfigurationRow(google.protobuf.message.Message):
     INCARNATION_FIELD_NUMBER: builtins.int
     HEALTH_FIELD_NUMBER: builtins.int
     ROLLOUT_ID_FIELD_NUMBER: builtins.int
+    AILMENTS_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     newest: builtins.int
@@ -509,6 +510,10 @@ class ConfigurationRow(google.protobuf.message.Message):
     """The agent's health when it took what is tried, as in `AgentRow.health`."""
     rollout_id: builtins.str
     """The roll-out to which what is active is due; empty for none."""
+    @property
+    def ailments(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """What the agent ailed from then, as in `AgentRow.ailments`."""
+
     def __init__(
         self,
         *,
@@ -524,8 +529,9 @@ class ConfigurationRow(google.protobuf.message.Message):
         incarnation: builtins.int = ...,
         health: builtins.int = ...,
         rollout_id: builtins.str = ...,
+        ailments: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active", b"active", "agent_id", b"agent_id", "due_ms", b"due_ms", "health", b"health", "incarnation", b"incarnation", "newest", b"newest", "rollout_id", b"rollout_id", "since_ms", b"since_ms", "stage", b"stage", "system_task_id", b"system_task_id", "trial", b"trial", "tries", b"tries"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active", b"active", "agent_id", b"agent_id", "ailments", b"ailments", "due_ms", b"due_ms", "health", b"health", "incarnation", b"incarnation", "newest", b"newest", "rollout_id", b"rollout_id", "since_ms", b"since_ms", "stage", b"stage", "system_task_id", b"system_task_id", "trial", b"trial", "tries", b"tries"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ConfigurationRow: typing_extensions.TypeAlias = ConfigurationRow

@@ -121,7 +121,9 @@ class ConfigRevision(google.protobuf.message.Message):
         """What it did, or why it failed, for people."""
         @property
         def duration(self) -> google.protobuf.duration_pb2.Duration:
-            """How long it took, in whole milliseconds of fleet time; what is decided within one record takes 0."""
+            """How long it took, in whole milliseconds of fleet time: APPLY from its being sent to the agent's answer. VALIDATE,
+            BACKUP and REVALIDATE take 0: each is decided within one record, during which fleet time stands still.
+            """
 
         def __init__(
             self,
@@ -160,7 +162,7 @@ class ConfigRevision(google.protobuf.message.Message):
     author: builtins.str
     """Who asked for it; the registry itself for one that it restored."""
     reason: builtins.str
-    """Empty, or POST_UPDATE_VALIDATION_FAILED, CONFIG_REGRESSION or CONFIGURATION_APPLY_FAILED."""
+    """Empty, or POST_UPDATE_VALIDATION_FAILED, CONFIG_REGRESSION, CONFIGURATION_APPLY_FAILED or ROLLOUT_ROLLED_BACK."""
     message: builtins.str
     """Why it has its state, for people. At most 1024 characters."""
     backup_revision: builtins.int

@@ -108,6 +108,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """No roll-out with this id is kept."""
     ERROR_REASON_ROLLOUT_STATE_CONFLICT: _ErrorReason.ValueType  # 128
     """The roll-out's state does not allow it."""
+    ERROR_REASON_ROLLOUT_ROLLED_BACK: _ErrorReason.ValueType  # 129
+    """The roll-out that brought the configuration was rolled back; the backup was restored."""
     ERROR_REASON_TASK_NOT_FOUND: _ErrorReason.ValueType  # 200
     """No task with this id is kept."""
     ERROR_REASON_TASK_ID_REUSED: _ErrorReason.ValueType  # 201
@@ -244,6 +246,8 @@ ERROR_REASON_ROLLOUT_NOT_FOUND: ErrorReason.ValueType  # 127
 """No roll-out with this id is kept."""
 ERROR_REASON_ROLLOUT_STATE_CONFLICT: ErrorReason.ValueType  # 128
 """The roll-out's state does not allow it."""
+ERROR_REASON_ROLLOUT_ROLLED_BACK: ErrorReason.ValueType  # 129
+"""The roll-out that brought the configuration was rolled back; the backup was restored."""
 ERROR_REASON_TASK_NOT_FOUND: ErrorReason.ValueType  # 200
 """No task with this id is kept."""
 ERROR_REASON_TASK_ID_REUSED: ErrorReason.ValueType  # 201
