@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from support.registry import fields_of, info_of, reason_of
 from tercio import Agent, Context
@@ -131,6 +132,18 @@ async def test_the_largest_document_reaches_the_agent_however_many_quotes_it_has
         assert (await update(stub, document)).state == Revision.STATE_ACTIVE
         assert len(agent.config["texts"]) == 14_990
         assert fields_of(await refused(update(stub, {"texts": ["x"] * 15_100}))) == ["document"]
+
+
+async def test_how_long_agents_take_to_apply_what_they_take_is_measured(fleet: Fleet, stub: Any) -> None:
+    def measured() -> float:
+        return REGISTRY.get_sample_value("tercio_registry_config_apply_seconds_count") or 0
+
+    before = measured()
+    async with fleet.running(make(fleet)):
+        await update(stub, {"port": 80})
+        await refused(update(stub, {"bad": True}))
+        await update(stub, {"port": 81})
+        await eventually(lambda: measured() == before + 2)
 
 
 async def test_a_restarted_agent_is_sent_what_is_active(fleet: Fleet, stub: Any) -> None:

@@ -55,6 +55,11 @@ GONE_VERDICTS = Counter(
 CONFIG_REVISIONS = Gauge(
     "tercio_registry_config_revisions", "Revisions of agents' configurations that are kept, by state.", ("state",)
 )
+CONFIG_APPLY_SECONDS = Histogram(
+    "tercio_registry_config_apply_seconds",
+    "From sending an agent a configuration that is tried to its answer that it runs it.",
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300),
+)
 CONFIG_BYTES = Gauge("tercio_registry_config_bytes", "About the size of those revisions in a snapshot.")
 ROLLOUTS = Gauge("tercio_registry_rollouts", "Roll-outs that are kept, by state.", ("state",))
 

@@ -1,4 +1,4 @@
-"""Measures how soon failing agents are found, and how soon they are healthy again, as one leader sees it."""
+"""Measures how soon failing agents are found and are healthy again, and take configurations, as one leader sees it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from tercio_common.machine.host import Host
 from tercio_registry import metrics
 from tercio_registry.state.agents import AgentRow, Health, Membership
 from tercio_registry.state.machine import AGENTS
+from tercio_registry.state.revisions import REVISIONS, RevisionState
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import State
 
 
 async def measure(host: Host) -> None:
-    """Observe every change of health."""
+    """Observe every change of health, and every configuration that is taken."""
     while True:
         outages = Outages(host.session)
         try:
             async for entries in host.feed.subscribe(None):
                 for entry in entries:
                     outages.observe(entry)
+                    _observe_configurations(entry)
         except Refusal as refusal:
             if refusal.reason != "READER_TOO_SLOW":
                 raise
             # What began meanwhile is not known: it is not measured.
+
+
+def _observe_configurations(entry: FeedEntry) -> None:
+    for row in entry.changes.rows(REVISIONS).values():
+        # Once a revision: what it changes to next is another state.
+        if row is not None and row.state is RevisionState.APPLYING and row.apply_took >= 0:
+            metrics.CONFIG_APPLY_SECONDS.observe(row.apply_took / 1000)
 
 
 class Outages:
