@@ -9,10 +9,12 @@ import pytest
 
 from support.configuring import OBSERVE, ConfigDriver
 from tercio_common.errors import Refusal
+from tercio_common.filtering.grammar import FilterError
+from tercio_common.machine.protocol import Tick
 from tercio_common.machine.system_tasks import Result
 from tercio_registry.state.agents import Profile
 from tercio_registry.state.commands import RegisterAgent
-from tercio_registry.state.config_commands import CancelRollout, PauseRollout
+from tercio_registry.state.config_commands import CancelRollout, Change, PauseRollout, StartRollout
 from tercio_registry.state.rules import Rules
 
 AGENTS = ("a", "b", "c", "d", "e")
@@ -182,3 +184,15 @@ def test_a_schema_that_is_costly_to_check_holds_no_record_for_long() -> None:
     driver.start({"port": 1}, step_size=100)
     assert driver.rollout().failed == 100
     assert driver.seq - driver.rollout().created_seq == 6, "twenty a record, and one that ends the step"
+
+
+def test_a_roll_out_that_fails_is_tried_again_and_then_set_aside_by_name(driver: ConfigDriver) -> None:
+    driver.do(StartRollout(rollout_id="r", filter="type =", step_size=1, change=Change("{}")))
+    for limit in (1_000, 1):
+        assert driver.machine.next_due() == driver.now
+        with pytest.raises(FilterError):
+            driver.do(Tick(limit))
+        driver.machine.tables.rollback()
+        driver.now += 1
+    assert driver.machine.set_aside_due() == "the configuration or roll-out 'r'"
+    assert driver.machine.next_due() != driver.now

@@ -6,6 +6,8 @@ What is looked at is decided from the rows, so a look too many changes nothing, 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 AT_ONCE: Final = 0
@@ -45,6 +47,15 @@ class Agenda:
         _, self._popped = heapq.heappop(self._heap)
         del self._due[self._popped]
         return self._popped
+
+    @contextmanager
+    def kept_on_failure(self, name: str, now: int) -> Iterator[None]:
+        """Look at `name` again should it fail: what was taken is not undone, and a failure is to be told."""
+        try:
+            yield
+        except Exception:
+            self.set(name, now + 1)
+            raise
 
     def set_aside_due(self) -> str:
         """Look no more at what was looked at last; return its name."""

@@ -72,7 +72,8 @@ class Delivery:
         size = 0
         while len(found) + len(chosen) < limit and size < MOST_BYTES and (agent_id := agenda.pop(at.now)) is not None:
             row = self._configurations.row(agent_id)
-            look = self._look(row, at)
+            with agenda.kept_on_failure(agent_id, at.now):
+                look = self._look(row, at)
             if look.event is not None:
                 found.append(look.event)
             elif look.delivers:

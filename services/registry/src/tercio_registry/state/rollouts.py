@@ -128,8 +128,8 @@ class Rollouts:
     def due(self, at: Moment, session: Session, *, room: int) -> list[StepEvent]:
         """Decide what is due for one roll-out; `room` is how many bytes new revisions may take."""
         while (rollout_id := self.agenda.pop(at.now)) is not None:
-            row = self.table[rollout_id]
-            events = list(self._advance(row, at, session, room=room))
+            with self.agenda.kept_on_failure(rollout_id, at.now):
+                events = list(self._advance(self.table[rollout_id], at, session, room=room))
             if events:
                 self.agenda.set(rollout_id, at.now + 1)  # should this be undone, it is looked at again
                 return events
