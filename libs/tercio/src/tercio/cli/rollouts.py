@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -33,9 +34,15 @@ VIEW: View[Rollout] = View(
         Column("SUCCEEDED", lambda rollout: str(rollout.succeeded_count)),
         Column("FAILED", lambda rollout: str(rollout.failed_count)),
         Column("UNDONE", lambda rollout: str(rollout.restored_count)),
-        Column("STEP", lambda rollout: escape(",".join(rollout.step_agent_ids)) or "-"),
         Column("AGE", lambda rollout: texts.age(rollout.create_time)),
         Column("FILTER", lambda rollout: escape(rollout.filter) or "-", wide=True),
+    ),
+)
+ONE = replace(
+    VIEW,
+    columns=(
+        *VIEW.columns,
+        Column("STEP", lambda rollout: escape(",".join(rollout.step_agent_ids)) or "-"),
         Column("FAILURES", lambda rollout: _failures(rollout), wide=True),
     ),
 )
@@ -82,7 +89,7 @@ def start(
         answer = await fleet.configs.unary(lambda stub: stub.StartRollout, request, timeout_s=CALL_TIMEOUT_S)
         return answer.rollout
 
-    show_one(connect.run(address, work), VIEW, output)
+    show_one(connect.run(address, work), ONE, output)
 
 
 @app.command(epilog="Example: tercio rollout get spring-cleaning -o wide")
@@ -92,7 +99,7 @@ def get(rollout_id: RolloutId, output: Output = Format.TABLE, address: Address =
     async def work(fleet: Fleet) -> Rollout:
         return await _get(fleet, rollout_id)
 
-    show_one(connect.run(address, work), VIEW, output)
+    show_one(connect.run(address, work), ONE, output)
 
 
 @app.command("list", epilog="Example: tercio rollout list")
@@ -115,7 +122,7 @@ def watch(rollout_id: RolloutId, output: Output = Format.TABLE, address: Address
         while shown.state not in _OVER:
             found = await _get(fleet, rollout_id)
             if found != shown:
-                show_change(found, VIEW, output)
+                show_change(found, ONE, output)
                 shown = found
             else:
                 await asyncio.sleep(_POLL_S)
