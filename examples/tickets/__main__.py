@@ -1,5 +1,7 @@
 """Runs the demo: a fleet on this machine solves 42 tickets about this repository, and loses two agents on the way.
 
+Beside them an agent is given a bad configuration, which is rolled back; the tickets do not depend on it.
+
 The last line is `42 of 42 tickets succeeded`, and the exit code 0, only if that is so, if the killed agent's ticket was
 solved by another, and if every worktree is as it was.
 """

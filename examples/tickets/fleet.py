@@ -132,7 +132,7 @@ async def running(
         idler = await _start_deaf(deaf, address, started, readers)
         probing = await _start_prober(prober, address, folder, started, readers)
         async with asyncio.timeout(_START_S):
-            await asyncio.gather(*(worker.connected.wait() for worker in (idler, probing, *workers.values())))
+            await asyncio.gather(*(worker.connected.wait() for worker in (idler, *workers.values())))
         yield Fleet(address, workers, idler, probing)
     except TimeoutError:
         raise FleetError(f"the fleet did not start within {_START_S:.0f} s: {_tail(folder)}") from None

@@ -62,6 +62,7 @@ class Regression:
 async def regress(fleet: Fleet, *, say: Callable[[str], None]) -> Regression:
     """Wait until the agent works as before the bad configuration."""
     name = fleet.prober.member.name
+    await fleet.prober.connected.wait()
     async with connect.fleet(fleet.address) as services:
         good = await _update(services, name, _GOOD, observe_s=0)
         await _end(services, good)
