@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from support.resources_machine import CPU, TTL, Driver, spec, tables
 from tercio_common.errors import Refusal
-from tercio_resources.state.commands import Kind, Optimize, ReportUsage, SetQuota, Transfer, UsageReport
+from tercio_resources.state.commands import Kind, Optimize, ReportUsage, SampleUse, SetQuota, Transfer, UsageReport
 from tercio_resources.state.pools import PoolState
 from tercio_resources.state.rows import Amount, PoolRow, QuotaRow
 from tercio_resources.state.rules import Rules
@@ -105,6 +105,10 @@ class Resources(RuleBasedStateMachine):
             number = rows[index % len(rows)].number
             reports = (UsageReport(number, (Amount("cpu", used),), task_type), UsageReport(number + 1, ()))
             assert number not in self.driver.do(ReportUsage(reports))
+
+    @rule()
+    def sample(self) -> None:
+        self.driver.do(SampleUse())
 
     @rule(kinds=st.sets(st.sampled_from(Kind), min_size=1))
     def optimize(self, kinds: set[Kind]) -> None:

@@ -103,6 +103,29 @@ async def test_proposals_are_shown_then_carried_out_once_and_told_by_the_watch(
         watch.cancel()
 
 
+async def test_a_pool_that_fills_is_foreseen_to_run_out(store: MemoryStore, clock: ManualClock) -> None:
+    settings = SETTINGS.model_copy(update={"sample_ms": 1_000})
+    async with (
+        running_resources(store, clock=clock, settings=settings) as resources,
+        grpc.aio.insecure_channel(f"127.0.0.1:{resources.port}") as channel,
+    ):
+        stub: Any = UsageServiceStub(channel)
+
+        async def forecast() -> Any:
+            (found,) = (await stub.ListForecasts(pb.ListForecastsRequest())).forecasts
+            return found
+
+        assert not (await forecast()).HasField("exhaust_time")
+        for index in range(6):
+            await resources.allocate(f"o{index}")
+            await clock.advance(1_000)
+        found = await forecast()
+        assert (found.pool_id, found.unit, found.grantable, found.granted) == ("cpu", "millicores", 900, 600)
+        assert found.sample_count >= 5
+        assert found.growth_per_hour > 0
+        assert found.HasField("exhaust_time")
+
+
 async def test_every_violation_is_reported(resources: Resources, stub: Any) -> None:
     wrong = pb.ReportUsageRequest(reports=[pb.ReportUsageRequest.Report(allocation_id=1, task_type="a b")])
     for call, fields in (

@@ -47,6 +47,12 @@ def use(address: str) -> int:
         return number
 
 
+def test_every_pool_is_forecast(tercio: Tercio) -> None:
+    shown = json.loads(tercio("resources", "forecast", "-o", "json").stdout)
+    assert "cpu" in [each["pool_id"] for each in shown]
+    assert "of 100000" in tercio("resources", "forecast").stdout
+
+
 def test_usage_is_shown_predicted_from_and_judged(fleet: str, tercio: Tercio) -> None:
     assert "no holder reports" in tercio("resources", "usage").stderr
     estimate = json.loads(tercio("resources", "predict", "compile", "-o", "json").stdout)

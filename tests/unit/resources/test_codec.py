@@ -19,11 +19,13 @@ from tercio_resources.state.rows import (
     PastTask,
     PoolRow,
     QuotaRow,
+    Sample,
+    SamplesRow,
     TombstoneRow,
     UsageRow,
     Used,
 )
-from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, TOMBSTONES, USAGES
+from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, SAMPLES, TOMBSTONES, USAGES
 
 LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True)
 POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=True, created_wall=7)
@@ -50,6 +52,7 @@ EVENTS = [
         "UsageReported",
         ["allocations/1024"],
     ),
+    (events.UseSampled((("cpu", 0), ("memory", 5))), "UseSampled", ["pools/cpu", "pools/memory"]),
     (events.AllocationsReshaped((1024,), (LOT,)), "AllocationsReshaped", ["allocations/1024"]),
 ]
 ROWS = [
@@ -59,6 +62,7 @@ ROWS = [
     (TOMBSTONES, TombstoneRow("a", 5)),
     (USAGES, UsageRow(1024, "compile", (("zone", "a"),), (Used("cpu", 100, 5, 80),), 3, 10, 20, 30, 40)),
     (HISTORIES, HistoryRow("compile", (PastTask((("zone", "a"),), (("cpu", 80),)),), 250, 3, 50)),
+    (SAMPLES, SamplesRow("cpu", (Sample(10, 0), Sample(20, 30)))),
 ]
 
 

@@ -19,6 +19,7 @@ from tercio_resources.api.usage import UsageServicer
 from tercio_resources.api.watching import Watching
 from tercio_resources.codec import ResourcesCodec
 from tercio_resources.effects.listen import listen
+from tercio_resources.effects.sample_use import sample_use
 from tercio_resources.settings import ResourcesSettings
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.session import Session
@@ -52,7 +53,7 @@ RULES = {
 }
 RULES |= {
     f"/{USAGE}/{method}": Rule.ANY_PRINCIPAL
-    for method in ("ReportUsage", "ListUsages", "GetEfficiency", "GetPrediction", "Optimize")
+    for method in ("ReportUsage", "ListUsages", "GetEfficiency", "GetPrediction", "ListForecasts", "Optimize")
 }
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
@@ -73,7 +74,7 @@ def build(ports: Ports) -> Service:
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(listen(allocating),),
+        effects=(listen(allocating), sample_use(every_ms=settings.sample_ms)),
     )
     host.on_commit(allocating.serve_waiting)
     servicer = ResourceServicer(host, allocating=allocating, watching=Watching(host))

@@ -23,13 +23,15 @@ from tercio_resources.state.rows import (
     PastTask,
     PoolRow,
     QuotaRow,
+    Sample,
+    SamplesRow,
     TombstoneRow,
     UsageRow,
     Used,
 )
-from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, TOMBSTONES, USAGES
+from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, SAMPLES, TOMBSTONES, USAGES
 
-Row = PoolRow | QuotaRow | AllocationRow | TombstoneRow | UsageRow | HistoryRow
+Row = PoolRow | QuotaRow | AllocationRow | TombstoneRow | UsageRow | HistoryRow | SamplesRow
 
 
 def encode_event(event: Any) -> bytes:
@@ -66,6 +68,8 @@ class ResourcesCodec:
                 return described._replace(resources=(f"allocations/{each}" for each in fact.allocation_numbers))
             case "usage_reported":
                 return described._replace(resources=(f"allocations/{each.allocation_number}" for each in fact.reports))
+            case "use_sampled":
+                return described._replace(resources=(f"pools/{each}" for each in sorted(fact.granted)))
             case "pools_set":
                 return described._replace(resources=(f"pools/{pool.pool_id}" for pool in fact.pools))
             case _:
@@ -88,6 +92,8 @@ class ResourcesCodec:
             return _usage(records.UsageRow.FromString(data))
         if table == HISTORIES:
             return _history(records.HistoryRow.FromString(data))
+        if table == SAMPLES:
+            return _samples(records.SamplesRow.FromString(data))
         raise ValueError(f"the resources service has no table {table!r}")
 
 
@@ -210,6 +216,19 @@ def _history(record: records.HistoryRow) -> HistoryRow:
     return HistoryRow(record.task_type, tasks, record.error_per_mille, record.compared_count, record.ended_now_ms)
 
 
+def _samples_record(row: SamplesRow) -> records.SamplesRow:
+    return records.SamplesRow(
+        pool_id=row.pool_id,
+        sampled_now_ms=[sample.now for sample in row.samples],
+        granted=[sample.granted for sample in row.samples],
+    )
+
+
+def _samples(record: records.SamplesRow) -> SamplesRow:
+    pairs = zip(record.sampled_now_ms, record.granted, strict=True)
+    return SamplesRow(record.pool_id, tuple(Sample(now, granted) for now, granted in pairs))
+
+
 def _usage_reported_record(event: events.UsageReported) -> records.Event:
     return records.Event(
         usage_reported=records.UsageReported(
@@ -276,6 +295,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.RevocationsRequested: _revocations_record,
     events.TombstonesPruned: lambda e: records.Event(tombstones_pruned=records.TombstonesPruned(owners=e.owners)),
     events.UsageReported: _usage_reported_record,
+    events.UseSampled: lambda e: records.Event(use_sampled=records.UseSampled(granted=dict(e.granted))),
     events.AllocationsReshaped: lambda e: records.Event(
         allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(_lot_record, e.lots))
     ),
@@ -296,6 +316,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "revocations_requested": lambda r: events.RevocationsRequested(tuple(r.allocation_numbers), r.revoke_at_ms),
     "tombstones_pruned": lambda r: events.TombstonesPruned(tuple(r.owners)),
     "usage_reported": lambda r: events.UsageReported(tuple(map(_report, r.reports))),
+    "use_sampled": lambda r: events.UseSampled(tuple(sorted(r.granted.items()))),
     "allocations_reshaped": lambda r: events.AllocationsReshaped(tuple(r.allocation_numbers), tuple(map(_lot, r.lots))),
 }
 
@@ -306,4 +327,5 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     TOMBSTONES: lambda row: records.TombstoneRow(owner=row.owner, released_now_ms=row.released_now),
     USAGES: _usage_record,
     HISTORIES: _history_record,
+    SAMPLES: _samples_record,
 }

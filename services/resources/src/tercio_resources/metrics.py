@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge
 
+from tercio_resources.state.forecast import Forecast
 from tercio_resources.state.pools import PoolView
 from tercio_resources.state.rows import HistoryRow
 from tercio_resources.state.usage import Efficiency
@@ -29,6 +30,9 @@ WASTE = Gauge("tercio_resources_waste_ratio", "Part of it that they do not use."
 WASTEFUL = Gauge("tercio_resources_below_target", "1 while less is used than the settings ask for.", ("dimension",))
 PREDICTION_ERROR = Gauge(
     "tercio_resources_prediction_error_ratio", "How far predictions were off lately, of what was used, over all types."
+)
+EXHAUSTED_IN = Gauge(
+    "tercio_resources_exhausted_in_seconds", "Until all of a pool is granted; absent while not foreseen.", ("pool",)
 )
 LIVE_BYTES = Gauge("tercio_resources_live_bytes", "About the size of all rows in a snapshot.")
 WATCHES = Gauge("tercio_resources_watches", "Open watches.", ("of",))
@@ -69,3 +73,11 @@ def show_predictions(histories: Iterable[HistoryRow]) -> None:
     """Set how far predictions were off, as a mean over the types of which some were compared."""
     errors = [row.error for row in histories if row.compared]
     PREDICTION_ERROR.set(sum(errors) / 1_000 / max(1, len(errors)))
+
+
+def show_forecasts(forecasts: Iterable[Forecast]) -> None:
+    """Set which pools will run out."""
+    EXHAUSTED_IN.clear()
+    for each in forecasts:
+        if each.exhausted_in is not None:
+            EXHAUSTED_IN.labels(each.pool.pool_id).set(each.exhausted_in / 1_000)

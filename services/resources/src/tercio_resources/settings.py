@@ -81,6 +81,9 @@ class ResourcesSettings(Section):
     efficiency_target_per_mille: int = Field(default=850, ge=0, le=1_000)
     """Below this part of what is granted, in thousandths, a dimension counts as wasted: 85 % leaves room for the fifth
     that predictions add."""
+    sample_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
+    """How often it is noted how much of each pool is granted, in ms, 1 s to 1 day: forecasts look at the last 240, so
+    at four hours."""
     emergency_principals: tuple[str, ...] = ("local", "replica")
     """Who may open the reserve of the pools and have lower priorities revoked."""
 

@@ -14,6 +14,7 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.rpc.calls import call_of
 from tercio_resources.cursors import decode_page, encode_page
 from tercio_resources.state import optimisation, prediction
+from tercio_resources.state.forecast import forecasts
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.optimisation import Proposal
 from tercio_resources.state.session import Session
@@ -66,6 +67,22 @@ class UsageServicer(rpc.UsageServiceServicer):
             history = machine.tables.histories.get(task_type)
             found = prediction.predict(history, labels, machine.rules.default_estimate)
             return pb.GetPredictionResponse(prediction=to_usage.prediction_message(found, machine.tables.by_dimension))
+
+        return await self._host.read(look)
+
+    async def ListForecasts(self, request: pb.ListForecastsRequest, context: Context) -> pb.ListForecastsResponse:
+        size, after = to_usage.page_size(request), decode_page("forecasts", request.page_token)
+
+        def look(machine: ResourcesMachine, _session: Session, at: Moment) -> pb.ListForecastsResponse:
+            tables = machine.tables
+            found, more = page(
+                tables.pools.values(), key=attrgetter("pool_id"), after=after, size=size, selects=lambda _: True
+            )
+            shown = forecasts(found, tables.holdings.granted, tables.samples, at.now)
+            return pb.ListForecastsResponse(
+                forecasts=[to_usage.forecast_message(each, at) for each in shown],
+                next_page_token=encode_page("forecasts", found[-1].pool_id) if more else "",
+            )
 
         return await self._host.read(look)
 

@@ -1,4 +1,4 @@
-"""`tercio resources`: how well what is granted is used, what tasks will use, and what could be taken back."""
+"""`tercio resources`: how what is granted is used, what tasks will use, when pools run out, what to take back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tercio.api.resources.v1 import usage_pb2
+from tercio.api.resources.v1 import forecast_pb2, usage_pb2
 from tercio.api.resources.v1 import usage_service_pb2 as pb
 from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
 from tercio.cli import texts
@@ -61,6 +61,18 @@ PREDICTION: View[usage_pb2.Prediction] = View(
         Column("ERROR", lambda each: _percent(each.error_per_mille)),
     ),
 )
+FORECASTS: View[forecast_pb2.Forecast] = View(
+    name=lambda each: each.pool_id,
+    nothing="there are no pools",
+    columns=(
+        Column("POOL", lambda each: escape(each.pool_id)),
+        Column("GRANTED", lambda each: f"{each.granted} of {each.grantable}"),
+        Column("UNIT", lambda each: escape(each.unit)),
+        Column("GROWTH", lambda each: f"{each.growth_per_hour:+} an hour"),
+        Column("EXHAUSTED", lambda each: texts.clock_time(each.exhaust_time) if each.HasField("exhaust_time") else "-"),
+        Column("SAMPLES", lambda each: str(each.sample_count), wide=True),
+    ),
+)
 PROPOSALS: View[usage_pb2.Proposal] = View(
     name=lambda each: str(each.allocation_id),
     nothing="nothing can be taken back",
@@ -106,6 +118,20 @@ def predict(task_type: TaskType, label: Label = None, output: Output = Format.TA
     request = pb.GetPredictionRequest(task_type=task_type, labels=labels)
     answer = connect.run(address, lambda service: service.call("GetPrediction", request), stub=UsageServiceStub)
     show_one(answer.prediction, PREDICTION, output)
+
+
+@app.command(epilog="Example: tercio resources forecast -o json")
+def forecast(limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
+    """Show when pools run out, if what is granted grows as lately."""
+
+    async def work(service: Resources) -> list[forecast_pb2.Forecast]:
+        async def page(token: str, size: int) -> tuple[list[forecast_pb2.Forecast], str]:
+            answer = await service.call("ListForecasts", pb.ListForecastsRequest(page_size=size, page_token=token))
+            return list(answer.forecasts), answer.next_page_token
+
+        return await pages(page, limit=limit)
+
+    show_list(connect.run(address, work, stub=UsageServiceStub), FORECASTS, output)
 
 
 @app.command(epilog="Example: tercio resources optimize --kind shrink --apply")

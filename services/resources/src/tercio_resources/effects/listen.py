@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from tercio_common.machine.host import Host
 from tercio_resources import metrics
 from tercio_resources.api.allocating import Allocating
+from tercio_resources.state.forecast import forecasts
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.session import Session
 
@@ -25,7 +26,7 @@ def listen(allocating: Allocating) -> Callable[[Host], Awaitable[None]]:
                 session.pulse(host.moment().now)
                 session.forget_others(machine.tables.holdings.owners())
                 allocating.serve_waiting(anyway=True)
-                _show(machine, session)
+                _show(machine, session, host.moment().now)
                 await host.clock.sleep_ms(_PULSE_MS)
         finally:
             allocating.end()
@@ -33,17 +34,19 @@ def listen(allocating: Allocating) -> Callable[[Host], Awaitable[None]]:
             metrics.show_waiting(0, ())
             metrics.show_usage((), target=0)
             metrics.show_predictions(())
+            metrics.show_forecasts(())
 
     return run
 
 
-def _show(machine: ResourcesMachine, session: Session) -> None:
+def _show(machine: ResourcesMachine, session: Session, now: int) -> None:
     tables = machine.tables
     metrics.show_pools([machine.pool_view(row) for row in tables.pools.values()])
     metrics.HELD.set(len(tables.allocations))
     metrics.LIVE_BYTES.set(machine.live_bytes)
     metrics.show_usage(tables.used.efficiencies(), target=machine.rules.efficiency_target)
     metrics.show_predictions(tables.histories.values())
+    metrics.show_forecasts(forecasts(tables.pools.values(), tables.holdings.granted, tables.samples, now))
     needs = Counter[str]()
     for ticket in session.waiting:
         for item in range(len(ticket.command.owners)):

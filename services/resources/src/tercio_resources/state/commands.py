@@ -97,6 +97,11 @@ class ReportUsage:
     reports: tuple[UsageReport, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SampleUse:
+    """Note how much is granted of each pool."""
+
+
 class Kind(IntEnum):
     """What can be done about what is not used; the numbers are those of the contract."""
 

@@ -85,6 +85,13 @@ class UsageReported:
 
 
 @dataclass(frozen=True, slots=True)
+class UseSampled:
+    """It was noted how much is granted of each pool, in the order of their ids."""
+
+    granted: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AllocationsReshaped:
     """Allocations were shrunk, or moved to other pools; their holders and tokens stay."""
 
@@ -104,4 +111,5 @@ Event = (
     | TombstonesPruned
     | UsageReported
     | AllocationsReshaped
+    | UseSampled
 )

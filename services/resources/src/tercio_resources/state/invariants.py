@@ -41,6 +41,9 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
     if tables.barred.keys() != {row.owner for row in tables.tombstones.values()}:
         yield "a tombstone has no time to go, or one that does not exist has one"
     yield from _usage_violations(tables)
+    for row_of_samples in tables.samples.values():
+        if row_of_samples.pool_id not in tables.pools:
+            yield f"pool {row_of_samples.pool_id!r} does not exist, and its samples are kept"
     units = {(pool.dimension, pool.unit) for pool in tables.pools.values()}
     if len(units) != len({dimension for dimension, _ in units}):
         yield f"a dimension counts in two units: {sorted(units)}"

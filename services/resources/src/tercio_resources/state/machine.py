@@ -9,6 +9,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_resources.state import (
     allocations,
+    forecast,
     grants,
     leases,
     optimisation,
@@ -26,6 +27,7 @@ from tercio_resources.state.commands import (
     Optimize,
     Release,
     ReportUsage,
+    SampleUse,
     SetQuota,
     Transfer,
     UpdatePool,
@@ -43,6 +45,7 @@ from tercio_resources.state.events import (
     RevocationsRequested,
     TombstonesPruned,
     UsageReported,
+    UseSampled,
 )
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolView
@@ -81,6 +84,8 @@ class ResourcesMachine:
             case ReportUsage():
                 self._check_space(len(command.reports))
                 return usage.report(command, self.tables.allocations, self.tables.by_dimension)
+            case SampleUse():
+                return Decision([forecast.sampled(self.tables.pools, self.tables.holdings.granted)])
             case Optimize():
                 return optimisation.optimize(command, at, self.tables, self.rules)
             case Tick(limit=limit):
@@ -115,6 +120,9 @@ class ResourcesMachine:
                 for each in event.reports:
                     held, before = tables.allocations[each.number], tables.usages.get(each.number)
                     tables.usages.put(usage.reported(each, held, before, at))
+            case UseSampled():
+                for pool_id, amount in event.granted:
+                    tables.samples.put(forecast.with_sample(tables.samples.get(pool_id), pool_id, amount, at))
             case AllocationsReshaped():
                 for number, lot in zip(event.numbers, event.lots, strict=True):
                     self._reshape(number, lot)
@@ -126,6 +134,8 @@ class ResourcesMachine:
                     tables.pools.put(row if row.created_wall else row._replace(created_wall=at.wall))
             case PoolDeleted():
                 tables.pools.delete(event.pool_id)
+                if event.pool_id in tables.samples:
+                    tables.samples.delete(event.pool_id)
             case QuotaSet():
                 tables.quotas.put(event.row)
             case QuotaDeleted():

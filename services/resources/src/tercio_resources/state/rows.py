@@ -154,6 +154,20 @@ class HistoryRow(NamedTuple):
     ended_now: int
 
 
+class Sample(NamedTuple):
+    """How much was granted of a pool at that fleet time in ms."""
+
+    now: int
+    granted: int
+
+
+class SamplesRow(NamedTuple):
+    """How much was granted of a pool, the oldest first."""
+
+    pool_id: str
+    samples: tuple[Sample, ...]
+
+
 class Cause(IntEnum):
     """Why allocations were released; the numbers are those of the records."""
 

@@ -8,7 +8,7 @@ from tercio_common.machine.table import Table, TableStore
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolsByDimension
-from tercio_resources.state.rows import AllocationRow, HistoryRow, PoolRow, QuotaRow, TombstoneRow, UsageRow
+from tercio_resources.state.rows import AllocationRow, HistoryRow, PoolRow, QuotaRow, SamplesRow, TombstoneRow, UsageRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.tombstones import Tombstones
 from tercio_resources.state.usage import UsageSums
@@ -19,10 +19,11 @@ ALLOCATIONS = "allocations"
 TOMBSTONES = "tombstones"
 USAGES = "usages"
 HISTORIES = "histories"
+SAMPLES = "samples"
 
 
 class ResourceTables(TableStore):
-    """The tables. Changes of tombstones, usage and histories concern no reader of the feed."""
+    """The tables. What is only counted, and tombstones, concern no reader of the feed."""
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
@@ -32,6 +33,7 @@ class ResourceTables(TableStore):
         self.tombstones: Table[TombstoneRow] = Table(TOMBSTONES, itemgetter(0), store=self, fed=False)
         self.usages: Table[UsageRow] = Table(USAGES, itemgetter(0), store=self, fed=False)
         self.histories: Table[HistoryRow] = Table(HISTORIES, itemgetter(0), store=self, fed=False)
+        self.samples: Table[SamplesRow] = Table(SAMPLES, itemgetter(0), store=self, fed=False)
         self.by_dimension = PoolsByDimension()
         self.holdings = Holdings()
         self.leases = Leases(rules)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from tercio.api.resources.v1 import usage_pb2
+from tercio.api.resources.v1 import forecast_pb2, usage_pb2
 from tercio.api.resources.v1 import usage_service_pb2 as pb
+from tercio_common.machine.protocol import Moment
 from tercio_common.rpc.violations import Violations
 from tercio_resources.state.commands import Kind, Optimize, ReportUsage, UsageReport
+from tercio_resources.state.forecast import Forecast
 from tercio_resources.state.optimisation import Proposal
 from tercio_resources.state.pools import PoolsByDimension
 from tercio_resources.state.prediction import Prediction
@@ -53,7 +55,7 @@ def task_asked(request: pb.GetPredictionRequest) -> tuple[str, tuple[tuple[str, 
     return request.task_type, labels
 
 
-def page_size(request: pb.ListUsagesRequest) -> int:
+def page_size(request: pb.ListUsagesRequest | pb.ListForecastsRequest) -> int:
     """Return the page size of a list."""
     found = Violations()
     size = page_size_of(request.page_size, found)
@@ -94,6 +96,19 @@ def prediction_message(prediction: Prediction, units: PoolsByDimension) -> usage
         amounts=amount_messages([(name, amount, units.unit(name)) for name, amount in prediction.amounts]),
         task_count=prediction.tasks,
         error_per_mille=prediction.error,
+    )
+
+
+def forecast_message(each: Forecast, at: Moment) -> forecast_pb2.Forecast:
+    """Return a forecast as the contract has it."""
+    return forecast_pb2.Forecast(
+        pool_id=each.pool.pool_id,
+        unit=each.pool.unit,
+        grantable=each.grantable,
+        granted=each.granted,
+        growth_per_hour=each.growth,
+        exhaust_time=None if each.exhausted_in is None else timestamp(at.wall + each.exhausted_in),
+        sample_count=each.samples,
     )
 
 

@@ -36,6 +36,7 @@ class Event(google.protobuf.message.Message):
     TOMBSTONES_PRUNED_FIELD_NUMBER: builtins.int
     USAGE_REPORTED_FIELD_NUMBER: builtins.int
     ALLOCATIONS_RESHAPED_FIELD_NUMBER: builtins.int
+    USE_SAMPLED_FIELD_NUMBER: builtins.int
     @property
     def pools_set(self) -> Global___PoolsSet:
         """Pools were created or changed."""
@@ -80,6 +81,10 @@ class Event(google.protobuf.message.Message):
     def allocations_reshaped(self) -> Global___AllocationsReshaped:
         """Allocations were shrunk, or moved to other pools."""
 
+    @property
+    def use_sampled(self) -> Global___UseSampled:
+        """It was noted how much is granted of each pool."""
+
     def __init__(
         self,
         *,
@@ -94,12 +99,13 @@ class Event(google.protobuf.message.Message):
         tombstones_pruned: Global___TombstonesPruned | None = ...,
         usage_reported: Global___UsageReported | None = ...,
         allocations_reshaped: Global___AllocationsReshaped | None = ...,
+        use_sampled: Global___UseSampled | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -727,6 +733,75 @@ class AllocationsReshaped(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocationsReshaped: typing_extensions.TypeAlias = AllocationsReshaped
+
+@typing.final
+class UseSampled(google.protobuf.message.Message):
+    """UseSampled says how much was granted of each pool, in the dimension's unit."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class GrantedEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    GRANTED_FIELD_NUMBER: builtins.int
+    @property
+    def granted(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """By pool."""
+
+    def __init__(
+        self,
+        *,
+        granted: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["granted", b"granted"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___UseSampled: typing_extensions.TypeAlias = UseSampled
+
+@typing.final
+class SamplesRow(google.protobuf.message.Message):
+    """SamplesRow is how much was granted of one pool."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POOL_ID_FIELD_NUMBER: builtins.int
+    SAMPLED_NOW_MS_FIELD_NUMBER: builtins.int
+    GRANTED_FIELD_NUMBER: builtins.int
+    pool_id: builtins.str
+    """The pool."""
+    @property
+    def sampled_now_ms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """When, in milliseconds of fleet time, rising."""
+
+    @property
+    def granted(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """How much then, one for each time."""
+
+    def __init__(
+        self,
+        *,
+        pool_id: builtins.str = ...,
+        sampled_now_ms: collections.abc.Iterable[builtins.int] | None = ...,
+        granted: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["granted", b"granted", "pool_id", b"pool_id", "sampled_now_ms", b"sampled_now_ms"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___SamplesRow: typing_extensions.TypeAlias = SamplesRow
 
 @typing.final
 class UsageRow(google.protobuf.message.Message):

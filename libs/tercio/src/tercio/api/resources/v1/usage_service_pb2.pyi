@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
+import tercio.api.resources.v1.forecast_pb2
 import tercio.api.resources.v1.usage_pb2
 import tercio.api.type.v1.resource_amount_pb2
 import typing
@@ -263,6 +264,54 @@ class GetPredictionResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___GetPredictionResponse: typing_extensions.TypeAlias = GetPredictionResponse
+
+@typing.final
+class ListForecastsRequest(google.protobuf.message.Message):
+    """Request of ListForecasts."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most this many; 0 means 100, at most 1000."""
+    page_token: builtins.str
+    """From the previous page; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ListForecastsRequest: typing_extensions.TypeAlias = ListForecastsRequest
+
+@typing.final
+class ListForecastsResponse(google.protobuf.message.Message):
+    """Response of ListForecasts."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FORECASTS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """For the next page; empty after the last."""
+    @property
+    def forecasts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.resources.v1.forecast_pb2.Forecast]:
+        """In the order of the pools' ids."""
+
+    def __init__(
+        self,
+        *,
+        forecasts: collections.abc.Iterable[tercio.api.resources.v1.forecast_pb2.Forecast] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["forecasts", b"forecasts", "next_page_token", b"next_page_token"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ListForecastsResponse: typing_extensions.TypeAlias = ListForecastsResponse
 
 @typing.final
 class OptimizeRequest(google.protobuf.message.Message):

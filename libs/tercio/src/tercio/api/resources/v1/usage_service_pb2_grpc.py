@@ -55,6 +55,11 @@ class UsageServiceStub(object):
                 request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.GetPredictionRequest.SerializeToString,
                 response_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.GetPredictionResponse.FromString,
                 _registered_method=True)
+        self.ListForecasts = channel.unary_unary(
+                '/tercio.api.resources.v1.UsageService/ListForecasts',
+                request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.ListForecastsRequest.SerializeToString,
+                response_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.ListForecastsResponse.FromString,
+                _registered_method=True)
         self.Optimize = channel.unary_unary(
                 '/tercio.api.resources.v1.UsageService/Optimize',
                 request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.OptimizeRequest.SerializeToString,
@@ -98,6 +103,15 @@ class UsageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListForecasts(self, request, context):
+        """Tells of each pool when all of it will be granted, as its use grew lately, in the order of the pools' ids;
+        linearizable.
+        Errors: INVALID_ARGUMENT, CURSOR_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Optimize(self, request, context):
         """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
         Errors: INVALID_ARGUMENT, STALE_EPOCH.
@@ -128,6 +142,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.GetPrediction,
                     request_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.GetPredictionRequest.FromString,
                     response_serializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.GetPredictionResponse.SerializeToString,
+            ),
+            'ListForecasts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForecasts,
+                    request_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.ListForecastsRequest.FromString,
+                    response_serializer=tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.ListForecastsResponse.SerializeToString,
             ),
             'Optimize': grpc.unary_unary_rpc_method_handler(
                     servicer.Optimize,
@@ -244,6 +263,33 @@ class UsageService(object):
             '/tercio.api.resources.v1.UsageService/GetPrediction',
             tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.GetPredictionRequest.SerializeToString,
             tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.GetPredictionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForecasts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tercio.api.resources.v1.UsageService/ListForecasts',
+            tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.ListForecastsRequest.SerializeToString,
+            tercio_dot_api_dot_resources_dot_v1_dot_usage__service__pb2.ListForecastsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,11 @@ class UsageServiceStub:
     """Predicts what a task will use, from past tasks of the same type: of those the ones with the most labels in common.
     Errors: INVALID_ARGUMENT.
     """
+    ListForecasts: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.ListForecastsRequest, tercio.api.resources.v1.usage_service_pb2.ListForecastsResponse]
+    """Tells of each pool when all of it will be granted, as its use grew lately, in the order of the pools' ids;
+    linearizable.
+    Errors: INVALID_ARGUMENT, CURSOR_INVALID.
+    """
     Optimize: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.OptimizeRequest, tercio.api.resources.v1.usage_service_pb2.OptimizeResponse]
     """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
     Errors: INVALID_ARGUMENT, STALE_EPOCH.
@@ -68,6 +73,11 @@ class UsageServiceAsyncStub(UsageServiceStub):
     GetPrediction: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.GetPredictionRequest, tercio.api.resources.v1.usage_service_pb2.GetPredictionResponse]  # type: ignore[assignment]
     """Predicts what a task will use, from past tasks of the same type: of those the ones with the most labels in common.
     Errors: INVALID_ARGUMENT.
+    """
+    ListForecasts: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.ListForecastsRequest, tercio.api.resources.v1.usage_service_pb2.ListForecastsResponse]  # type: ignore[assignment]
+    """Tells of each pool when all of it will be granted, as its use grew lately, in the order of the pools' ids;
+    linearizable.
+    Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
     Optimize: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.OptimizeRequest, tercio.api.resources.v1.usage_service_pb2.OptimizeResponse]  # type: ignore[assignment]
     """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
@@ -115,6 +125,17 @@ class UsageServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.resources.v1.usage_service_pb2.GetPredictionResponse, collections.abc.Awaitable[tercio.api.resources.v1.usage_service_pb2.GetPredictionResponse]]:
         """Predicts what a task will use, from past tasks of the same type: of those the ones with the most labels in common.
         Errors: INVALID_ARGUMENT.
+        """
+
+    @abc.abstractmethod
+    def ListForecasts(
+        self,
+        request: tercio.api.resources.v1.usage_service_pb2.ListForecastsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[tercio.api.resources.v1.usage_service_pb2.ListForecastsResponse, collections.abc.Awaitable[tercio.api.resources.v1.usage_service_pb2.ListForecastsResponse]]:
+        """Tells of each pool when all of it will be granted, as its use grew lately, in the order of the pools' ids;
+        linearizable.
+        Errors: INVALID_ARGUMENT, CURSOR_INVALID.
         """
 
     @abc.abstractmethod
