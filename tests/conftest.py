@@ -24,6 +24,7 @@ hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _SEED = int(os.environ.get("TERCIO_TEST_SEED") or random.SystemRandom().randrange(2**32))
+os.environ["TERCIO_TEST_SEED"] = str(_SEED)  # one for the run, also where several processes share its tests
 
 
 def pytest_configure() -> None:

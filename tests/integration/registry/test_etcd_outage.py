@@ -20,8 +20,8 @@ from tercio_common.settings import HostSettings
 from tercio_common.testing.eventually import eventually
 from tercio_registry.settings import RegistrySettings
 
-SETTINGS = RegistrySettings(heartbeat_interval_ms=500, retention_ms=60_000)
-TTL_S = 1.5
+SETTINGS = RegistrySettings(heartbeat_interval_ms=1_000, retention_ms=60_000)
+TTL_S = 3.0
 SHORT = LeaseSettings(ttl_ms=2_000, renew_interval_ms=300, rpc_timeout_ms=300, margin_ms=500)
 LONG = LeaseSettings()
 
