@@ -22,8 +22,8 @@ from tercio.templates import RetryPolicy
 if TYPE_CHECKING:
     from tercio.client import Client
 
-_GOOD = {"command": ["git", "--version"]}
-_BAD = {"command": ["gti", "--version"]}
+GOOD = {"command": ["git", "--version"]}
+BAD = {"command": ["gti", "--version"]}
 """It is well-formed, so the agent takes it."""
 _OBSERVED_S = 170
 """As long as the demo may take: what is given up is given up sooner."""
@@ -64,10 +64,10 @@ async def regress(fleet: Fleet, *, say: Callable[[str], None]) -> Regression:
     name = fleet.prober.member.name
     await fleet.prober.connected.wait()
     async with connect.fleet(fleet.address) as services:
-        good = await _update(services, name, _GOOD, observe_s=0)
+        good = await _update(services, name, GOOD, observe_s=0)
         await _end(services, good)
         await _healthy(services.client, name)
-        bad = await _update(services, name, _BAD, observe_s=_OBSERVED_S)
+        bad = await _update(services, name, BAD, observe_s=_OBSERVED_S)
         sent = now_ms()
         say(f"*** {name} is given revision {bad.revision} of its configuration, with which nothing works")
         probing = asyncio.create_task(_probe_on(services.client, name))
