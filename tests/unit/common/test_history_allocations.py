@@ -10,7 +10,7 @@ from tercio_common.records.v1 import record_pb2
 from tercio_common.testing.history import HELD, RELEASED, Observation, allocation_checks
 from tercio_common.testing.history.checks import Entry
 from tercio_resources.codec import decode_event, encode_event
-from tercio_resources.state.events import AllocationsGranted, AllocationsReleased, PoolsSet
+from tercio_resources.state.events import AllocationsGranted, AllocationsReleased, AllocationsReshaped, PoolsSet
 from tercio_resources.state.rows import Cause, Lot, Part, PoolRow
 
 POOL = PoolsSet((PoolRow("cpu", "cpu", "millicores", 100, 20),))
@@ -64,6 +64,19 @@ def test_a_cut_is_no_violation_and_a_grant_after_it_is() -> None:
     cut = Commit(3, PoolsSet((POOL.rows[0]._replace(capacity=40, reserve=0),)))
     assert broken(granted(2, 80), cut) == []
     assert broken(granted(2, 80), cut, granted(4, 1)) == ["NeverOverCapacity"]
+
+
+def test_what_was_shrunk_can_be_granted_again_and_what_moves_must_fit() -> None:
+    shrunk = Commit(3, AllocationsReshaped((2048,), (lot(30),)))
+    assert broken(granted(2, 80), shrunk, granted(4, 50), released(5, 2048), granted(6, 30)) == []
+    assert broken(granted(2, 80), shrunk, granted(4, 51)) == ["NeverOverCapacity"]
+    other = Commit(3, PoolsSet((POOL.rows[0]._replace(pool_id="cpu-2", capacity=40, reserve=0),)))
+    moved = [
+        Commit(4, AllocationsReshaped((2048,), (Lot("", 0, 60_000, (Part("cpu-2", "cpu", amount),)),)))
+        for amount in (40, 41)
+    ]
+    assert broken(granted(2, 40), other, moved[0], granted(5, 80)) == []
+    assert broken(granted(2, 41), other, moved[1]) == ["NeverOverCapacity"]
 
 
 def test_a_grant_of_a_fenced_pool_is_seen() -> None:

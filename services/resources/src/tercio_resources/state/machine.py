@@ -85,7 +85,8 @@ class ResourcesMachine:
                 self._check_space(len(command.reports))
                 return usage.report(command, self.tables.allocations, self.tables.by_dimension)
             case SampleUse():
-                return Decision([forecast.sampled(self.tables.pools, self.tables.holdings.granted)])
+                noted = forecast.sampled(self.tables.pools, self.tables.holdings.granted)
+                return Decision([noted] if noted.granted else (), creates_work=True)
             case Optimize():
                 return optimisation.optimize(command, at, self.tables, self.rules)
             case Tick(limit=limit):

@@ -67,7 +67,7 @@ def report(command: ReportUsage, allocations: Table[AllocationRow], units: Pools
     latest = {each.number: each for each in command.reports}
     unknown = tuple(number for number in latest if number not in allocations)
     held = tuple(_without_units(each) for number, each in latest.items() if number in allocations)
-    return Decision([UsageReported(held)] if held else (), unknown)
+    return Decision([UsageReported(held)] if held else (), unknown, creates_work=True)
 
 
 def reported(given: UsageReport, held: AllocationRow, before: UsageRow | None, at: Moment) -> UsageRow:

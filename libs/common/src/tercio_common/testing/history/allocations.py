@@ -65,10 +65,22 @@ class NeverOverCapacity(_Allocations):
                 for part in lot.parts:
                     self._granted[part.pool_id] += part.amount
                     yield from self._judged(part.pool_id, lot.emergency, number)
+        elif name == "AllocationsReshaped":
+            for number, lot in zip(event.numbers, event.lots, strict=True):
+                before = {part.pool_id: part.amount for part in self._parts.get(number, ())}
+                self._give_back(number)
+                self._parts[number] = lot.parts
+                for part in lot.parts:
+                    self._granted[part.pool_id] += part.amount
+                    if part.amount > before.get(part.pool_id, 0):
+                        yield from self._judged(part.pool_id, lot.emergency, number)
         elif name == "AllocationsReleased":
             for number in event.numbers:
-                for part in self._parts.pop(number, ()):
-                    self._granted[part.pool_id] -= part.amount
+                self._give_back(number)
+
+    def _give_back(self, number: int) -> None:
+        for part in self._parts.pop(number, ()):
+            self._granted[part.pool_id] -= part.amount
 
     def _judged(self, pool_id: str, emergency: bool, number: int) -> Iterator[str]:
         pool = self._pools[pool_id]
