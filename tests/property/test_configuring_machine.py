@@ -137,14 +137,21 @@ class Configuring(RuleBasedStateMachine):
         for agent_id in sorted(self.known()):
             self.driver.join(agent_id, agent_type="web")
         for _ in range(40):
+            if not any(self.unsettled()):
+                return
             for agent_id in AGENTS:
                 if self.driver.open_task(agent_id) is not None:
                     self.driver.answer(agent_id)
             self.driver.listen_well(6_000, *self.known())
+        raise AssertionError(list(self.unsettled()))
+
+    def unsettled(self) -> Iterator[object]:
         for row in self.driver.machine.configuring.revisions.configurations.values():
-            assert (row.trial, row.stage.name) == (0, "SETTLED"), row
+            if (row.trial, row.stage.name) != (0, "SETTLED"):
+                yield row
         for rollout in self.driver.machine.configuring.rollouts.table.values():
-            assert rollout.state.is_over or rollout.state.name == "PAUSED"
+            if not rollout.state.is_over and rollout.state.name != "PAUSED":
+                yield rollout
 
     def known(self) -> set[str]:
         return {row.agent_id for row in self.driver.machine.agents.values()}
