@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
+import pytest
+
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.attempts import Attempt, Epoch
 from tercio.counts import TaskCounts
@@ -45,6 +48,17 @@ def test_this_process_can_be_measured() -> None:
     assert probe.cpu_ratio() >= 0
     for space in (probe.memory(), probe.disk()):
         assert 0 < space.used <= space.limit
+
+
+def test_what_a_platform_hides_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(*_: object, **__: object) -> float:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr("tercio.vitals.container_memory", lambda _folder: Space())
+    monkeypatch.setattr(psutil, "virtual_memory", hidden)
+    monkeypatch.setattr(psutil.Process, "cpu_percent", hidden)
+    probe = ProcessProbe()
+    assert (probe.cpu_ratio(), probe.memory()) == (0.0, Space())
 
 
 def test_a_limit_of_the_container_counts_without_its_page_cache(tmp_path: Path) -> None:

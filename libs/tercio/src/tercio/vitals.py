@@ -18,6 +18,9 @@ from tercio.counts import TaskCounts
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
+# What a platform raises that hides what it knows.
+_UNKNOWN: Final = (psutil.Error, OSError, RuntimeError, ValueError)
+
 
 class Space(NamedTuple):
     """How much of something is used, in bytes; a limit of 0 means that nobody knows."""
@@ -50,22 +53,26 @@ class Probe(Protocol):
 
 
 class ProcessProbe:
-    """Measures this process."""
+    """Measures this process. What cannot be measured costs no heartbeat."""
 
     def __init__(self) -> None:
         """Begin to count CPU time."""
         self._process = psutil.Process()
-        self._process.cpu_percent()
+        self.cpu_ratio()
 
     def cpu_ratio(self) -> float:
-        return self._process.cpu_percent() / 100
+        with contextlib.suppress(*_UNKNOWN):
+            return self._process.cpu_percent() / 100
+        return 0.0
 
     def memory(self) -> Space:
         container = container_memory(_own_cgroup())
         if container.limit:
             return container
-        machine = psutil.virtual_memory()
-        return Space(machine.total - machine.available, machine.total)
+        with contextlib.suppress(*_UNKNOWN):
+            machine = psutil.virtual_memory()
+            return Space(machine.total - machine.available, machine.total)
+        return Space()
 
     def disk(self) -> Space:
         with contextlib.suppress(OSError):
