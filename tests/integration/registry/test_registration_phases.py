@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import REGISTRY
 
 from support.registration_faults import EVERY_PHASE, PHASES, PORTS
@@ -154,6 +155,7 @@ async def test_a_wrong_specification_is_told_field_by_field(registry: Registry) 
             capabilities={"x": 101},
             resource_requirements=[MORE_CPU, MORE_CPU, ResourceAmount(dimension="?", amount=-1)],
             max_resources=[CPU],
+            start_time=Timestamp(seconds=10**17),
         )
     )
     assert (error.code(), reason_of(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_SPECIFICATION")
@@ -165,6 +167,7 @@ async def test_a_wrong_specification_is_told_field_by_field(registry: Registry) 
         "resource_requirements[2].amount",
         "max_resources",
         "max_resources",
+        "start_time",
     ]
     assert steps(report) == [("VALIDATE", "FAILED")]
 

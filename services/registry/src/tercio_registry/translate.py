@@ -63,6 +63,7 @@ def profile_of(request: pb.RegisterAgentRequest) -> Profile:
     required = amounts.checked("resource_requirements", request.resource_requirements, found)
     allowed = amounts.checked("max_resources", request.max_resources, found)
     amounts.check_within(required, allowed, found)
+    started = _started(request, found)
     try:
         found.raise_if_any()
     except Refusal as refusal:
@@ -75,7 +76,7 @@ def profile_of(request: pb.RegisterAgentRequest) -> Profile:
         concurrency=request.concurrency or 1,
         resource_requirements=required,
         max_resources=allowed,
-        started_wall=request.start_time.ToMilliseconds() if request.HasField("start_time") else 0,
+        started_wall=started,
     )
 
 
@@ -247,6 +248,15 @@ def duration(milliseconds: int) -> Duration:
     """Return a duration as the contract has it."""
     seconds, rest = divmod(milliseconds, 1000)
     return Duration(seconds=seconds, nanos=rest * 1_000_000)
+
+
+def _started(request: pb.RegisterAgentRequest, found: Violations) -> int:
+    """Return when the agent's process started, in ms; 0 when it did not say."""
+    try:
+        return request.start_time.ToMilliseconds() if request.HasField("start_time") else 0
+    except ValueError as error:
+        found.add("start_time", str(error))
+        return 0
 
 
 def _timestamp(milliseconds: int) -> Timestamp:
