@@ -7,7 +7,8 @@ import pytest
 from tercio_common.epochs import Epoch
 from tercio_resources.codec import ResourcesCodec, decode_event, encode_event
 from tercio_resources.records.v1 import events_pb2
-from tercio_resources.state import events
+from tercio_resources.state import budget_events, events
+from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow, Settlement, Spending
 from tercio_resources.state.commands import UsageReport
 from tercio_resources.state.rows import (
     AllocationRow,
@@ -25,10 +26,23 @@ from tercio_resources.state.rows import (
     UsageRow,
     Used,
 )
-from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, SAMPLES, TOMBSTONES, USAGES
+from tercio_resources.state.tables import (
+    ALLOCATIONS,
+    BLOCKS,
+    BUDGETS,
+    HISTORIES,
+    METERS,
+    POOLS,
+    QUOTAS,
+    SAMPLES,
+    TOMBSTONES,
+    USAGES,
+)
 
 LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True)
 POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=True, created_wall=7)
+BUDGET = BudgetRow("b", "account", Spending(1, 2), 3_000, 4, 5, 6)
+SETTLEMENT = Settlement("b", Spending(1, 2), Spending(3, 4), Spending(5, 6), Spending(7, 8), Spending(9, 10))
 EVENTS = [
     (events.PoolsSet((POOL,)), "PoolsSet", ["pools/cpu"]),
     (events.PoolDeleted("cpu"), "PoolDeleted", ["pools/cpu"]),
@@ -54,6 +68,11 @@ EVENTS = [
     ),
     (events.UseSampled((("cpu", 0), ("memory", 5))), "UseSampled", ["pools/cpu", "pools/memory"]),
     (events.AllocationsReshaped((1024,), (LOT,)), "AllocationsReshaped", ["allocations/1024"]),
+    (budget_events.BudgetSet(BUDGET), "BudgetSet", ["budgets/b"]),
+    (budget_events.BudgetDeleted("b"), "BudgetDeleted", ["budgets/b"]),
+    (budget_events.BlocksSettled("a", (SETTLEMENT,), 99), "BlocksSettled", ["budgets/b"]),
+    (budget_events.BlocksLost((("b", "a"), ("c", "a"))), "BlocksLost", ["budgets/b", "budgets/c"]),
+    (budget_events.AccountFrozen("b", 99), "AccountFrozen", ["budgets/b"]),
 ]
 ROWS = [
     (POOLS, POOL),
@@ -63,6 +82,9 @@ ROWS = [
     (USAGES, UsageRow(1024, "compile", (("zone", "a"),), (Used("cpu", 100, 5, 80),), 3, 10, 20, 30, 40)),
     (HISTORIES, HistoryRow("compile", (PastTask((("zone", "a"),), (("cpu", 80),)),), 250, 3, 50)),
     (SAMPLES, SamplesRow("cpu", (Sample(10, 0), Sample(20, 30)))),
+    (BUDGETS, BUDGET),
+    (METERS, MeterRow("b", Spending(-1, 2), 3, Spending(4, 5), Spending(6, 7), 10**30, 8)),
+    (BLOCKS, BlockRow("b", "a", Spending(1, 2), 3, 4)),
 ]
 
 

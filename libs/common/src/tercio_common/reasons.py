@@ -107,4 +107,9 @@ REASONS: dict[str, Reason] = {
     "POOL_IN_USE": Reason(_PRECONDITION, False, "Something of it is granted; fence it and wait until it is released."),
     "UNIT_MISMATCH": Reason(_PRECONDITION, False, "The dimension counts in another unit; metadata `unit` names it."),
     "QUOTA_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "The tenant has no quota."),
+    "BUDGET_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No such budget; list them, or create one."),
+    "BUDGET_EXISTS": Reason(StatusCode.ALREADY_EXISTS, False, "The id belongs to another budget; use a new id."),
+    "BUDGET_IN_USE": Reason(_PRECONDITION, False, "Some of it is leased, or a budget is below it; end that first."),
+    "BUDGET_TOO_DEEP": Reason(_PRECONDITION, False, "Budgets have four levels; choose a parent that is higher up."),
+    "BUDGET_SPENT": Reason(_PRECONDITION, False, "A cost limit is reached; raise it."),
 }

@@ -15,11 +15,13 @@ from tercio.addresses import service_addresses
 from tercio.agents import AgentCalls
 from tercio.allocations import AllocationCalls
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
 from tercio.api.scheduler.v1 import task_service_pb2
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.audit import AuditCalls, AuditLog
+from tercio.budgets import Budgets
 from tercio.errors import ClosedError, SettingsError
 from tercio.handles import TaskHandle
 from tercio.payloads import checked
@@ -65,6 +67,7 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
         self._registry = Remote(registry, RegistryServiceStub)
         resources = Route(self._channels, service_addresses("resources", address=address))
         self._resources = Remote(resources, ResourceServiceStub)
+        self._budgets = Remote(resources, BudgetServiceStub)
         routes = {"registry": registry, "resources": resources, "scheduler": scheduler}
         self._audit_logs = {service: AuditLog(service, route) for service, route in routes.items()}
         self._timeout_s = timeout_s
@@ -157,6 +160,10 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
         handle = TaskHandle(task_id)
         self._submission.add(Submitted(handle, template, checked(payload), depends_on))
         return handle
+
+    def budgets(self, *, holder: str = "") -> Budgets:
+        """Return the budgets of calls to language models, to be entered as a block; see `Budgets`."""
+        return Budgets(self._budgets, holder=holder)
 
     async def room(self) -> None:
         """Wait until fewer tasks than the window are on their way to a commit."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import grpc
 
 from tercio.api.resources.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from tercio.api.resources.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
 from tercio.api.resources.v1.resource_service_pb2_grpc import add_ResourceServiceServicer_to_server
 from tercio.api.resources.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from tercio_common.composition import Ports, Service
@@ -14,6 +15,7 @@ from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_resources.api.allocating import Allocating
 from tercio_resources.api.audit import AuditServicer
+from tercio_resources.api.budgets import BudgetServicer
 from tercio_resources.api.resources import ResourceServicer
 from tercio_resources.api.usage import UsageServicer
 from tercio_resources.api.watching import Watching
@@ -27,6 +29,7 @@ from tercio_resources.state.session import Session
 NAME = "resources"
 FULL_NAME = "tercio.api.resources.v1.ResourceService"
 USAGE = "tercio.api.resources.v1.UsageService"
+BUDGETS = "tercio.api.resources.v1.BudgetService"
 AUDIT = "tercio.api.resources.v1.AuditService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
@@ -55,6 +58,20 @@ RULES |= {
     f"/{USAGE}/{method}": Rule.ANY_PRINCIPAL
     for method in ("ReportUsage", "ListUsages", "GetEfficiency", "GetPrediction", "ListForecasts", "Optimize")
 }
+RULES |= {
+    f"/{BUDGETS}/{method}": Rule.ANY_PRINCIPAL
+    for method in (
+        "CreateBudget",
+        "UpdateBudget",
+        "DeleteBudget",
+        "GetBudget",
+        "ListBudgets",
+        "WatchBudgets",
+        "LeaseBlocks",
+        "ReturnBlocks",
+        "ReportThrottled",
+    )
+}
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 
@@ -82,6 +99,9 @@ def build(ports: Ports) -> Service:
     def add_to_server(server: grpc.aio.Server) -> None:
         add_ResourceServiceServicer_to_server(servicer, server)
         add_UsageServiceServicer_to_server(UsageServicer(host), server)
+        add_BudgetServiceServicer_to_server(BudgetServicer(host), server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
-    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, USAGE, AUDIT), rules=RULES)
+    return Service(
+        name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, USAGE, BUDGETS, AUDIT), rules=RULES
+    )

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from tercio_common.epochs import Epoch
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
+from tercio_resources import budget_codec
 from tercio_resources.records.v1 import events_pb2 as records
 from tercio_resources.state import events
 from tercio_resources.state.commands import UsageReport
@@ -30,8 +31,6 @@ from tercio_resources.state.rows import (
     Used,
 )
 from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, SAMPLES, TOMBSTONES, USAGES
-
-Row = PoolRow | QuotaRow | AllocationRow | TombstoneRow | UsageRow | HistoryRow | SamplesRow
 
 
 def encode_event(event: Any) -> bytes:
@@ -72,13 +71,19 @@ class ResourcesCodec:
                 return described._replace(resources=(f"pools/{each}" for each in sorted(fact.granted)))
             case "pools_set":
                 return described._replace(resources=(f"pools/{pool.pool_id}" for pool in fact.pools))
+            case "budget_set":
+                return described._replace(resources=(f"budgets/{fact.budget_id}",))
+            case "blocks_settled":
+                return described._replace(resources=(f"budgets/{item.budget_id}" for item in fact.items))
+            case "blocks_lost":
+                return described._replace(resources=(f"budgets/{budget_id}" for budget_id in fact.budget_ids))
             case _:
                 return described
 
     def encode_row(self, table: str, row: Any) -> bytes:
         return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
 
-    def decode_row(self, table: str, data: bytes) -> Row:
+    def decode_row(self, table: str, data: bytes) -> Any:
         if table == POOLS:
             return _pool(records.PoolRow.FromString(data))
         if table == QUOTAS:
@@ -94,6 +99,8 @@ class ResourcesCodec:
             return _history(records.HistoryRow.FromString(data))
         if table == SAMPLES:
             return _samples(records.SamplesRow.FromString(data))
+        if table in budget_codec.ROW_DECODERS:
+            return budget_codec.ROW_DECODERS[table](data)
         raise ValueError(f"the resources service has no table {table!r}")
 
 
@@ -299,6 +306,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.AllocationsReshaped: lambda e: records.Event(
         allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(_lot_record, e.lots))
     ),
+    **budget_codec.ENCODERS,
 }
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
@@ -318,6 +326,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "usage_reported": lambda r: events.UsageReported(tuple(map(_report, r.reports))),
     "use_sampled": lambda r: events.UseSampled(tuple(sorted(r.granted.items()))),
     "allocations_reshaped": lambda r: events.AllocationsReshaped(tuple(r.allocation_numbers), tuple(map(_lot, r.lots))),
+    **budget_codec.DECODERS,
 }
 
 _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
@@ -328,4 +337,5 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     USAGES: _usage_record,
     HISTORIES: _history_record,
     SAMPLES: _samples_record,
+    **budget_codec.ROW_ENCODERS,
 }

@@ -14,6 +14,7 @@ from tercio_resources.state.usage import Efficiency
 ALLOCATIONS = Counter(
     "tercio_resources_allocations", "Items that were asked for, by what became of them.", ("outcome",)
 )
+LEASES = Counter("tercio_resources_leases", "Items of leases of budgets, by what became of them.", ("outcome",))
 CAPACITY = Gauge("tercio_resources_capacity", "How much a pool has, in its dimension's unit.", ("pool",))
 GRANTED = Gauge("tercio_resources_granted", "How much of a pool is granted.", ("pool",))
 EFFICIENCY = Gauge(

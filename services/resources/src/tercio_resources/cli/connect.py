@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import grpc
 from google.protobuf.message import Message
 
 from tercio.addresses import service_addresses
@@ -13,9 +14,6 @@ from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStu
 from tercio.cli.connect import CALL_TIMEOUT_S
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
-
-if TYPE_CHECKING:
-    import grpc
 
 T = TypeVar("T")
 
@@ -37,7 +35,7 @@ def run(
     *,
     stub: Callable[[grpc.aio.Channel], Any] = ResourceServiceStub,
 ) -> T:
-    """Do the work with the service at that address and return what it returns."""
+    """Do the work with the service of that stub at that address and return what it returns."""
 
     async def connected() -> T:
         channels = Channels()

@@ -24,6 +24,7 @@ def listen(allocating: Allocating) -> Callable[[Host], Awaitable[None]]:
             while True:
                 machine, session = host.machine, host.session
                 session.pulse(host.moment().now)
+                session.demands.prune(host.moment().now)
                 session.forget_others(machine.tables.holdings.owners())
                 allocating.serve_waiting(anyway=True)
                 _show(machine, session, host.moment().now)

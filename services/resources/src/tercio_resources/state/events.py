@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tercio_resources.state.budget_events import BudgetEvent
 from tercio_resources.state.commands import UsageReport
 from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow
 
@@ -112,4 +113,5 @@ Event = (
     | UsageReported
     | AllocationsReshaped
     | UseSampled
+    | BudgetEvent
 )

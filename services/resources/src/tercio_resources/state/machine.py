@@ -9,6 +9,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_resources.state import (
     allocations,
+    budgets,
     forecast,
     grants,
     leases,
@@ -18,6 +19,15 @@ from tercio_resources.state import (
     quotas,
     tombstones,
     usage,
+)
+from tercio_resources.state.block_timers import BlockTimers
+from tercio_resources.state.budget_commands import (
+    CreateBudget,
+    DeleteBudget,
+    LeaseBlocks,
+    ReportThrottled,
+    ReturnBlocks,
+    UpdateBudget,
 )
 from tercio_resources.state.commands import (
     Allocate,
@@ -67,7 +77,7 @@ class ResourcesMachine:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.tables = ResourceTables(rules)
-        self._served: Leases | Tombstones = self.tables.leases
+        self._served: Leases | Tombstones | BlockTimers = self.tables.leases
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
@@ -89,6 +99,10 @@ class ResourcesMachine:
                 return Decision([noted] if noted.granted else (), creates_work=True)
             case Optimize():
                 return optimisation.optimize(command, at, self.tables, self.rules)
+            case CreateBudget() | UpdateBudget() | DeleteBudget() | LeaseBlocks() | ReturnBlocks() | ReportThrottled():
+                if isinstance(command, CreateBudget | LeaseBlocks):
+                    self._check_space(1)
+                return budgets.decide(command, at, self.tables, session)
             case Tick(limit=limit):
                 return Decision(self._expire(at, session, limit=limit))
             case ElectionWon():
@@ -141,10 +155,12 @@ class ResourcesMachine:
                 tables.quotas.put(event.row)
             case QuotaDeleted():
                 tables.quotas.delete(event.tenant)
+            case _:
+                budgets.apply(event, at, tables)
 
     def next_due(self) -> int | None:
         """See `StateMachine`."""
-        dues = (self.tables.leases.next_due(), self.tables.barred.next_due())
+        dues = (each.next_due() for each in (self.tables.leases, self.tables.barred, self.tables.block_timers))
         return min((due for due in dues if due is not None), default=None)
 
     def set_aside_due(self) -> str:
@@ -198,7 +214,10 @@ class ResourcesMachine:
         if ended:
             return ended
         self._served = self.tables.barred
-        return tombstones.prune(self.tables.barred, at, limit=limit)
+        if pruned := tombstones.prune(self.tables.barred, at, limit=limit):
+            return pruned
+        self._served = self.tables.block_timers
+        return budgets.lose(self.tables.block_timers, at, limit=limit)
 
     @property
     def live_bytes(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from tercio_resources.state.demands import Demands
 from tercio_resources.state.rows import AllocationRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.waiting import Waiting
@@ -19,6 +20,7 @@ class Session:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.waiting = Waiting(most=rules.max_waiting)
+        self.demands = Demands()
         self._renewals: dict[str, int] = {}
         self._began = -1
         self._heard = -1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from operator import itemgetter
 
 from tercio_common.machine.table import Table, TableStore
+from tercio_resources.state.block_timers import BlockTimers
+from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolsByDimension
@@ -20,6 +22,9 @@ TOMBSTONES = "tombstones"
 USAGES = "usages"
 HISTORIES = "histories"
 SAMPLES = "samples"
+BUDGETS = "budgets"
+METERS = "meters"
+BLOCKS = "blocks"
 
 
 class ResourceTables(TableStore):
@@ -34,16 +39,21 @@ class ResourceTables(TableStore):
         self.usages: Table[UsageRow] = Table(USAGES, itemgetter(0), store=self, fed=False)
         self.histories: Table[HistoryRow] = Table(HISTORIES, itemgetter(0), store=self, fed=False)
         self.samples: Table[SamplesRow] = Table(SAMPLES, itemgetter(0), store=self, fed=False)
+        self.budgets: Table[BudgetRow] = Table(BUDGETS, itemgetter(0), store=self)
+        self.meters: Table[MeterRow] = Table(METERS, itemgetter(0), store=self, fed=False)
+        self.blocks: Table[BlockRow] = Table(BLOCKS, itemgetter(0, 1), store=self, fed=False)
         self.by_dimension = PoolsByDimension()
         self.holdings = Holdings()
         self.leases = Leases(rules)
         self.barred = Tombstones(rules)
         self.used = UsageSums()
+        self.block_timers = BlockTimers()
         self.pools.add_index(self.by_dimension)
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
         self.usages.add_index(self.used)
+        self.blocks.add_index(self.block_timers)
 
     @property
     def freed(self) -> int:

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Set
 from typing import Generic, TypeVar
 
-Key = TypeVar("Key", int, str)
+Key = TypeVar("Key", int, str, tuple[str, str])
 
 
 class Timers(Generic[Key]):

@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sys
+import tercio_resources.records.v1.budgets_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -37,6 +38,11 @@ class Event(google.protobuf.message.Message):
     USAGE_REPORTED_FIELD_NUMBER: builtins.int
     ALLOCATIONS_RESHAPED_FIELD_NUMBER: builtins.int
     USE_SAMPLED_FIELD_NUMBER: builtins.int
+    BUDGET_SET_FIELD_NUMBER: builtins.int
+    BUDGET_DELETED_FIELD_NUMBER: builtins.int
+    BLOCKS_SETTLED_FIELD_NUMBER: builtins.int
+    BLOCKS_LOST_FIELD_NUMBER: builtins.int
+    ACCOUNT_FROZEN_FIELD_NUMBER: builtins.int
     @property
     def pools_set(self) -> Global___PoolsSet:
         """Pools were created or changed."""
@@ -85,6 +91,26 @@ class Event(google.protobuf.message.Message):
     def use_sampled(self) -> Global___UseSampled:
         """It was noted how much is granted of each pool."""
 
+    @property
+    def budget_set(self) -> tercio_resources.records.v1.budgets_pb2.BudgetRow:
+        """A budget was created or changed."""
+
+    @property
+    def budget_deleted(self) -> tercio_resources.records.v1.budgets_pb2.BudgetDeleted:
+        """A budget was deleted."""
+
+    @property
+    def blocks_settled(self) -> tercio_resources.records.v1.budgets_pb2.BlocksSettled:
+        """A holder settled, and may have leased something."""
+
+    @property
+    def blocks_lost(self) -> tercio_resources.records.v1.budgets_pb2.BlocksLost:
+        """Holders of blocks were lost."""
+
+    @property
+    def account_frozen(self) -> tercio_resources.records.v1.budgets_pb2.AccountFrozen:
+        """A provider refused a call."""
+
     def __init__(
         self,
         *,
@@ -100,12 +126,17 @@ class Event(google.protobuf.message.Message):
         usage_reported: Global___UsageReported | None = ...,
         allocations_reshaped: Global___AllocationsReshaped | None = ...,
         use_sampled: Global___UseSampled | None = ...,
+        budget_set: tercio_resources.records.v1.budgets_pb2.BudgetRow | None = ...,
+        budget_deleted: tercio_resources.records.v1.budgets_pb2.BudgetDeleted | None = ...,
+        blocks_settled: tercio_resources.records.v1.budgets_pb2.BlocksSettled | None = ...,
+        blocks_lost: tercio_resources.records.v1.budgets_pb2.BlocksLost | None = ...,
+        account_frozen: tercio_resources.records.v1.budgets_pb2.AccountFrozen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -154,6 +154,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The dimension counts in another unit; metadata `unit` names it."""
     ERROR_REASON_QUOTA_NOT_FOUND: _ErrorReason.ValueType  # 308
     """The tenant has no quota."""
+    ERROR_REASON_BUDGET_NOT_FOUND: _ErrorReason.ValueType  # 320
+    """No budget with this id."""
+    ERROR_REASON_BUDGET_EXISTS: _ErrorReason.ValueType  # 321
+    """A budget with this id exists; use another id, or change it."""
+    ERROR_REASON_BUDGET_IN_USE: _ErrorReason.ValueType  # 322
+    """Something of the budget is leased, or a budget is below it; wait, or delete that one first."""
+    ERROR_REASON_BUDGET_TOO_DEEP: _ErrorReason.ValueType  # 323
+    """Budgets have four levels; choose a parent that is higher up."""
+    ERROR_REASON_BUDGET_SPENT: _ErrorReason.ValueType  # 324
+    """The cost limit of the budget, or of one above it, is reached; raise it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` that Tercio sends, with domain `tercio.dev`.
@@ -292,4 +302,14 @@ ERROR_REASON_UNIT_MISMATCH: ErrorReason.ValueType  # 307
 """The dimension counts in another unit; metadata `unit` names it."""
 ERROR_REASON_QUOTA_NOT_FOUND: ErrorReason.ValueType  # 308
 """The tenant has no quota."""
+ERROR_REASON_BUDGET_NOT_FOUND: ErrorReason.ValueType  # 320
+"""No budget with this id."""
+ERROR_REASON_BUDGET_EXISTS: ErrorReason.ValueType  # 321
+"""A budget with this id exists; use another id, or change it."""
+ERROR_REASON_BUDGET_IN_USE: ErrorReason.ValueType  # 322
+"""Something of the budget is leased, or a budget is below it; wait, or delete that one first."""
+ERROR_REASON_BUDGET_TOO_DEEP: ErrorReason.ValueType  # 323
+"""Budgets have four levels; choose a parent that is higher up."""
+ERROR_REASON_BUDGET_SPENT: ErrorReason.ValueType  # 324
+"""The cost limit of the budget, or of one above it, is reached; raise it."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
