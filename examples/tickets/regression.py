@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from examples.tickets.fleet import Fleet, now_ms
+from examples.tickets.fleet import Fleet, FleetError, now_ms
 from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import config_service_pb2 as pb
 from tercio.api.registry.v1.agent_config_pb2 import ConfigRevision
@@ -75,6 +75,8 @@ async def regress(fleet: Fleet, *, say: Callable[[str], None]) -> Regression:
             ended = await _end(services, bad)
         finally:
             probing.cancel()
+        if ended.state != ConfigRevision.STATE_ROLLED_BACK:
+            raise FleetError(f"the bad configuration ended {ConfigRevision.State.Name(ended.state)}: {ended.message}")
         given_up = now_ms()
         await _works(services.client, name)
     regression = Regression(
