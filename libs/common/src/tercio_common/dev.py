@@ -115,7 +115,10 @@ def _process_settings(*, port: int, any_port: bool, path: Path | None, log_level
         }
     )
     store = StoreSettings(kind="memory") if path is None else _sqlite(path)
-    return load_settings(ProcessSettings, server=server, store=store, registry_address=f"{server.bind}:{port}")
+    address = f"{server.bind}:{port}"
+    return load_settings(
+        ProcessSettings, server=server, store=store, registry_address=address, resources_address=address
+    )
 
 
 def _free_port() -> int:

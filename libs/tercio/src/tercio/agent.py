@@ -24,7 +24,8 @@ from tercio.configuration import Configuration, ConfigureT, Document
 from tercio.counts import TaskCounts
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
-from tercio.link import AgentIdentity, WorkLink
+from tercio.identity import AgentIdentity
+from tercio.link import WorkLink
 from tercio.membership import Membership
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote

@@ -59,6 +59,7 @@ class Stop(enum.Enum):
     CANCELLED = "CANCELLED"
     TIMED_OUT = "ATTEMPT_TIMEOUT"
     AGENT_STOPPED = "AGENT_STOPPED"
+    LEASE_ENDED = "LEASE_ENDED"
 
 
 class Failure(NamedTuple):
@@ -95,6 +96,7 @@ class Attempt:
         "epoch",
         "failure",
         "failures",
+        "has_resources",
         "number",
         "outcome",
         "payload",
@@ -125,6 +127,7 @@ class Attempt:
         self.checkpoint = b""
         self.failures = 0
         self.deadline_unix_ms = 0
+        self.has_resources = False
         self.stage = Stage.QUEUED
         self.stop: Stop | None = None
         self.started_ns = 0
@@ -188,4 +191,5 @@ def offers_of(assignments: work_pb2.Assignments, epoch: Epoch) -> list[Attempt]:
         attempt.checkpoint = extra.checkpoint
         attempt.failures = extra.failures
         attempt.deadline_unix_ms = extra.deadline_unix_ms
+        attempt.has_resources = extra.has_resources
     return attempts

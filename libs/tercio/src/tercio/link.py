@@ -12,8 +12,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,8 +23,10 @@ from tercio.attempts import Attempt, AttemptKey, Epoch, Stage, Stop, columns_of,
 from tercio.configuration import Configuration
 from tercio.counts import TaskCounts
 from tercio.handlers import Handlers
+from tercio.identity import AgentIdentity
 from tercio.prefetch import MOST_PREFETCH, Credit
 from tercio.reports import FrameContent, Reports
+from tercio.resource_leases import ResourceLeases
 from tercio.rpc.backoff import Backoff
 from tercio.rpc.channels import FOLLOW_LEADER, Reconnect
 from tercio.rpc.errors import CallError
@@ -59,29 +59,6 @@ _GOOD_BYE_S: Final = 1.0
 _DEFAULT_LEASE_MS: Final = 15_000
 # The rest of the lease is for the report that an attempt was abandoned.
 _MOST_GRACE: Final = 0.8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentIdentity:
-    """Who the agent is, as it tells the registry and the scheduler.
-
-    Attributes:
-        agent_id: 1 to 128 characters of [A-Za-z0-9._-].
-        instance_id: distinguishes this process from its former selves; 16 random bytes.
-        capabilities: level per capability, 1 to 100.
-        concurrency: attempts that run at once.
-        agent_type: free name of the kind of agent.
-        version: version of the agent's software.
-        labels: for filters.
-    """
-
-    agent_id: str
-    instance_id: bytes
-    capabilities: Mapping[str, int] = field(default_factory=dict)
-    concurrency: int = 1
-    agent_type: str = ""
-    version: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Drained(NamedTuple):
@@ -124,6 +101,7 @@ class WorkLink:
             grace_s=self._grace_s,
             configuration=configuration,
         )
+        self._resource_leases = ResourceLeases(self._runners)
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()
         self._held: dict[AttemptKey, Attempt] = {}
         self._epoch = Epoch(0, 0)
@@ -168,6 +146,7 @@ class WorkLink:
         finally:
             if self._renewal is not None:
                 self._renewal.cancel()
+            self._resource_leases.close()
 
     @property
     def drained(self) -> Drained | None:
@@ -307,6 +286,8 @@ class WorkLink:
     def _next_request(self) -> work_pb2.WorkRequest | None:
         """Return all that there is to say, as far as it fits into one message; None when there is nothing."""
         request = work_pb2.WorkRequest(credit=self._credit.change(), renew=self._renewal_due)
+        if request.renew:
+            request.renewal_number = self._resource_leases.sent()
         self._renewal_due = False
         if self._draining and not self._drain_told:
             self._drain_told = request.draining = True
@@ -344,9 +325,11 @@ class WorkLink:
             _log.info("connected to the scheduler at %s", self._remote.route.address)
 
     def _obey(self, response: work_pb2.WorkResponse) -> None:
-        if response.attempt_lease_ms and response.attempt_lease_ms != self._lease_ms:
-            self._lease_ms = response.attempt_lease_ms
+        lease_ms = min(response.attempt_lease_ms, response.resource_lease_ms or response.attempt_lease_ms)
+        if lease_ms and lease_ms != self._lease_ms:
+            self._lease_ms = lease_ms
             self._renew_later()
+        self._resource_leases.obey(response)
         if response.committed_frame_number:
             self._release(self._session.acknowledge(response.committed_frame_number))
             if self._awaits_first:
@@ -369,6 +352,9 @@ class WorkLink:
             if key not in self._held:
                 self._held[key] = attempt
                 fresh.append(attempt)
+        if self._resource_leases.hold(fresh):
+            self._renewal_due = True
+            self._wakeup.signal()
         self._runners.offer(fresh)
         if self._draining:
             self._runners.give_all_back()

@@ -20,7 +20,8 @@ from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from tercio.counts import TaskCounts
 from tercio.errors import AgentReplacedError
-from tercio.link import AgentIdentity, Drained
+from tercio.identity import AgentIdentity
+from tercio.link import Drained
 from tercio.requests import new_request_id
 from tercio.rpc.backoff import Backoff
 from tercio.rpc.channels import FOLLOW_LEADER, Reconnect

@@ -333,4 +333,6 @@ def _own_cancellations(attempt: Attempt) -> int:
 def _stopped(attempt: Attempt, why: Stop) -> Failure:
     if why is Stop.TIMED_OUT:
         return failure_of(why.value, f"the attempt ran longer than {attempt.timeout_ms} ms")
+    if why is Stop.LEASE_ENDED:
+        return failure_of(why.value, "nobody confirmed in time that the attempt still holds its resources")
     return failure_of(why.value, "the agent stopped before the attempt ended")

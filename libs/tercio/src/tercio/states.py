@@ -20,6 +20,7 @@ class TaskState(enum.IntEnum):
     FAILED = 8
     CANCELLED = 9
     DEAD_LETTER = 10
+    ADMITTING = 11
 
     @property
     def is_terminal(self) -> bool:

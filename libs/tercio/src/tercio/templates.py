@@ -47,6 +47,8 @@ class TaskOptions(TypedDict, total=False):
         retry: how failures are retried.
         require_capable_agent: refuse the task when no connected agent could run it.
         labels: for filters.
+        resources: what each attempt holds while it runs, by dimension, in its unit: `{"cpu": 2000, "memory": 512}` is 2
+            cores and 512 MB.
     """
 
     priority: int
@@ -58,6 +60,7 @@ class TaskOptions(TypedDict, total=False):
     retry: RetryPolicy
     require_capable_agent: bool
     labels: Mapping[str, str]
+    resources: Mapping[str, int]
 
 
 class Templates:
@@ -108,6 +111,7 @@ def template_of(task_type: str, options: TaskOptions) -> task_pb2.TaskTemplate:
         target_agent_id=options.get("target_agent_id", ""),
         require_capable_agent=options.get("require_capable_agent", False),
         labels=options.get("labels"),
+        resources=options.get("resources"),
     )
     if "priority" in options:
         template.priority = options["priority"]

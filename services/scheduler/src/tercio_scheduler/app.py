@@ -25,13 +25,17 @@ from tercio_scheduler.api.tasks import TaskServicer
 from tercio_scheduler.api.watching import Watching
 from tercio_scheduler.api.work import WorkServicer
 from tercio_scheduler.codec import SchedulerCodec
+from tercio_scheduler.effects.admit import Admitter
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.effects.follow_attempts import AttemptFollower
 from tercio_scheduler.effects.measure import measure
 from tercio_scheduler.effects.recall import Recaller
+from tercio_scheduler.effects.renew_grants import GrantRenewal
 from tercio_scheduler.effects.run_system_tasks import REGISTRY, SystemTaskRunner
+from tercio_scheduler.effects.watch_pools import PoolWatch
 from tercio_scheduler.effects.watch_registry import RegistryWatch
 from tercio_scheduler.settings import SchedulerSettings
+from tercio_scheduler.state.admission import RELEASE
 from tercio_scheduler.state.machine import SchedulerMachine
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.system_tasks import delivery_of
@@ -64,6 +68,9 @@ def build(ports: Ports) -> Service:
     streams, agents = OpenStreams(), AgentStreams()
     dispatcher = Dispatcher(agents)
     system_tasks = SystemTaskRunner(ports.peers)
+    admitter = Admitter(ports.peers, owner_ttl_ms=settings.owner_ttl_ms)
+    renewal = GrantRenewal(ports.peers, interval_ms=settings.grant_renewal_ms)
+    releases = Delivery(RELEASE, renewal.releases)
     reports = Delivery(delivery_of(REGISTRY), system_tasks.reports)
     host = Host(
         name=NAME,
@@ -82,19 +89,28 @@ def build(ports: Ports) -> Service:
             Recaller(agents).run,
             system_tasks.run,
             reports.run,
+            admitter.run,
+            PoolWatch(ports.peers, changed=admitter.poke).run,
+            renewal.run,
+            releases.run,
             RegistryWatch(ports.peers, changed=dispatcher.poke).run,
             measure,
         ),
     )
-    for listener in (dispatcher.committed, streams.committed, reports.committed, metrics.count_commit):
+    for listener in (
+        dispatcher.committed,
+        admitter.committed,
+        streams.committed,
+        reports.committed,
+        releases.committed,
+        metrics.count_commit,
+    ):
         host.on_commit(listener)
     task_servicer = TaskServicer(
         host, ids=ports.ids, submissions=Submissions(host, streams=streams), watching=Watching(host)
     )
     plan_servicer = PlanServicer(host, ids=ports.ids)
-    work_servicer = WorkServicer(
-        host, streams=streams, agents=agents, dispatcher=dispatcher, lease_ms=settings.attempt_lease_ms
-    )
+    work_servicer = WorkServicer(host, streams=streams, agents=agents, dispatcher=dispatcher, settings=settings)
 
     def add_to_server(server: grpc.aio.Server) -> None:
         add_TaskServiceServicer_to_server(task_servicer, server)

@@ -18,6 +18,7 @@ from tercio_common.machine.descriptions import describe, kind_of
 from tercio_common.machine.outbox import OUTBOX, OutboxAcknowledged
 from tercio_common.machine.protocol import Description
 from tercio_common.records.v1 import outbox_pb2
+from tercio_scheduler import admission_codec
 from tercio_scheduler.frames import submit_columns, template_message, template_of, work_columns
 from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state import events, rows
@@ -76,6 +77,8 @@ class SchedulerCodec:
             return _plan_record(row)
         if table == "carried":
             return records.CarriedRow(**row._asdict()).SerializeToString()
+        if table == "admissions":
+            return admission_codec.row_record(row).SerializeToString()
         if table == OUTBOX:
             return outbox_codec.row_record(row).SerializeToString()
         raise ValueError(f"no table is named {table}")
@@ -88,6 +91,8 @@ class SchedulerCodec:
                 return _plan_row(records.PlanRow.FromString(data))
             if table == "carried":
                 return _carried_row(records.CarriedRow.FromString(data))
+            if table == "admissions":
+                return admission_codec.row_of(records.AdmissionRow.FromString(data))
             if table == OUTBOX:
                 return outbox_codec.row_of(outbox_pb2.OutboxRow.FromString(data))
         except (DecodeError, KeyError) as error:
@@ -356,11 +361,19 @@ _ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
     events.TasksEvicted: ("tasks_evicted", _task_list),
     events.SystemTaskCarried: ("system_task_carried", lambda event: records.CarriedRow(**event.carried._asdict())),
     events.SystemTasksSettled: ("system_tasks_settled", _task_list),
+    events.AdmissionsStarted: ("admissions_started", admission_codec.started_record),
+    events.AdmissionsGranted: ("admissions_granted", _task_list),
+    events.AdmissionsRefused: ("admissions_refused", _task_list),
+    events.AdmissionsEnded: ("admissions_ended", _task_list),
     OutboxAcknowledged: ("outbox_acknowledged", outbox_codec.acknowledged_record),
 }
 
 _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "tasks_submitted": _submitted,
+    "admissions_started": admission_codec.started_of,
+    "admissions_granted": _listed(events.AdmissionsGranted),
+    "admissions_refused": _listed(events.AdmissionsRefused),
+    "admissions_ended": _listed(events.AdmissionsEnded),
     "system_task_carried": lambda message: events.SystemTaskCarried(_carried_row(message)),
     "system_tasks_settled": _listed(events.SystemTasksSettled),
     "outbox_acknowledged": outbox_codec.acknowledged_of,

@@ -57,6 +57,7 @@ def _build_template(message: task_pb2.TaskTemplate) -> Template:
         max_backoff_ms=_duration_ms(retry, "max_backoff", DEFAULT_MAX_BACKOFF_MS),
         require_capable_agent=message.require_capable_agent,
         labels=tuple(sorted(message.labels.items())),
+        resources=tuple(sorted(message.resources.items())),
     )
 
 
@@ -76,6 +77,7 @@ def template_message(template: Template) -> task_pb2.TaskTemplate:
         ),
         require_capable_agent=template.require_capable_agent,
         labels=dict(template.labels),
+        resources=dict(template.resources),
     )
     if template.deadline_wall:
         message.deadline.CopyFrom(timestamp(template.deadline_wall))

@@ -6,12 +6,15 @@ same whoever replays it.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
 from tercio_common.settings import ProcessSettings, Section
 from tercio_scheduler.state.limits import Limits
+
+_GRACE_MS: Final = 5_000
+"""An agent's time to end an attempt."""
 
 
 class SchedulerSettings(Section):
@@ -20,6 +23,14 @@ class SchedulerSettings(Section):
     attempt_lease_ms: int = Field(default=15_000, ge=100, le=600_000)
     """How long an agent keeps its attempts without a word, in ms of fleet time, 100 ms to 10 min. Agents renew three
     times as often; 15 s outlast a change of the scheduler's leader, and a dead agent's work moves on after that."""
+    granted_lease_ms: int = Field(default=45_000, ge=100, le=600_000)
+    """The same for attempts that hold resources, in ms of fleet time, 100 ms to 10 min: their agents end them a little
+    before that, so it must outlast a change of leader in both services."""
+    grant_renewal_ms: int = Field(default=5_000, ge=50, le=60_000)
+    """How often the leader renews all grants with the resources service, in ms, 50 ms to 1 min. When that last
+    succeeded two intervals ago, agents are not renewed either."""
+    owner_ttl_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
+    """How long grants outlive their last renewal, in ms of the resources service's fleet time, 1 s to a day."""
     ageing_step_ms: int = Field(default=30_000, ge=10, le=86_400_000)
     """Waiting that raises a ready task's priority by one, in ms of fleet time, 10 ms to a day: at 30 s a task of the
     lowest priority comes before new ones of the highest after 4.5 min, so nothing waits for ever."""
@@ -36,12 +47,19 @@ class SchedulerSettings(Section):
                 f"retention_ms ({self.retention_ms}) must be at least attempt_lease_ms ({self.attempt_lease_ms}), "
                 "or a task could be forgotten before the agent that ran it has heard that its result is kept"
             )
+        longest = self.granted_lease_ms + 2 * self.grant_renewal_ms + _GRACE_MS
+        if longest > self.owner_ttl_ms:
+            raise ValueError(
+                f"granted_lease_ms + 2 × grant_renewal_ms + {_GRACE_MS} = {longest} must be at most owner_ttl_ms "
+                f"({self.owner_ttl_ms}), or an attempt could run on with resources that somebody else holds"
+            )
         return self
 
     def limits(self) -> Limits:
         """Return what the state needs of them."""
         return Limits(
             attempt_lease_ms=self.attempt_lease_ms,
+            granted_lease_ms=self.granted_lease_ms,
             ageing_step_ms=self.ageing_step_ms,
             retention_ms=self.retention_ms,
             retention_count=self.retention_count,

@@ -36,12 +36,24 @@ class Report(NamedTuple):
 class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
     """One agent's stream."""
 
-    def __init__(self, term: Term, *, agent_id: str, instance_id: bytes, session_id: str, lease_ms: int) -> None:
+    def __init__(
+        self,
+        term: Term,
+        *,
+        agent_id: str,
+        instance_id: bytes,
+        session_id: str,
+        lease_ms: int,
+        resource_lease_ms: int = 0,
+    ) -> None:
         super().__init__(term)
         self.agent_id, self.instance_id, self.session_id = agent_id, instance_id, session_id
         self._epoch = work.epoch_message(term.epoch)
-        self._first: work_pb2.WorkResponse | None = work_pb2.WorkResponse(epoch=self._epoch, attempt_lease_ms=lease_ms)
+        self._first: work_pb2.WorkResponse | None = work_pb2.WorkResponse(
+            epoch=self._epoch, attempt_lease_ms=lease_ms, resource_lease_ms=resource_lease_ms
+        )
         self._acknowledged = 0
+        self._renewal = 0
         self._offers: deque[tuple[TaskRow, int]] = deque()
         self._cancels: dict[AttemptKey, None] = {}
         self._recalls: dict[AttemptKey, None] = {}
@@ -57,6 +69,11 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
         self._cancels.update(dict.fromkeys(keys))
         if len(self._cancels) > _MAX_CANCELS:
             self.finish(Refusal("READER_TOO_SLOW", "cancellations are not read; open a new stream"))
+        self.wake()
+
+    def confirm(self, renewal: int) -> None:
+        """Tell the agent that its attempts with resources are renewed as well."""
+        self._renewal = renewal
         self.wake()
 
     def recall(self, keys: Iterable[AttemptKey]) -> None:
@@ -84,11 +101,15 @@ class AgentStream(ServedStream[Report, work_pb2.WorkResponse]):
             acknowledged = max(acknowledged, report.frame_number)
             self._cancels.update(dict.fromkeys(report.cancel))
         if response is None:
-            if acknowledged == self._acknowledged and not (self._cancels or self._recalls or self._offers):
+            if acknowledged == self._acknowledged and not (
+                self._cancels or self._recalls or self._offers or self._renewal
+            ):
                 return None
             response = work_pb2.WorkResponse(epoch=self._epoch)
         if acknowledged > self._acknowledged:
             self._acknowledged = response.committed_frame_number = acknowledged
+        if self._renewal:
+            response.confirmed_renewal, self._renewal = self._renewal, 0
         if cancels := self._take_known(self._cancels):
             response.cancelled.CopyFrom(work.columns_of(cancels))
         if recalls := self._take_known(self._recalls):

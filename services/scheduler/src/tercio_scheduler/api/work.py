@@ -24,6 +24,7 @@ from tercio_scheduler.api.agent_streams import AgentStream, AgentStreams, Report
 from tercio_scheduler.api.streams import OpenStreams, refuse_when_durable
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.frames import attempt_columns
+from tercio_scheduler.settings import SchedulerSettings
 from tercio_scheduler.state.commands import Attached, AttemptKey, Reported, ReportWork
 from tercio_scheduler.state.machine import SchedulerMachine
 from tercio_scheduler.state.reports import is_present
@@ -37,11 +38,17 @@ class WorkServicer(rpc.WorkServiceServicer):
     """See the contract."""
 
     def __init__(
-        self, host: Host, *, streams: OpenStreams, agents: AgentStreams, dispatcher: Dispatcher, lease_ms: int
+        self,
+        host: Host,
+        *,
+        streams: OpenStreams,
+        agents: AgentStreams,
+        dispatcher: Dispatcher,
+        settings: SchedulerSettings,
     ) -> None:
         self._host = host
         self._streams, self._agents, self._dispatcher = streams, agents, dispatcher
-        self._lease_ms = lease_ms
+        self._settings = settings
 
     async def Work(
         self, request_iterator: AsyncIterator[work_pb2.WorkRequest], context: Context
@@ -85,7 +92,8 @@ class WorkServicer(rpc.WorkServiceServicer):
             instance_id=attach.instance_id,
             # A process that took its session from a former one would have its reports dropped as known.
             session_id=f"{introduction.session_id}.{attach.instance_id.hex()}",
-            lease_ms=self._lease_ms,
+            lease_ms=self._settings.attempt_lease_ms,
+            resource_lease_ms=self._settings.granted_lease_ms,
         )
         reply: Attached = proposal.reply
         if reply.cancel:
@@ -122,7 +130,10 @@ class WorkServicer(rpc.WorkServiceServicer):
     async def _take(self, request: work_pb2.WorkRequest, stream: AgentStream) -> None:
         term, agent_id = stream.term, stream.agent_id
         session: SchedulerSession = term.session
-        session.hear(agent_id, now=term.moment().now)
+        now = term.moment().now
+        heard = session.hear(agent_id, now=now)
+        if request.renewal_number and heard and now - session.grants_renewed_at < 2 * self._settings.grant_renewal_ms:
+            stream.confirm(request.renewal_number)
         if request.draining:
             session.set_draining(agent_id)
         if request.credit:

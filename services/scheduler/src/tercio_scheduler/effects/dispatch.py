@@ -1,13 +1,16 @@
 """Gives ready tasks to agents with room: after each commit, and whenever an agent has more room or a better standing.
 
 One command a turn of the loop, however many reasons there were. The offers are recorded lazily and may leave first:
-an attempt that no journal knows is revoked when its agent says hello to the next leader. Only what is durably ready is
+an attempt that no journal knows is revoked when its agent says hello to the next leader. Those that hold resources
+leave when their offer is durable, because nobody else may believe to hold the same. Only what is durably ready is
 offered, and nothing is once the lease may have ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable
 
 import structlog
 
@@ -16,7 +19,8 @@ from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
 from tercio_scheduler import metrics
 from tercio_scheduler.api.agent_streams import AgentStreams
-from tercio_scheduler.state.commands import Dispatch, Dispatched
+from tercio_scheduler.state.commands import AgentOffers, Dispatch, Dispatched
+from tercio_scheduler.state.rows import State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 
 _PAUSE_MS = 100
@@ -31,6 +35,7 @@ class Dispatcher:
         """Hand offers to these streams."""
         self._agents = agents
         self._wanted = asyncio.Event()
+        self._held: deque[tuple[int, AgentOffers]] = deque()
 
     def poke(self) -> None:
         """Look for something to offer in the next turn of the loop."""
@@ -42,21 +47,24 @@ class Dispatcher:
 
     async def run(self, host: Host) -> None:
         """Offer for as long as the leadership lasts."""
+        self._held.clear()
         self._wanted.set()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._deliver_held(host)
             if len(self._agents) and host.may_release():
                 await self._dispatch(host)
 
     async def _dispatch(self, host: Host) -> None:
         now = host.moment().now
         try:
-            dispatched: Dispatched = host.propose(Dispatch(), call=EFFECT, lazy=True).reply
+            proposal = host.propose(Dispatch(), call=EFFECT, lazy=True)
         except Refusal as refusal:
             _log.warning("dispatch_refused", reason=refusal.reason, consequence="ready tasks wait")
             await host.clock.sleep_ms(_PAUSE_MS)
             return
+        dispatched: Dispatched = proposal.reply
         session: SchedulerSession = host.session
         by_agent = host.machine.tables.index.by_agent
         for offer in dispatched.offers:
@@ -64,7 +72,41 @@ class Dispatcher:
                 # An agent that held nothing had nothing to renew: its lease begins with this offer.
                 session.renew(offer.agent_id, now=now)
             metrics.observe_waits(offer.rows, now=now)
-        self._agents.deliver(dispatched.offers)
+        offers = dispatched.offers
+        if host.machine.tables.index.admissions:
+            offers = self._without_held(offers, seq=proposal.seq)
+        self._agents.deliver(offers)
         if dispatched.more:
             self._wanted.set()
             await asyncio.sleep(0)
+
+    def _without_held(self, offers: Iterable[AgentOffers], *, seq: int) -> tuple[AgentOffers, ...]:
+        """Keep back what holds resources until record `seq` is durable; return the rest."""
+        now: list[AgentOffers] = []
+        for offer in offers:
+            pairs = list(zip(offer.rows, offer.numbers, strict=True))
+            later = [pair for pair in pairs if pair[0].spec.template.resources]
+            if later:
+                self._held.append((seq, _part(offer, later)))
+            if len(later) < len(pairs):
+                now.append(_part(offer, [pair for pair in pairs if not pair[0].spec.template.resources]))
+        return tuple(now)
+
+    def _deliver_held(self, host: Host) -> None:
+        """Let go what is durable by now and still stands."""
+        tasks = host.machine.tables.tasks
+        while self._held and self._held[0][0] <= host.committed_seq and host.may_release():
+            _, offer = self._held.popleft()
+            pairs = zip(offer.rows, offer.numbers, strict=True)
+            stands = [
+                (row, number)
+                for row, number in pairs
+                if (present := tasks.get(row.task_id)) is not None
+                and present.state is State.OFFERED
+                and present.number == number
+            ]
+            self._agents.deliver([_part(offer, stands)])
+
+
+def _part(offer: AgentOffers, pairs: list[tuple[TaskRow, int]]) -> AgentOffers:
+    return offer._replace(rows=[row for row, _ in pairs], numbers=[number for _, number in pairs])

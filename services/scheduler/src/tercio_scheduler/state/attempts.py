@@ -74,6 +74,13 @@ def revoke(agent_id: str, held: list[TaskRow], *, message: str, limit: int) -> e
     return events.AttemptsRevoked(agent_id, message, tuple(counted), tuple(uncounted))
 
 
+def ungranted(agent_id: str, rows: list[TaskRow]) -> events.AttemptsRevoked:
+    """Return the event that takes attempts away whose resources were released without them."""
+    counted = tuple([row.task_id for row in rows if row.state is not State.OFFERED])
+    uncounted = tuple([row.task_id for row in rows if row.state is State.OFFERED])
+    return events.AttemptsRevoked(agent_id, "the resources of the attempt were released", counted, uncounted)
+
+
 def _forgotten(agent_id: str, unlisted: list[TaskRow]) -> events.AttemptsRevoked:
     counted = tuple([row.task_id for row in unlisted if row.state is not State.OFFERED])
     uncounted = tuple([row.task_id for row in unlisted if row.state is State.OFFERED])

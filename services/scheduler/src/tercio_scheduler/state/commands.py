@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.columns import AttemptColumns, SubmitColumns, WorkColumns
-from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow
+from tercio_scheduler.state.rows import CarriedRow, Needs, PlanRow, TaskRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,3 +217,46 @@ class Attached(NamedTuple):
 
     cancel: tuple[AttemptKey, ...] = ()
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAdmissions:
+    """Mint attempts for which resources are to be asked. Answers `Admissions`. Never refuses.
+
+    Attributes:
+        limit: at most this many, 1 to 1000.
+    """
+
+    limit: int = 200
+
+
+class Admissions(NamedTuple):
+    """Answer to `StartAdmissions`: the attempts, and what each needs."""
+
+    keys: tuple[AttemptKey, ...] = ()
+    needs: tuple[Needs, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleAdmissions:
+    """Record what the resources service answered. Answers nothing; attempts that are over already are passed over.
+
+    Attributes:
+        granted: hold what they need.
+        refused: hold nothing.
+        unknown: nobody knows; they are given up.
+    """
+
+    granted: tuple[AttemptKey, ...] = ()
+    refused: tuple[AttemptKey, ...] = ()
+    unknown: tuple[AttemptKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeUngranted:
+    """Take attempts away whose grants the resources service no longer knows. Answers nothing.
+
+    Those that began count as failures. Attempts that are over already are passed over.
+    """
+
+    keys: tuple[AttemptKey, ...]

@@ -44,7 +44,10 @@ class Source(Protocol):
 
 
 class Leases:
-    """Agents that were not heard from for longer than the attempt lease lose their attempts, the newest first."""
+    """Agents that were not heard from for longer than the attempt lease lose their attempts, the newest first.
+
+    Those that hold resources have a lease of their own, so that their agents can end them in time.
+    """
 
     def __init__(self, tables: SchedulerTables) -> None:
         """Look at these tables."""
@@ -60,21 +63,28 @@ class Leases:
         return AT_ONCE if self._check_at is None else self._check_at
 
     def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
-        lease_ms = self._tables.limits.attempt_lease_ms
+        limits, admissions = self._tables.limits, self._tables.index.admissions
+        lease_ms = limits.attempt_lease_ms
+        longer_ms = max(0, limits.granted_lease_ms - lease_ms)
         self._lost = []
         self._check_at = at.now + _LEASE_CHECK_MS
         found: list[events.Event] = []
         revoked = 0
-        for agent_id, held in self._tables.index.by_agent.items():
+        for agent_id in self._tables.index.by_agent:
             end = session.renewed_at(agent_id, now=at.now) + lease_ms
             if end >= at.now:
                 self._check_at = min(self._check_at, end + 1)
             elif agent_id not in self._aside:
-                self._lost.append(agent_id)
-                message = f"agent {agent_id} was not heard from for {lease_ms} ms"
                 mine = attempts.held_by(self._tables, agent_id)
+                if admissions and (granted_end := end + longer_ms) >= at.now:
+                    mine = [row for row in mine if row.task_id not in admissions]
+                    self._check_at = min(self._check_at, granted_end + 1)
+                if not mine:
+                    continue
+                self._lost.append(agent_id)
+                message = f"agent {agent_id} was not heard from for {at.now - end + lease_ms} ms"
                 found.append(attempts.revoke(agent_id, mine, message=message, limit=limit - revoked))
-                revoked += len(held)
+                revoked += len(mine)
                 if revoked >= limit:
                     self._check_at = AT_ONCE
                     break

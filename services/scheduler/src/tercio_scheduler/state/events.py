@@ -144,6 +144,31 @@ class SystemTasksSettled(NamedTuple):
     task_ids: Sequence[str]
 
 
+class AdmissionsStarted(NamedTuple):
+    """Resources are asked for, for an attempt each, by the leader of the record's epoch."""
+
+    task_ids: Sequence[str]
+    numbers: Sequence[int]
+
+
+class AdmissionsGranted(NamedTuple):
+    """The tasks' next attempts hold what they need."""
+
+    task_ids: Sequence[str]
+
+
+class AdmissionsRefused(NamedTuple):
+    """The tasks' next attempts were refused what they need, and hold nothing; others are to be tried."""
+
+    task_ids: Sequence[str]
+
+
+class AdmissionsEnded(NamedTuple):
+    """Attempts are over, or given up before they were offered: what they may hold is owed to the resources service."""
+
+    task_ids: Sequence[str]
+
+
 Event = (
     TasksSubmitted
     | TasksCancelled
@@ -161,5 +186,9 @@ Event = (
     | TasksEvicted
     | SystemTaskCarried
     | SystemTasksSettled
+    | AdmissionsStarted
+    | AdmissionsGranted
+    | AdmissionsRefused
+    | AdmissionsEnded
     | OutboxAcknowledged
 )

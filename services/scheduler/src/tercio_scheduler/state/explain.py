@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from tercio_common.machine.protocol import Moment
 from tercio_scheduler.state.rows import TERMINAL, State, TaskRow
 from tercio_scheduler.state.session import AgentLink, SchedulerSession
+from tercio_scheduler.state.shortages import Gap, Shortage
 from tercio_scheduler.state.tables import SchedulerTables
 from tercio_scheduler.state.tasks import known_task
 
@@ -41,6 +42,7 @@ class Explanation(NamedTuple):
         waiting_for: parents that have not succeeded yet.
         tasks_ahead: ready tasks that come before it.
         missing: capabilities, with the levels required, that no connected agent has.
+        gaps: resources that were missing when they were last refused.
     """
 
     row: TaskRow
@@ -50,6 +52,7 @@ class Explanation(NamedTuple):
     waiting_for: tuple[str, ...]
     tasks_ahead: int
     missing: dict[str, int]
+    gaps: tuple[Gap, ...] = ()
 
 
 def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at: Moment) -> Explanation:
@@ -59,14 +62,18 @@ def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at
     candidates = sorted((_candidate(tables, link, row) for link in links), key=_fitness)
     ahead = tables.index.ready.ahead_of(row, at.now) if row.state is State.READY else 0
     missing = _missing_everywhere(row, links)
+    shortage = session.shortages.of(row.spec.template.needs) if row.state is State.ADMITTING else None
     return Explanation(
         row=row,
-        summary=_summary(row, candidates, ahead=ahead, missing=missing, at=at),
+        summary=_why_admitting(shortage)
+        if row.state is State.ADMITTING
+        else _summary(row, candidates, ahead=ahead, missing=missing, at=at),
         remedies=tuple(_remedies(row, candidates, missing=missing)),
         candidates=tuple(candidates[:MOST_CANDIDATES]),
         waiting_for=row.waiting_for if row.state is State.BLOCKED else (),
         tasks_ahead=ahead,
         missing=missing,
+        gaps=shortage.gaps if shortage is not None else (),
     )
 
 
@@ -119,6 +126,13 @@ def _summary(row: TaskRow, candidates: list[Candidate], *, ahead: int, missing: 
     }[row.state]
 
 
+def _why_admitting(shortage: Shortage | None) -> str:
+    if shortage is None:
+        return "Its resources are about to be asked for, once an agent able to run it has room."
+    gaps = [f"{gap.required} of {gap.dimension}, {gap.available} free" for gap in shortage.gaps]
+    return f"It waits for resources: {shortage.reason}{': ' if gaps else ''}{'; '.join(gaps)}."
+
+
 def _why_ready(candidates: list[Candidate], *, ahead: int, missing: dict[str, int]) -> str:
     if not candidates:
         return "It is ready, but no agent is connected."
@@ -135,6 +149,8 @@ def _why_ready(candidates: list[Candidate], *, ahead: int, missing: dict[str, in
 def _remedies(row: TaskRow, candidates: list[Candidate], *, missing: dict[str, int]) -> list[str]:
     if row.state is State.BLOCKED:
         return ["Let the tasks that it waits for succeed, or cancel it and submit it without them."]
+    if row.state is State.ADMITTING:
+        return ["Wait until others give back what it needs, enlarge the pools, or submit it with less."]
     if row.state in TERMINAL:
         return [] if row.state is State.SUCCEEDED else ["Remove the cause and retry the task."]
     if row.state is not State.READY or any(candidate.eligible for candidate in candidates):

@@ -10,8 +10,19 @@ from typing import Final
 
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.lines import AcceptanceOrder, Line
-from tercio_scheduler.state.queues import ReadyQueues
-from tercio_scheduler.state.rows import NO_PAST, SYSTEM_TYPES, TERMINAL, CarriedRow, PlanRow, State, TaskRow, TaskSpec
+from tercio_scheduler.state.queues import AdmissionQueues, ReadyQueues
+from tercio_scheduler.state.rows import (
+    LIVE_ATTEMPT,
+    NO_PAST,
+    SYSTEM_TYPES,
+    TERMINAL,
+    AdmissionRow,
+    CarriedRow,
+    PlanRow,
+    State,
+    TaskRow,
+    TaskSpec,
+)
 from tercio_scheduler.state.timers import TimerHeap
 
 _ROW_BYTES: Final = 256
@@ -24,8 +35,11 @@ _CANCELLING: Final = State.CANCELLING
 _BLOCKED: Final = State.BLOCKED
 _BACKOFF: Final = State.BACKOFF
 _SUCCEEDED: Final = State.SUCCEEDED
+_ADMITTING: Final = State.ADMITTING
 _TO_SETTLE: Final = TERMINAL | {State.CANCELLING}
-_HAS_DEADLINE: Final = frozenset({State.BLOCKED, State.READY, State.BACKOFF, State.OFFERED, State.RUNNING})
+_HAS_DEADLINE: Final = frozenset(
+    {State.BLOCKED, State.ADMITTING, State.READY, State.BACKOFF, State.OFFERED, State.RUNNING}
+)
 
 
 def row_bytes(row: TaskRow) -> int:
@@ -56,6 +70,11 @@ class TaskIndexes:
         """Start empty; `get` is the present row of a task."""
         self.task = self._get = get
         self.ready = ReadyQueues(ageing_step_ms=limits.ageing_step_ms)
+        self.admitting = AdmissionQueues()
+        self.admissions: dict[str, AdmissionRow] = {}
+        """Attempts that hold resources or may, those of them that were not offered yet, and those that are over."""
+        self.admissions_open: dict[str, None] = {}
+        self.admissions_over: dict[str, None] = {}
         self.finished = Line()
         self.accepted = AcceptanceOrder()
         self.timers = TimerHeap(fleet_due, get=get)
@@ -93,6 +112,8 @@ class TaskIndexes:
                 self.live_bytes += len(new.result) - len(old.result)
         if new is not None:
             self._entered(key, new)
+        if self.admissions and (admission := self.admissions.get(key)) is not None:
+            self.judge_admission(admission, new)
 
     def _appeared(self, row: TaskRow) -> None:
         spec = row.spec
@@ -127,6 +148,8 @@ class TaskIndexes:
                 del self.by_agent[offer.agent_id]
         elif state is _BLOCKED:
             self._wait(key, row.spec, row.waiting, 0)
+        elif state is _ADMITTING:
+            self.admitting.leave(row)
         elif state is not _BACKOFF:
             self.finished.leave(row)
             self.failing.pop(key, None)
@@ -147,6 +170,8 @@ class TaskIndexes:
             held[key] = None
         elif state is _BLOCKED:
             self._wait(key, row.spec, 0, row.waiting)
+        elif state is _ADMITTING:
+            self.admitting.enter(row)
         elif state is not _BACKOFF:
             self.finished.enter(row)
             if key in self.children:
@@ -157,6 +182,19 @@ class TaskIndexes:
             self.timers.enter(row.due, key)
         if row.spec.deadline and state in _HAS_DEADLINE:
             self.deadlines.enter(row.spec.deadline, key)
+
+    def judge_admission(self, admission: AdmissionRow, row: TaskRow | None) -> None:
+        """Follow the task of an admission: the attempt that it is for is to come, lives, or is over."""
+        number, key = admission.number, admission.task_id
+        waits = _READY if admission.granted else _ADMITTING
+        is_next = row is not None and row.number + 1 == number and row.state is waits
+        lives = row is not None and row.number == number and row.state in LIVE_ATTEMPT
+        self.admissions_open.pop(key, None)
+        self.admissions_over.pop(key, None)
+        if is_next:
+            self.admissions_open[key] = None
+        elif not lives:
+            self.admissions_over[key] = None
 
     def enter_system(self, key: str, row: TaskRow) -> None:
         """Follow a task that carries out a system task into its state."""
@@ -203,6 +241,24 @@ class CarriedIndex:
             index.system[key] = None
             if (row := index.task(key)) is not None:
                 index.enter_system(key, row)
+
+
+class AdmissionIndex:
+    """Tells the indexes of tasks which attempts hold resources."""
+
+    def __init__(self, index: TaskIndexes) -> None:
+        """Tell `index`."""
+        self._index = index
+
+    def changed(self, key: str, old: AdmissionRow | None, new: AdmissionRow | None) -> None:
+        """Follow one change; see `tercio_common.machine.table.Index`."""
+        index = self._index
+        if new is not None:
+            index.admissions[key] = new
+            index.judge_admission(new, index.task(key))
+            return
+        for kept in (index.admissions, index.admissions_open, index.admissions_over):
+            kept.pop(key, None)
 
 
 class PlanIndexes:

@@ -26,6 +26,7 @@ def check(machine: SchedulerMachine) -> list[str]:
     found += _positions(rows)
     found += _attempts(tables, rows)
     found += _timers(tables, rows)
+    found += _admissions(tables, rows)
     found += _dependencies(tables, rows)
     found += _order_and_size(tables, rows)
     found += [line for plan in tables.plans.values() for line in _plan(tables, plan)]
@@ -68,6 +69,23 @@ def _queues(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:
     if len(tables.index.ready) != len(queued):
         yield f"ready queues count {len(tables.index.ready)} and hold {len(queued)}"
     yield from _same("finished", list(tables.index.finished), [row for row in rows if row.state in TERMINAL])
+
+
+def _admissions(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:
+    index = tables.index
+    queued = [row for _, line in index.admitting.lines() for row in line]
+    yield from _same("admission queues", queued, [row for row in rows if row.state is State.ADMITTING])
+    if index.admissions != {row.task_id: row for row in tables.admissions.values()}:
+        yield "the index of admissions differs from them"
+    for row in rows:
+        if row.spec.template.resources and row.state in {State.READY} | LIVE_ATTEMPT:
+            number = row.number + (row.state is State.READY)
+            admission = tables.admissions.get(row.task_id)
+            if admission is None or admission.number != number or not admission.granted:
+                yield f"{row.task_id}: {row.state.name} with attempt {number}, but the admission is {admission}"
+    ended = index.admissions_open.keys() & index.admissions_over.keys()
+    if ended or (index.admissions_open.keys() | index.admissions_over.keys()) - index.admissions.keys():
+        yield f"admissions that are open and over: {ended}, or not kept"
 
 
 def _positions(rows: list[TaskRow]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from tercio_common.machine.outbox import AcknowledgeOutbox, Outbox, OutboxAcknowledged
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_scheduler.state import (
+    admission,
     attempts,
     cancellation,
     commands,
@@ -58,6 +59,7 @@ class SchedulerMachine:
             Descendants(self.tables),
             Releases(self.tables),
             PlanCancellations(self.tables),
+            admission.Ending(self.tables),
             system_tasks.Settling(self.tables),
             retention.Retention(self.tables),
         )
@@ -67,6 +69,9 @@ class SchedulerMachine:
             commands.Submit: self._submit,
             commands.Dispatch: self._dispatch,
             commands.CarryOut: self._carry_out,
+            commands.StartAdmissions: self._start_admissions,
+            commands.SettleAdmissions: self._on_tables(admission.settle),
+            commands.RevokeUngranted: self._on_tables(admission.revoke),
             AcknowledgeOutbox: self._acknowledge,
             commands.CancelTask: self._on_tables(cancellation.decide_cancel),
             commands.RetryTask: self._on_tables(cancellation.decide_retry),
@@ -91,6 +96,10 @@ class SchedulerMachine:
             events.TaskRetried: cancellation.apply_retry,
             events.PlanCancelAdvanced: plans.apply_cancel,
             events.TasksEvicted: retention.apply,
+            events.AdmissionsStarted: admission.apply_started,
+            events.AdmissionsGranted: admission.apply_granted,
+            events.AdmissionsRefused: admission.apply_refused,
+            events.AdmissionsEnded: admission.apply_ended,
             events.SystemTaskCarried: system_tasks.apply_carried,
             events.SystemTasksSettled: system_tasks.apply_settled,
             OutboxAcknowledged: _apply_acknowledged,
@@ -130,6 +139,9 @@ class SchedulerMachine:
     def _carry_out(self, command: commands.CarryOut, at: Moment, session: SchedulerSession) -> Decision:
         return system_tasks.decide(self.tables, command, at, session)
 
+    def _start_admissions(self, command: commands.StartAdmissions, at: Moment, session: SchedulerSession) -> Decision:
+        return admission.start(self.tables, command, at, session)
+
     def _acknowledge(self, command: AcknowledgeOutbox, _at: Moment, _session: SchedulerSession) -> Decision:
         event = self.outbox.acknowledge(command)
         return Decision((event,)) if event is not None else NOTHING
@@ -151,7 +163,7 @@ class SchedulerMachine:
         session.taken_over_at = at.now
         for source in self._sources:
             source.take_back()
-        return NOTHING
+        return Decision(admission.give_up(self.tables))
 
 
 def _apply_acknowledged(tables: SchedulerTables, event: OutboxAcknowledged, _at: Moment) -> None:

@@ -11,7 +11,7 @@ from collections.abc import ItemsView
 from typing import Final
 
 from tercio_scheduler.state.lines import Line
-from tercio_scheduler.state.rows import Lane, TaskRow
+from tercio_scheduler.state.rows import Lane, Needs, TaskRow
 
 HIGHEST_PRIORITY: Final = 9
 
@@ -65,3 +65,34 @@ class ReadyQueues:
             return (-self.effective_priority(other, now), other.position) < own
 
         return sum(line.count_while(comes_first) for line in self._lines.values())
+
+
+class AdmissionQueues:
+    """Every ADMITTING task, by what it needs."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._lines: dict[Needs, Line] = {}
+
+    def __len__(self) -> int:
+        """Return how many tasks wait."""
+        return sum(map(len, self._lines.values()))
+
+    def __bool__(self) -> bool:
+        """Tell whether any task waits."""
+        return bool(self._lines)
+
+    def enter(self, row: TaskRow) -> None:
+        """Take a task that waits."""
+        self._lines.setdefault(row.spec.template.needs, Line()).enter(row)
+
+    def leave(self, row: TaskRow) -> None:
+        """Let a task go that no longer waits."""
+        line = self._lines[row.spec.template.needs]
+        line.leave(row)
+        if not line.rows:
+            del self._lines[row.spec.template.needs]
+
+    def lines(self) -> ItemsView[Needs, Line]:
+        """Return every line, none of them empty."""
+        return self._lines.items()

@@ -28,6 +28,7 @@ class State(IntEnum):
     FAILED = 8
     CANCELLED = 9
     DEAD_LETTER = 10
+    ADMITTING = 11
 
 
 class Outcome(IntEnum):
@@ -67,6 +68,13 @@ class Lane(NamedTuple):
     priority: int
 
 
+class Needs(NamedTuple):
+    """What tasks that wait in one line for resources have in common; `resources` are (dimension, amount)."""
+
+    lane: Lane
+    resources: tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """What many tasks of one submission share; every default of the contract is filled in.
@@ -85,8 +93,10 @@ class Template:
         max_backoff_ms: upper bound of the wait.
         require_capable_agent: refuse the task when no connected agent could run it.
         labels: (key, value), sorted by key.
+        resources: (dimension, amount) that each attempt holds, sorted by dimension.
         requirement: derived.
         lane: derived; tasks with equal lanes wait in one line.
+        needs: derived; tasks with equal needs wait for resources in one line.
         size: derived; about how many bytes its names take in a snapshot of each task.
     """
 
@@ -103,17 +113,22 @@ class Template:
     max_backoff_ms: int = 300_000
     require_capable_agent: bool = False
     labels: tuple[tuple[str, str], ...] = ()
+    resources: tuple[tuple[str, int], ...] = ()
     requirement: Requirement = field(init=False, compare=False, repr=False)
     lane: Lane = field(init=False, compare=False, repr=False)
+    needs: Needs = field(init=False, compare=False, repr=False)
     size: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         requirement = Requirement(self.required_capabilities, self.target_agent_id, self.task_type)
         object.__setattr__(self, "requirement", requirement)
         object.__setattr__(self, "lane", Lane(requirement, self.priority))
+        object.__setattr__(self, "needs", Needs(self.lane, self.resources))
+        resources = sum([len(dimension) + 16 for dimension, _ in self.resources])
         capabilities = sum([len(name.encode()) + 8 for name, _ in self.required_capabilities])
         labels = sum([len(key.encode()) + len(value.encode()) + 8 for key, value in self.labels])
-        object.__setattr__(self, "size", len(self.task_type) + len(self.target_agent_id) + capabilities + labels)
+        names = len(self.task_type) + len(self.target_agent_id)
+        object.__setattr__(self, "size", names + capabilities + labels + resources)
 
 
 class Instant(NamedTuple):
@@ -270,6 +285,22 @@ class CarriedRow(NamedTuple):
     system_task_id: str
     owner: str
     instance_id: bytes = b""
+
+
+class AdmissionRow(NamedTuple):
+    """An attempt that holds resources, or may.
+
+    Attributes:
+        task_id: the key.
+        epoch: the attempt's.
+        number: the attempt's.
+        granted: it holds them; while False that is not known.
+    """
+
+    task_id: str
+    epoch: Epoch
+    number: int
+    granted: bool = False
 
 
 class PlanRow(NamedTuple):

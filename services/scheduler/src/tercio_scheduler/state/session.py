@@ -14,6 +14,7 @@ from typing import Final
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.rows import Requirement
+from tercio_scheduler.state.shortages import Shortages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Standing:
 
 GOOD_STANDING = Standing()
 
+_NEVER: Final = -(1 << 62)
 _MOST_REQUIREMENTS: Final = 10_000
 """Requirements of which the agents able to meet them are remembered; more only cost the time to find them again."""
 _MOST_STANDINGS: Final = 10_000
@@ -115,6 +117,8 @@ class SchedulerSession:
         agents: by agent id.
         standings: the registry's last words, also on agents without a stream.
         progress: percent by task id, of running attempts.
+        shortages: what the resources service refused last.
+        grants_renewed_at: when the resources service was last asked, with success, to renew all grants.
     """
 
     epoch: Epoch
@@ -122,6 +126,8 @@ class SchedulerSession:
     agents: dict[str, AgentLink] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
     progress: dict[str, int] = field(default_factory=dict)
+    shortages: Shortages = field(default_factory=Shortages)
+    grants_renewed_at: int = _NEVER
     _most_standings: int = _MOST_STANDINGS
     _arrivals: list[str] = field(default_factory=list)
     _able: dict[Requirement, _Able] = field(default_factory=dict)
@@ -167,13 +173,16 @@ class SchedulerSession:
         """Drop an agent that is not connected and holds nothing."""
         self.agents.pop(agent_id, None)
 
-    def hear(self, agent_id: str, *, now: int) -> None:
+    def hear(self, agent_id: str, *, now: int) -> bool:
         """Note a message of the agent's stream, which renews its lease unless the agent answers nothing there.
 
-        So a deaf agent loses what it holds at the end of its lease, and its stream is cut, which may cure it.
+        So a deaf agent loses what it holds at the end of its lease, and its stream is cut, which may cure it. Return
+        whether the lease was renewed.
         """
-        if not self.standings.get(agent_id, GOOD_STANDING).deaf:
-            self.renew(agent_id, now=now)
+        if self.standings.get(agent_id, GOOD_STANDING).deaf:
+            return False
+        self.renew(agent_id, now=now)
+        return True
 
     def renew(self, agent_id: str, *, now: int) -> None:
         """Begin the agent's lease anew."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_scheduler.state import capacity, events, plans
+from tercio_scheduler.state import capacity, events, plans, transitions
 from tercio_scheduler.state.columns import SubmitColumns, bitmap, is_set
 from tercio_scheduler.state.commands import RefusedTask, Submit, Submitted
 from tercio_scheduler.state.dependencies import find_cycles, unfinished_parents
@@ -57,6 +57,7 @@ def apply(tables: SchedulerTables, event: events.TasksSubmitted, at: Moment) -> 
     columns, accepted = event.columns, event.accepted
     templates = [tables.share_template(template) for template in columns.templates]
     deadlines = [deadline_of(template, at) for template in templates]
+    queued = [transitions.queued(template) for template in templates]
     payloads, indexes, dependencies = columns.payloads, columns.template_indexes, columns.dependencies
     instant, readiness = Instant(at.now, at.wall), Readiness(at.seq, at.now, at.wall)
     order = tables.take_positions(at, len(columns.task_ids)) - 1
@@ -79,7 +80,7 @@ def apply(tables: SchedulerTables, event: events.TasksSubmitted, at: Moment) -> 
                 (
                     task_id,
                     spec,
-                    State.BLOCKED if blocked else State.READY,
+                    State.BLOCKED if blocked else queued[which],
                     NO_REASON,
                     0 if blocked else order,
                     NEVER_READY if blocked else readiness,

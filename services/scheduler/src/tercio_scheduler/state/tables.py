@@ -8,9 +8,9 @@ from typing import Final
 from tercio_common.machine.outbox import Outbox
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table, TableStore
-from tercio_scheduler.state.indexes import CarriedIndex, PlanIndexes, TaskIndexes
+from tercio_scheduler.state.indexes import AdmissionIndex, CarriedIndex, PlanIndexes, TaskIndexes
 from tercio_scheduler.state.limits import Limits
-from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow, Template
+from tercio_scheduler.state.rows import AdmissionRow, CarriedRow, PlanRow, TaskRow, Template
 
 POSITION_BITS: Final = 20
 """Positions of one record: over a million, more than a frame of 256 kB can need."""
@@ -33,6 +33,8 @@ class SchedulerTables(TableStore):
         self.plans.add_index(self.plan_index)
         self.carried: Table[CarriedRow] = Table("carried", itemgetter(0), store=self, fed=False)
         self.carried.add_index(CarriedIndex(self.index))
+        self.admissions: Table[AdmissionRow] = Table("admissions", itemgetter(0), store=self, fed=False)
+        self.admissions.add_index(AdmissionIndex(self.index))
         self.outbox = Outbox(self)
         self._templates: dict[Template, Template] = {}
         self._positions_seq = 0

@@ -21,6 +21,7 @@ from tercio_scheduler.state.rows import (
     Readiness,
     State,
     TaskRow,
+    Template,
     Why,
     task_row,
     waiting_bits,
@@ -35,10 +36,15 @@ def instant(at: Moment) -> Instant:
     return Instant(at.now, at.wall)
 
 
+def queued(template: Template) -> State:
+    """Return where a task goes that nothing keeps from running but what it needs."""
+    return State.ADMITTING if template.resources else State.READY
+
+
 def ready(row: TaskRow, at: Moment, *, position: int) -> TaskRow:
     """Put the task at the end of its queue."""
     return row._replace(
-        state=State.READY,
+        state=queued(row.spec.template),
         why=NO_REASON,
         position=position,
         ready=Readiness(at.seq, at.now, at.wall),
@@ -52,12 +58,21 @@ def ready(row: TaskRow, at: Moment, *, position: int) -> TaskRow:
 def put_back(row: TaskRow, at: Moment) -> TaskRow:
     """Put a task whose attempt did not count where it was in its queue, which is at the front."""
     return row._replace(
-        state=State.READY,
+        state=queued(row.spec.template),
         why=NO_REASON,
         ready=Readiness(at.seq, row.ready.now, row.ready.wall),
         entered=Instant(at.now, at.wall),
         due=0,
         cancel_to=None,
+    )
+
+
+def admitted(row: TaskRow, at: Moment) -> TaskRow:
+    """Let the task be offered: its next attempt holds what it needs."""
+    return row._replace(
+        state=State.READY,
+        ready=Readiness(at.seq, row.ready.now, row.ready.wall),
+        entered=Instant(at.now, at.wall),
     )
 
 

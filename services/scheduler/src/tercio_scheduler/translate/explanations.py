@@ -29,4 +29,5 @@ def explanation_message(
         waiting_for=explanation.waiting_for,
         tasks_ahead=explanation.tasks_ahead,
         missing_capabilities=explanation.missing,
+        missing_resources=[task_service_pb2.ExplainTaskResponse.Gap(**gap._asdict()) for gap in explanation.gaps],
     )

@@ -14,7 +14,7 @@ from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_common.ids import decode_cursor, encode_cursor
 from tercio_scheduler.frames import template_message, timestamp
 from tercio_scheduler.state.expressions import compile_expression
-from tercio_scheduler.state.rows import LIVE_ATTEMPT, State, TaskRow
+from tercio_scheduler.state.rows import LIVE_ATTEMPT, TERMINAL, State, TaskRow
 from tercio_scheduler.state.views import TaskFilter
 from tercio_scheduler.translate.bounds import PLAN_ID, TASK_ID, Bounds
 from tercio_scheduler.translate.templates import MAX_LABELS
@@ -70,7 +70,7 @@ def _add_times(task: task_pb2.Task, row: TaskRow) -> None:
         task.offer_time.CopyFrom(timestamp(offer.wall))
     if row.ready.seq:
         task.ready_time.CopyFrom(timestamp(row.ready.wall))
-    if row.state >= State.SUCCEEDED:
+    if row.state in TERMINAL:
         task.end_time.CopyFrom(timestamp(row.entered.wall))
     if row.spec.deadline:
         task.deadline.CopyFrom(timestamp(row.spec.deadline))

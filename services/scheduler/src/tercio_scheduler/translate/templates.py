@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Final
 
 from tercio.api.scheduler.v1 import task_pb2
@@ -10,6 +12,9 @@ from tercio_scheduler.translate.bounds import YEARS_MS, Bounds
 
 MAX_REQUIRED_CAPABILITIES: Final = 32
 MAX_LABELS: Final = 16
+MAX_RESOURCES: Final = 32
+_DIMENSION: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MOST_AMOUNT: Final = 10**15
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 _MAX_ATTEMPT_TIMEOUT_MS: Final = 30 * _DAY_MS
@@ -48,6 +53,14 @@ def _check_fields(found: Bounds, field: str, template: task_pb2.TaskTemplate) ->
     _check_deadline(found, field, template)
     _check_retry(found, f"{field}.retry", template.retry)
     found.check_few_labels(f"{field}.labels", template.labels, most=MAX_LABELS)
+    _check_resources(found, f"{field}.resources", template.resources)
+
+
+def _check_resources(found: Bounds, field: str, resources: Mapping[str, int]) -> None:
+    found.check_length(field, resources, most=MAX_RESOURCES, unit="dimensions")
+    for dimension, amount in list(resources.items())[:MAX_RESOURCES]:
+        found.check_pattern(field, dimension, _DIMENSION)
+        found.check_range(f"{field}[{dimension!r}]", amount, least=1, most=_MOST_AMOUNT)
 
 
 def _check_deadline(found: Bounds, field: str, template: task_pb2.TaskTemplate) -> None:

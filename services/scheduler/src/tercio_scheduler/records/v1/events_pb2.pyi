@@ -44,6 +44,10 @@ class Event(google.protobuf.message.Message):
     SYSTEM_TASKS_SETTLED_FIELD_NUMBER: builtins.int
     OUTBOX_ACKNOWLEDGED_FIELD_NUMBER: builtins.int
     DEPENDENCIES_MET_FIELD_NUMBER: builtins.int
+    ADMISSIONS_STARTED_FIELD_NUMBER: builtins.int
+    ADMISSIONS_GRANTED_FIELD_NUMBER: builtins.int
+    ADMISSIONS_REFUSED_FIELD_NUMBER: builtins.int
+    ADMISSIONS_ENDED_FIELD_NUMBER: builtins.int
     @property
     def tasks_submitted(self) -> Global___TasksSubmitted:
         """Tasks were accepted."""
@@ -112,6 +116,22 @@ class Event(google.protobuf.message.Message):
     def dependencies_met(self) -> Global___TaskList:
         """Parents of the tasks succeeded, that had more children than one record releases."""
 
+    @property
+    def admissions_started(self) -> Global___AdmissionsStarted:
+        """Resources are asked for, for an attempt each."""
+
+    @property
+    def admissions_granted(self) -> Global___TaskList:
+        """The attempts were granted what they need."""
+
+    @property
+    def admissions_refused(self) -> Global___TaskList:
+        """The attempts were refused it, and hold nothing."""
+
+    @property
+    def admissions_ended(self) -> Global___TaskList:
+        """The attempts are over, or were given up: what they may hold is to be released."""
+
     def __init__(
         self,
         *,
@@ -132,16 +152,82 @@ class Event(google.protobuf.message.Message):
         system_tasks_settled: Global___TaskList | None = ...,
         outbox_acknowledged: tercio_common.records.v1.outbox_pb2.OutboxAcknowledged | None = ...,
         dependencies_met: Global___TaskList | None = ...,
+        admissions_started: Global___AdmissionsStarted | None = ...,
+        admissions_granted: Global___TaskList | None = ...,
+        admissions_refused: Global___TaskList | None = ...,
+        admissions_ended: Global___TaskList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["admissions_ended", b"admissions_ended", "admissions_granted", b"admissions_granted", "admissions_refused", b"admissions_refused", "admissions_started", b"admissions_started", "attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["admissions_ended", b"admissions_ended", "admissions_granted", b"admissions_granted", "admissions_refused", b"admissions_refused", "admissions_started", b"admissions_started", "attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged", "dependencies_met"]
+    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged", "dependencies_met", "admissions_started", "admissions_granted", "admissions_refused", "admissions_ended"]
     _WhichOneofArgType_event: typing_extensions.TypeAlias = typing.Literal["event", b"event"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___Event: typing_extensions.TypeAlias = Event
+
+@typing.final
+class AdmissionsStarted(google.protobuf.message.Message):
+    """AdmissionsStarted tells of attempts that are to be admitted; their epoch is the record's."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_IDS_FIELD_NUMBER: builtins.int
+    NUMBERS_FIELD_NUMBER: builtins.int
+    @property
+    def task_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The tasks."""
+
+    @property
+    def numbers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The attempts' numbers, one a task."""
+
+    def __init__(
+        self,
+        *,
+        task_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        numbers: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["numbers", b"numbers", "task_ids", b"task_ids"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AdmissionsStarted: typing_extensions.TypeAlias = AdmissionsStarted
+
+@typing.final
+class AdmissionRow(google.protobuf.message.Message):
+    """AdmissionRow is an attempt that holds resources, or may."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    EPOCH_GENERATION_FIELD_NUMBER: builtins.int
+    EPOCH_REVISION_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
+    GRANTED_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The task."""
+    epoch_generation: builtins.int
+    """Generation of the attempt's epoch."""
+    epoch_revision: builtins.int
+    """Revision of that epoch."""
+    number: builtins.int
+    """Number of the attempt."""
+    granted: builtins.bool
+    """Whether they were granted."""
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        epoch_generation: builtins.int = ...,
+        epoch_revision: builtins.int = ...,
+        number: builtins.int = ...,
+        granted: builtins.bool = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted", b"granted", "number", b"number", "task_id", b"task_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AdmissionRow: typing_extensions.TypeAlias = AdmissionRow
 
 @typing.final
 class CarriedRow(google.protobuf.message.Message):

@@ -99,6 +99,23 @@ class TaskTemplate(google.protobuf.message.Message):
         _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
+    @typing.final
+    class ResourcesEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     TASK_TYPE_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     REQUIRED_CAPABILITIES_FIELD_NUMBER: builtins.int
@@ -109,6 +126,7 @@ class TaskTemplate(google.protobuf.message.Message):
     RETRY_FIELD_NUMBER: builtins.int
     REQUIRE_CAPABLE_AGENT_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    RESOURCES_FIELD_NUMBER: builtins.int
     task_type: builtins.str
     """What kind of work: selects the handler in the agent. 1 to 128 characters of [A-Za-z0-9._-]."""
     priority: builtins.int
@@ -141,6 +159,12 @@ class TaskTemplate(google.protobuf.message.Message):
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Labels for filters. At most 16 entries; keys and values at most 128 characters."""
 
+    @property
+    def resources(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """What each attempt holds while it runs, by dimension, in the dimension's unit: 1 to 10^15 of each, at most 32. The
+        task waits until the resources service grants all of it.
+        """
+
     def __init__(
         self,
         *,
@@ -154,10 +178,11 @@ class TaskTemplate(google.protobuf.message.Message):
         retry: Global___RetryPolicy | None = ...,
         require_capable_agent: builtins.bool = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        resources: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "priority", b"priority", "retry", b"retry"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "labels", b"labels", "priority", b"priority", "require_capable_agent", b"require_capable_agent", "required_capabilities", b"required_capabilities", "retry", b"retry", "target_agent_id", b"target_agent_id", "task_type", b"task_type"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "labels", b"labels", "priority", b"priority", "require_capable_agent", b"require_capable_agent", "required_capabilities", b"required_capabilities", "resources", b"resources", "retry", b"retry", "target_agent_id", b"target_agent_id", "task_type", b"task_type"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__priority: typing_extensions.TypeAlias = typing.Literal["priority"]
     _WhichOneofArgType__priority: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority"]
@@ -238,6 +263,8 @@ class Task(google.protobuf.message.Message):
         """Ended by a caller."""
         STATE_DEAD_LETTER: Task._State.ValueType  # 10
         """Failed as often as it may; can be retried by hand."""
+        STATE_ADMITTING: Task._State.ValueType  # 11
+        """Waits for the resources that it needs."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where the task stands."""
@@ -264,6 +291,8 @@ class Task(google.protobuf.message.Message):
     """Ended by a caller."""
     STATE_DEAD_LETTER: Task.State.ValueType  # 10
     """Failed as often as it may; can be retried by hand."""
+    STATE_ADMITTING: Task.State.ValueType  # 11
+    """Waits for the resources that it needs."""
 
     TASK_ID_FIELD_NUMBER: builtins.int
     TEMPLATE_FIELD_NUMBER: builtins.int

@@ -695,6 +695,35 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     @typing.final
+    class Gap(google.protobuf.message.Message):
+        """What is missing of one resource."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        DIMENSION_FIELD_NUMBER: builtins.int
+        REQUIRED_FIELD_NUMBER: builtins.int
+        AVAILABLE_FIELD_NUMBER: builtins.int
+        BOUND_FIELD_NUMBER: builtins.int
+        dimension: builtins.str
+        """The dimension."""
+        required: builtins.int
+        """What the task needs, in the dimension's unit."""
+        available: builtins.int
+        """What could have been granted when it was last asked for, from 0."""
+        bound: builtins.str
+        """What bounds it: `pool`, `quota` or `owner`."""
+        def __init__(
+            self,
+            *,
+            dimension: builtins.str = ...,
+            required: builtins.int = ...,
+            available: builtins.int = ...,
+            bound: builtins.str = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["available", b"available", "bound", b"bound", "dimension", b"dimension", "required", b"required"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    @typing.final
     class MissingCapabilitiesEntry(google.protobuf.message.Message):
         DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -718,6 +747,7 @@ class ExplainTaskResponse(google.protobuf.message.Message):
     WAITING_FOR_FIELD_NUMBER: builtins.int
     TASKS_AHEAD_FIELD_NUMBER: builtins.int
     MISSING_CAPABILITIES_FIELD_NUMBER: builtins.int
+    MISSING_RESOURCES_FIELD_NUMBER: builtins.int
     summary: builtins.str
     """One sentence."""
     tasks_ahead: builtins.int
@@ -742,6 +772,10 @@ class ExplainTaskResponse(google.protobuf.message.Message):
     def missing_capabilities(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Capabilities, with levels, that no connected agent has."""
 
+    @property
+    def missing_resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExplainTaskResponse.Gap]:
+        """What was missing when its resources were last refused; empty when it waits for none."""
+
     def __init__(
         self,
         *,
@@ -752,10 +786,11 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         waiting_for: collections.abc.Iterable[builtins.str] | None = ...,
         tasks_ahead: builtins.int = ...,
         missing_capabilities: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        missing_resources: collections.abc.Iterable[Global___ExplainTaskResponse.Gap] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["task", b"task"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["candidates", b"candidates", "missing_capabilities", b"missing_capabilities", "remedies", b"remedies", "summary", b"summary", "task", b"task", "tasks_ahead", b"tasks_ahead", "waiting_for", b"waiting_for"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["candidates", b"candidates", "missing_capabilities", b"missing_capabilities", "missing_resources", b"missing_resources", "remedies", b"remedies", "summary", b"summary", "task", b"task", "tasks_ahead", b"tasks_ahead", "waiting_for", b"waiting_for"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ExplainTaskResponse: typing_extensions.TypeAlias = ExplainTaskResponse

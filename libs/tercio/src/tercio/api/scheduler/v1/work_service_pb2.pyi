@@ -326,6 +326,7 @@ class WorkRequest(google.protobuf.message.Message):
     PROGRESS_FIELD_NUMBER: builtins.int
     RENEW_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
+    RENEWAL_NUMBER_FIELD_NUMBER: builtins.int
     frame_number: builtins.int
     """Rises by one with each `frame` of the session, over all its streams; 0 when there is none. From 1."""
     credit: builtins.int
@@ -334,6 +335,8 @@ class WorkRequest(google.protobuf.message.Message):
     """Renews the leases of every attempt that the agent holds."""
     draining: builtins.bool
     """Takes no new work from now on."""
+    renewal_number: builtins.int
+    """With `renew`: rises with each renewal of the agent, over all its streams. From 1; 0 of agents that hold no resources."""
     @property
     def hello(self) -> Global___Hello:
         """In the first message only."""
@@ -356,10 +359,11 @@ class WorkRequest(google.protobuf.message.Message):
         progress: Global___ProgressFrame | None = ...,
         renew: builtins.bool = ...,
         draining: builtins.bool = ...,
+        renewal_number: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["frame", b"frame", "hello", b"hello", "progress", b"progress"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["credit", b"credit", "draining", b"draining", "frame", b"frame", "frame_number", b"frame_number", "hello", b"hello", "progress", b"progress", "renew", b"renew"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["credit", b"credit", "draining", b"draining", "frame", b"frame", "frame_number", b"frame_number", "hello", b"hello", "progress", b"progress", "renew", b"renew", "renewal_number", b"renewal_number"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___WorkRequest: typing_extensions.TypeAlias = WorkRequest
@@ -380,6 +384,7 @@ class Assignments(google.protobuf.message.Message):
         CHECKPOINT_FIELD_NUMBER: builtins.int
         FAILURES_FIELD_NUMBER: builtins.int
         DEADLINE_UNIX_MS_FIELD_NUMBER: builtins.int
+        HAS_RESOURCES_FIELD_NUMBER: builtins.int
         index: builtins.int
         """Index in `task_ids`."""
         checkpoint: builtins.bytes
@@ -388,6 +393,8 @@ class Assignments(google.protobuf.message.Message):
         """Failures so far."""
         deadline_unix_ms: builtins.int
         """The deadline in force, milliseconds since 1970; 0 means none."""
+        has_resources: builtins.bool
+        """It holds resources: the agent ends it before its lease does."""
         def __init__(
             self,
             *,
@@ -395,8 +402,9 @@ class Assignments(google.protobuf.message.Message):
             checkpoint: builtins.bytes = ...,
             failures: builtins.int = ...,
             deadline_unix_ms: builtins.int = ...,
+            has_resources: builtins.bool = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["checkpoint", b"checkpoint", "deadline_unix_ms", b"deadline_unix_ms", "failures", b"failures", "index", b"index"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["checkpoint", b"checkpoint", "deadline_unix_ms", b"deadline_unix_ms", "failures", b"failures", "has_resources", b"has_resources", "index", b"index"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     TASK_IDS_FIELD_NUMBER: builtins.int
@@ -463,12 +471,22 @@ class WorkResponse(google.protobuf.message.Message):
     RECALLED_FIELD_NUMBER: builtins.int
     ATTEMPT_LEASE_MS_FIELD_NUMBER: builtins.int
     GOING_AWAY_FIELD_NUMBER: builtins.int
+    RESOURCE_LEASE_MS_FIELD_NUMBER: builtins.int
+    CONFIRMED_RENEWAL_FIELD_NUMBER: builtins.int
     committed_frame_number: builtins.int
     """Every frame up to this number is committed; the agent may forget those results."""
     attempt_lease_ms: builtins.int
     """How long attempts are leased without a renewal, in milliseconds; in the first response and on change."""
     going_away: builtins.bool
     """The scheduler is stopping: reconnect to the leader."""
+    resource_lease_ms: builtins.int
+    """How long attempts that hold resources are leased, in milliseconds, from their assignment, or from before the last
+    renewal was sent that is confirmed by `confirmed_renewal`; in the first response.
+    """
+    confirmed_renewal: builtins.int
+    """Every renewal up to this number holds for attempts with resources too; 0 confirms none. Not every one is confirmed:
+    the scheduler renews what they hold, and while it cannot they must end.
+    """
     @property
     def epoch(self) -> tercio.api.type.v1.epoch_pb2.Epoch:
         """Epoch of the leader. The agent refuses messages of an epoch lower than the highest that it has seen."""
@@ -495,10 +513,12 @@ class WorkResponse(google.protobuf.message.Message):
         recalled: Global___AttemptColumns | None = ...,
         attempt_lease_ms: builtins.int = ...,
         going_away: builtins.bool = ...,
+        resource_lease_ms: builtins.int = ...,
+        confirmed_renewal: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["assignments", b"assignments", "cancelled", b"cancelled", "epoch", b"epoch", "recalled", b"recalled"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["assignments", b"assignments", "attempt_lease_ms", b"attempt_lease_ms", "cancelled", b"cancelled", "committed_frame_number", b"committed_frame_number", "epoch", b"epoch", "going_away", b"going_away", "recalled", b"recalled"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["assignments", b"assignments", "attempt_lease_ms", b"attempt_lease_ms", "cancelled", b"cancelled", "committed_frame_number", b"committed_frame_number", "confirmed_renewal", b"confirmed_renewal", "epoch", b"epoch", "going_away", b"going_away", "recalled", b"recalled", "resource_lease_ms", b"resource_lease_ms"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___WorkResponse: typing_extensions.TypeAlias = WorkResponse

@@ -1,0 +1,206 @@
+"""Admission: resources are asked for before an attempt is offered, and given back when it is over.
+
+The scheduler coordinates, and every step is recorded before it shows outside: an attempt is minted, its resources are
+asked for without waiting, and it is offered once they are granted. The owner of a grant is the attempt. What a task
+waits for, the attempt after `TaskRow.number`, is offered by the leader that admitted it, or by none: a new leader gives
+up what was not offered and tries anew. Whatever becomes of a task, an admission whose attempt neither lives nor is to
+come is over: then its owner's release is owed until the resources service has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from tercio_common.epochs import Epoch
+from tercio_common.machine.protocol import NOTHING, Decision, Moment
+from tercio_scheduler.state import attempts, events, transitions
+from tercio_scheduler.state.commands import Admissions, AttemptKey, RevokeUngranted, SettleAdmissions, StartAdmissions
+from tercio_scheduler.state.due import AT_ONCE
+from tercio_scheduler.state.lines import Line
+from tercio_scheduler.state.queues import HIGHEST_PRIORITY
+from tercio_scheduler.state.rows import AdmissionRow, Needs, State, TaskRow
+from tercio_scheduler.state.session import SchedulerSession
+from tercio_scheduler.state.tables import SchedulerTables
+
+RELEASE: Final = "resources.release"
+"""Kind of the outbox entries that release an owner."""
+MOST_OPEN: Final = 1_000
+"""Admissions that were not offered yet: a new leader gives them up in one record."""
+
+
+def owner_of(key: AttemptKey | AdmissionRow) -> str:
+    """Return the owner of an attempt's grants: unique, because no two leaders mint the same attempt."""
+    return f"{key.task_id}@{key.epoch}.{key.number}"
+
+
+def key_of(owner: str) -> AttemptKey:
+    """Return the attempt that owns grants."""
+    task_id, _, attempt = owner.rpartition("@")
+    generation, revision, number = map(int, attempt.split("."))
+    return AttemptKey(task_id, Epoch(generation, revision), number)
+
+
+def start(tables: SchedulerTables, command: StartAdmissions, at: Moment, session: SchedulerSession) -> Decision:
+    """Mint attempts for the first tasks that agents have room for, but for those of whose needs too little is free."""
+    index = tables.index
+    limit = min(command.limit, MOST_OPEN - len(index.admissions_open))
+    if limit <= 0 or not index.admitting:
+        return Decision((), Admissions())
+    free = {link.agent_id: room for link, room in session.free(index.by_agent)}
+    chosen: list[TaskRow] = []
+    taken = len(index.admissions_open)
+    for needs, line in _in_order(tables, session, at.now):
+        able = session.able(needs.lane.requirement)
+        room = sum([free[agent_id] for agent_id in able & free.keys()]) - taken - len(chosen)
+        chosen += islice(_untried(tables, line, at.committed), max(0, min(room, limit - len(chosen))))
+    if not chosen:
+        return Decision((), Admissions())
+    # The number before the next one is written down, so an attempt keeps its number whatever is evicted meanwhile.
+    keys = [AttemptKey(row.task_id, at.epoch, (row.number or index.spent + 1) + 1) for row in chosen]
+    event = events.AdmissionsStarted(tuple([key.task_id for key in keys]), tuple([key.number for key in keys]))
+    return Decision((event,), Admissions(tuple(keys), tuple([row.spec.template.needs for row in chosen])))
+
+
+def settle(tables: SchedulerTables, command: SettleAdmissions, _at: Moment) -> Decision:
+    """Take the answers to attempts that still wait for one."""
+    found: list[events.Event] = []
+    if granted := _asking(tables, command.granted):
+        found.append(events.AdmissionsGranted(granted))
+    if refused := _asking(tables, command.refused):
+        found.append(events.AdmissionsRefused(refused))
+    if unknown := _asking(tables, command.unknown):
+        found.append(events.AdmissionsEnded(unknown))
+    return Decision(found)
+
+
+def revoke(tables: SchedulerTables, command: RevokeUngranted, _at: Moment) -> Decision:
+    """Take away attempts that hold nothing any more; those that were not offered yet are given up."""
+    waiting: list[str] = []
+    by_agent: dict[str, list[TaskRow]] = {}
+    for key in command.keys:
+        if not _is_present(tables, key) or key.task_id in tables.index.admissions_over:
+            continue
+        row = tables.tasks[key.task_id]
+        if key.task_id in tables.index.admissions_open:
+            waiting.append(key.task_id)
+        elif row.offer is not None:
+            by_agent.setdefault(row.offer.agent_id, []).append(row)
+    found: list[events.Event] = [events.AdmissionsEnded(tuple(waiting))] if waiting else []
+    found += [attempts.ungranted(agent_id, rows) for agent_id, rows in by_agent.items()]
+    return Decision(found) if found else NOTHING
+
+
+def unoffered(tables: SchedulerTables, *, granted_before: int) -> Iterator[AttemptKey]:
+    """Give the attempts that were granted what they need before that fleet time in ms, and were not offered since."""
+    for task_id in tables.index.admissions_open:
+        admission = tables.admissions[task_id]
+        if admission.granted and tables.tasks[task_id].entered.now < granted_before:
+            yield AttemptKey(task_id, admission.epoch, admission.number)
+
+
+def give_up(tables: SchedulerTables) -> list[events.Event]:
+    """Return the event by which a new leader gives up what its predecessors did not offer."""
+    left = tuple(tables.index.admissions_open)
+    return [events.AdmissionsEnded(left)] if left else []
+
+
+def apply_started(tables: SchedulerTables, event: events.AdmissionsStarted, at: Moment) -> None:
+    """Note the attempts."""
+    for task_id, number in zip(event.task_ids, event.numbers, strict=True):
+        tables.tasks.put(tables.tasks[task_id]._replace(number=number - 1))
+        tables.admissions.put(AdmissionRow(task_id, at.epoch, number))
+
+
+def apply_granted(tables: SchedulerTables, event: events.AdmissionsGranted, at: Moment) -> None:
+    """Let the tasks be offered."""
+    for task_id in event.task_ids:
+        tables.admissions.put(tables.admissions[task_id]._replace(granted=True))
+        tables.tasks.put(transitions.admitted(tables.tasks[task_id], at))
+
+
+def apply_refused(tables: SchedulerTables, event: events.AdmissionsRefused, at: Moment) -> None:
+    """Forget the attempts."""
+    for task_id in event.task_ids:
+        _void(tables, tables.admissions[task_id], at)
+        tables.admissions.delete(task_id)
+
+
+def apply_ended(tables: SchedulerTables, event: events.AdmissionsEnded, at: Moment) -> None:
+    """Owe the release of what the attempts may hold, and forget them."""
+    for task_id in event.task_ids:
+        admission = tables.admissions[task_id]
+        _void(tables, admission, at)
+        tables.outbox.add(RELEASE, owner_of(admission), b"", at)
+        tables.admissions.delete(task_id)
+
+
+class Ending:
+    """The source that ends admissions whose attempt is over; see `due.Source`."""
+
+    def __init__(self, tables: SchedulerTables) -> None:
+        """Look at these tables."""
+        self._tables = tables
+        self._aside: set[str] = set()
+        self._served: tuple[str, ...] = ()
+
+    def next_due(self) -> int | None:
+        over = self._tables.index.admissions_over
+        return AT_ONCE if over and over.keys() - self._aside else None
+
+    def decide(self, at: Moment, session: SchedulerSession, *, limit: int) -> list[events.Event]:
+        over = (task_id for task_id in self._tables.index.admissions_over if task_id not in self._aside)
+        self._served = tuple(islice(over, limit))
+        return [events.AdmissionsEnded(self._served)]
+
+    def set_aside(self) -> str:
+        self._aside.update(self._served)
+        return f"release of the resources of {', '.join(self._served)}"
+
+    def take_back(self) -> None:
+        self._aside.clear()
+
+
+def _in_order(tables: SchedulerTables, session: SchedulerSession, now: int) -> list[tuple[Needs, Line]]:
+    """Return the lines that may be asked for: by priority with what the first waited for, then by arrival."""
+    step = tables.limits.ageing_step_ms
+    ordered: list[tuple[int, int, Needs, Line]] = []
+    for needs, line in tables.index.admitting.lines():
+        if session.shortages.stands(needs, now):
+            continue
+        first = next(iter(line))
+        aged = min(HIGHEST_PRIORITY, needs.lane.priority + (now - first.ready.now) // step)
+        ordered.append((-aged, first.position, needs, line))
+    ordered.sort(key=lambda each: each[:2])
+    return [(needs, line) for _, _, needs, line in ordered]
+
+
+def _untried(tables: SchedulerTables, line: Line, committed: int) -> Iterator[TaskRow]:
+    admissions = tables.admissions
+    return (row for row in line if row.task_id not in admissions and row.ready.seq <= committed)
+
+
+def _is_present(tables: SchedulerTables, key: AttemptKey) -> bool:
+    admission = tables.admissions.get(key.task_id)
+    return admission is not None and admission.epoch == key.epoch and admission.number == key.number
+
+
+def _asking(tables: SchedulerTables, keys: Sequence[AttemptKey]) -> tuple[str, ...]:
+    """Return the tasks of those attempts that still wait for an answer."""
+    still = tables.index.admissions_open
+    return tuple(
+        [
+            key.task_id
+            for key in keys
+            if key.task_id in still and _is_present(tables, key) and not tables.admissions[key.task_id].granted
+        ]
+    )
+
+
+def _void(tables: SchedulerTables, admission: AdmissionRow, at: Moment) -> None:
+    """See to it that an attempt that was never offered never will be."""
+    row = tables.tasks.get(admission.task_id)
+    if row is not None and row.number < admission.number:
+        row = row._replace(number=admission.number)
+        tables.tasks.put(transitions.put_back(row, at) if row.state is State.READY else row)
