@@ -26,6 +26,7 @@ from typing import Self
 
 from tercio_common.errors import SettingsError
 from tercio_common.testing.chaos.processes import free_ports
+from tercio_common.testing.chaos.stopping import stop
 
 ETCD = "TERCIO_ETCD"
 """Environment variable: path of the etcd to use."""
@@ -152,7 +153,7 @@ class EtcdCluster:
 
     def pause(self, index: int = 0) -> None:
         """Stop a member in its tracks (SIGSTOP): its sockets stay open and nothing answers."""
-        self._signal(index, signal.SIGSTOP)
+        stop(self.pid(index))
 
     def resume(self, index: int = 0) -> None:
         """Let a paused member go on."""

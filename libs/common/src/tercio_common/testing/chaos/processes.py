@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tercio.api.scheduler.v1 import task_service_pb2
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.rpc.channels import FOLLOW_LEADER
+from tercio_common.testing.chaos.stopping import stop
 from tercio_common.testing.eventually import eventually
 
 SHORT_LEASE = {"TTL_MS": 2000, "RENEW_INTERVAL_MS": 500, "RPC_TIMEOUT_MS": 400, "MARGIN_MS": 500}
@@ -91,7 +92,7 @@ class ChildProcess:
 
     def pause(self) -> None:
         """Stop the process in its tracks (SIGSTOP)."""
-        os.kill(self.pid, signal.SIGSTOP)
+        stop(self.pid)
 
     def resume(self) -> None:
         """Let a paused process go on."""
