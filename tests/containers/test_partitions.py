@@ -50,7 +50,9 @@ class _Run:
         ):
             work = Workload(client, recorder)
             for cut in cuts:
+                under_way = work.resolved + 1  # what is cut off has done something before
                 await self._submit(work)
+                await work.until_resolved(under_way)
                 await cut.begin()
                 await self._submit(work)
                 await asyncio.sleep(_CUT_S)
