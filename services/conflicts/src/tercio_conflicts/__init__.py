@@ -1,0 +1,1 @@
+"""The conflicts service: who may edit what, and how disagreements end."""
