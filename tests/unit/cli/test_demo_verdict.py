@@ -1,0 +1,57 @@
+"""The demo succeeds only if everything happened that it is there to show."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from examples.tickets.regression import Regression
+from examples.tickets.relief import Relief
+from examples.tickets.strike import Recovery
+from examples.tickets.verdict import Verdict, result_of, why_failed
+
+GOOD = Verdict(
+    solved=42,
+    total=42,
+    recovery=Recovery(agent="a", ticket="t", elsewhere="b", ready_after_ms=1, started_after_ms=2),
+    relief=Relief(agent="a", ticket="t", elsewhere="b", found_after_ms=1, relieved_after_ms=2),
+    regression=Regression(agent="a", revision=2, why="it fails", given_up_after_ms=1, works_after_ms=2),
+)
+
+
+def test_a_run_that_showed_everything_succeeds() -> None:
+    assert (GOOD.exit_code, GOOD.shortfalls) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("lack", "said"),
+    [
+        ({"solved": 41}, "1 tickets were not solved"),
+        ({"recovery": None}, "no agent was struck in the middle of a ticket that another then solved"),
+        ({"relief": None}, "the deaf agent was not found and relieved of its ticket"),
+        ({"regression": None}, "the bad configuration was not rolled back by itself"),
+        ({"changed": ["3"]}, "a ticket changed 3"),
+    ],
+    ids=["a ticket", "the recovery", "the relief", "the rollback", "a clean worktree"],
+)
+def test_whatever_is_missing_is_said_and_fails_the_demo(lack: dict[str, Any], said: str) -> None:
+    verdict = replace(GOOD, **lack)
+    assert (verdict.exit_code, verdict.shortfalls) == (1, [said])
+
+
+async def test_what_failed_or_did_not_end_has_no_result() -> None:
+    async def fail() -> str:
+        raise ValueError("the revision is active")
+
+    async def end() -> str:
+        return "done"
+
+    following = [asyncio.ensure_future(each) for each in (fail(), end(), asyncio.sleep(60, "late"))]
+    await asyncio.wait(following[:2])
+    following[2].cancel()
+    await asyncio.gather(*following, return_exceptions=True)
+    assert [result_of(each) for each in following] == [None, "done", None]
+    assert why_failed(following) == ["ValueError: the revision is active"]
