@@ -19,6 +19,7 @@ TESTS = [
     if not path.is_relative_to(Path(__file__).parent)  # what is only written about is not reached
 ]
 _WORD = re.compile(r"[A-Z][A-Z_]{3,}")
+CATALOGUE = ROOT / "libs/common/src/tercio_common/reasons.py"
 SOURCES = sorted(path for folder in ("libs", "services") for path in (ROOT / folder).glob("*/src/**/*.py"))
 
 
@@ -47,28 +48,68 @@ def test_every_refusal_gives_a_known_reason() -> None:
     assert unknown == [], "docs/extend/add-a-reason.md says how to add a reason"
 
 
-def named(source: str) -> set[str]:
-    """Return the words in capitals that stand in strings of the code, its docstrings left out."""
+def given(source: str) -> set[str]:
+    """Return the reasons that the code may give, however they come into a refusal; what it compares with is not one."""
     tree = ast.parse(source)
-    remarks = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in remarks)
-    return {word for text in texts if isinstance(text, str) for word in _WORD.findall(text)}
+    compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in ast.walk(node)}
+    words = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in compared)
+    return {node.value for node in words if isinstance(node.value, str) and node.value in REASONS}
 
 
-def test_a_remark_names_no_reason() -> None:
-    assert named('"""TOO_BUSY."""\n# TOO_SLOW\nassert reason == "TOO_LATE: later"') == {"TOO_LATE"}
+def asserted(source: str) -> set[str]:
+    """Return the words in capitals that a test holds something against; those that it only mentions do not count."""
+    holding: list[ast.AST] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            holding += node.decorator_list
+        elif isinstance(node, ast.Assert | ast.Compare) or is_expecting(node):
+            holding.append(node)
+    parts = (part.value for node in holding for part in ast.walk(node) if isinstance(part, ast.Constant))
+    return {word for text in parts if isinstance(text, str) for word in _WORD.findall(text)}
 
 
-def is_served(source: Path) -> bool:
+def is_expecting(node: ast.AST) -> bool:
+    """Tell whether it is `pytest.raises(…)` or `pytest.param(…)`."""
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", "") in {"raises", "param"}
+
+
+def test_a_reason_is_found_however_it_is_given() -> None:
+    source = '''"""NO_LEADER."""\nSHORT = "DRAINING"\nRefusal("INTERNAL" if x else "NOT_LEADER")\nx == "STALE_EPOCH"'''
+    assert given(source) == {"DRAINING", "INTERNAL", "NOT_LEADER"}
+
+
+def test_a_reason_that_a_test_only_mentions_is_not_asserted() -> None:
+    source = (
+        '''"""TOO_BUSY."""\nx = "TOO_SLOW"\nassert reason == "TOO_LATE: later"\npytest.raises(E, match="TOO_BAD")'''
+    )
+    assert asserted(source) == {"TOO_LATE", "TOO_BAD"}
+
+
+def owner(source: Path) -> str:
+    """Return the service to which a source belongs; empty for what all share."""
+    parts = source.relative_to(ROOT).parts
+    return parts[1] if parts[0] == "services" else ""
+
+
+def is_served(service: str) -> bool:
     """Tell whether anybody can call it: a service without a composition root is still being built."""
-    package = source.relative_to(ROOT).parts[:4]
-    return package[0] == "libs" or ROOT.joinpath(*package, "app.py").is_file()
+    return not service or ROOT.joinpath("services", service, "src", f"tercio_{service}", "app.py").is_file()
 
 
-def test_every_reason_that_the_code_gives_is_asserted_by_a_test() -> None:
-    given = {reason for path in SOURCES if is_served(path) for _, reason in refusals(path.read_text())}
-    asserted = {word for path in TESTS for word in named(path.read_text())}
-    assert sorted(given - asserted) == [], "write a test that reaches it: docs/extend/add-a-reason.md says how"
+def is_about(service: str, test: Path) -> bool:
+    """Tell whether a test is one of that service; every test is one of what all share."""
+    source = test.read_text()
+    return service in test.parts or any(name in source for name in (f"tercio_{service}", f"tercio.api.{service}."))
+
+
+@pytest.mark.parametrize("service", sorted({owner(path) for path in SOURCES}), ids=lambda name: name or "shared")
+def test_every_reason_that_the_code_gives_is_asserted_by_a_test_of_the_same_service(service: str) -> None:
+    if not is_served(service):
+        return
+    sources = [path for path in SOURCES if owner(path) == service and path != CATALOGUE]
+    held = {word for path in TESTS if not service or is_about(service, path) for word in asserted(path.read_text())}
+    lacking = {reason for path in sources for reason in given(path.read_text())} - held
+    assert sorted(lacking) == [], "write a test that reaches it: docs/extend/add-a-reason.md says how"
 
 
 @pytest.mark.parametrize("reason", REASONS)

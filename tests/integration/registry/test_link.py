@@ -23,6 +23,7 @@ from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
 from tercio_common.testing.manual_clock import ManualClock
+from tercio_registry.api import link
 
 
 async def test_one_stream_renews_many_agents_and_answers_in_their_order(registry: Registry) -> None:
@@ -152,6 +153,24 @@ async def test_an_abandoned_stream_leaves_nothing_behind(registry: Registry) -> 
     assert await Heartbeats(registry).beat(("a", 1)) == [""]
 
 
+async def _read_to_the_end(stream: Heartbeats) -> None:
+    while True:
+        await stream.receive()
+
+
+async def test_a_stream_whose_answers_are_not_read_ends_and_holds_no_more_of_them(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_MOST_WAITING", 10)
+    stream = Heartbeats(registry)
+    answers = [(f"nobody-{number:0120}", 1) for number in range(1_000)]
+    for _ in range(50):  # more than the connection holds on its way
+        await stream.send(*answers)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _read_to_the_end(stream)
+    assert reason_of(caught.value) == "READER_TOO_SLOW"
+
+
 async def test_streams_end_with_the_leadership_and_the_next_leader_confirms(
     store: MemoryStore, clock: ManualClock
 ) -> None:
@@ -164,7 +183,7 @@ async def test_streams_end_with_the_leadership_and_the_next_leader_confirms(
             first.running.cancel()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await stream.receive()
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "NO_LEADER")
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await watch.next()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
