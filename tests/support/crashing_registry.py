@@ -1,4 +1,7 @@
-"""A registry with ledgers outside, which kills itself in the phase of a registration that CRASH_AT names."""
+"""A registry which kills itself in the phase of a registration that CRASH_AT names.
+
+With LEDGERS, a folder, these are its ports; else it asks the services of its fleet.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,11 @@ def run() -> int:
         if what == PORTS.get(phase):
             die()
 
-    ledgers = Ledgers(Path(os.environ["LEDGERS"]), fail=fail)
+    folder = os.environ.get("LEDGERS", "")
+    outside = Ledgers(Path(folder), fail=fail).outside if folder else None
 
     def build_with_ledgers(ports: Ports) -> Service:
-        return build(ports, outside=ledgers.outside)
+        return build(ports, outside=outside)
 
     settings = load_settings(RegistryProcessSettings)
     application = Application(name=NAME, build=build_with_ledgers, settings=settings.registry)

@@ -19,7 +19,7 @@ from tercio_common.clock import Clock
 from tercio_common.composition import Ports, Service
 from tercio_common.ids import SeededIds
 from tercio_common.journal.store import Store
-from tercio_common.peers import NO_PEERS
+from tercio_common.peers import NO_PEERS, Peers
 from tercio_common.rpc.server import start_server
 from tercio_common.settings import HostSettings, ServerSettings
 from tercio_common.testing.eventually import eventually
@@ -162,7 +162,8 @@ async def running_registry(
     settings: RegistrySettings = SETTINGS,
     host_settings: HostSettings | None = None,
     leads: bool = True,
-    outside: Outside = Outside(),  # noqa: B008 - it is immutable
+    outside: Outside | None = None,
+    peers: Peers = NO_PEERS,
 ) -> AsyncIterator[Registry]:
     """Serve one replica; with `leads` from the moment at which it leads."""
     service = app.build(
@@ -174,7 +175,7 @@ async def running_registry(
             address="127.0.0.1:0",
             host_settings=host_settings or HostSettings(),
             settings=settings,
-            peers=NO_PEERS,
+            peers=peers,
         ),
         outside=outside,
     )

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from tercio_registry.ports import Applicant, Outside
+from tercio_registry.ports import Applicant, Clearance, Credential, Outside
+
+SECRET_OF = "the secret of registration"
+EXPIRES = 1_800_000_000_123
+"""Wall time in ms."""
 
 
 class Ledger:
@@ -23,8 +27,13 @@ class Ledger:
     def entries(self) -> list[str]:
         return self._path.read_text().split()
 
-    async def clear(self, applicant: Applicant) -> str:
-        return self._add("clear", applicant)
+    async def clear(self, applicant: Applicant) -> Clearance:
+        """Clear everybody, and issue a credential whose secret nobody could guess."""
+        name = applicant.registration_id
+        issued = Credential(
+            credential_id=name, kind="token", secret=f"{SECRET_OF} {name}".encode(), expires_wall=EXPIRES
+        )
+        return Clearance(self._add("clear", applicant), (issued,))
 
     async def reserve(self, applicant: Applicant) -> str:
         done = self._add("reserve", applicant)

@@ -16,8 +16,12 @@ import pytest
 
 from support.registration_faults import EVERY_PHASE
 from support.registry_ports import Ledgers
+from support.resources import running_resources
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
+from tercio_common.clock import SystemClock
+from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -27,12 +31,15 @@ REQUEST = pb.RegisterAgentRequest(
 
 
 @contextlib.asynccontextmanager
-async def registry(folder: Path, *, crash_at: str = "") -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """Run the launcher on the folder's store; yield it and its port."""
+async def registry(
+    folder: Path, *, crash_at: str = "", resources: str = ""
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run the launcher on the folder's store, with ledgers there or with a resources service; yield it and its port."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TERCIO_")}
     environment |= {
         "CRASH_AT": crash_at,
-        "LEDGERS": str(folder),
+        "LEDGERS": "" if resources else str(folder),
+        "TERCIO_RESOURCES_ADDRESS": resources,
         "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
         "TERCIO_STORE__KIND": "sqlite",
         "TERCIO_STORE__PATH": str(folder / "store.sqlite"),
@@ -68,10 +75,10 @@ async def _port_of(running: asyncio.subprocess.Process) -> int:
     raise AssertionError(f"the process ended before it led: {seen.decode()}")
 
 
-async def register(port: int) -> pb.RegisterAgentResponse:
+async def register(port: int, request: pb.RegisterAgentRequest = REQUEST) -> pb.RegisterAgentResponse:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         reply: pb.RegisterAgentResponse = await RegistryServiceStub(channel).RegisterAgent(
-            REQUEST, wait_for_ready=True, timeout=20
+            request, wait_for_ready=True, timeout=20
         )
         return reply
 
@@ -104,3 +111,32 @@ async def test_a_crash_in_any_phase_leaves_all_or_nothing(tmp_path: Path, phase:
         reply = await register(port)
         assert (reply.agent.agent_id, reply.agent.incarnation) == ("a", 1)
         assert [len(entries) for entries in ledgers.entries()] == [1, 1]
+
+
+@pytest.mark.timeout(120)
+async def test_what_was_reserved_before_a_crash_is_released_by_the_next_process(tmp_path: Path) -> None:
+    needs = ResourceAmount(dimension="cpu", amount=600)
+    request = pb.RegisterAgentRequest(
+        agent_id="a", identity_secret=b"s" * 16, instance_id=b"i" * 16, resource_requirements=[needs]
+    )
+    clock = SystemClock()
+    async with running_resources(MemoryStore(clock=clock), clock=clock) as resources:
+        address = f"127.0.0.1:{resources.port}"
+        async with registry(tmp_path, crash_at="PERSIST", resources=address) as (running, port):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await register(port, request)
+            await asyncio.wait_for(running.communicate(), 20)
+        (orphan,) = await resources.listed()
+
+        async with registry(tmp_path, resources=address) as (_, port):
+
+            async def is_released() -> bool:
+                return not await resources.listed()
+
+            await eventually(is_released, within_ms=30_000)
+            assert await agents(port) == []
+            reply = await register(port, request)
+            (held,) = await resources.listed()
+            assert held.owner == f"registration/{reply.report.registration_id}" != orphan.owner
+        with pytest.raises(grpc.aio.AioRpcError, match="released"):
+            await resources.allocate(orphan.owner)

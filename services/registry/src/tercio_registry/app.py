@@ -27,6 +27,7 @@ from tercio_registry.effects.flush_performance import flush_performance
 from tercio_registry.effects.listen import listen
 from tercio_registry.effects.measure import measure
 from tercio_registry.effects.push import push
+from tercio_registry.effects.reserve import RESOURCES, ResourceReservations
 from tercio_registry.effects.send_canaries import send_canaries
 from tercio_registry.effects.show_agents import show_agents
 from tercio_registry.effects.undo import Undoing
@@ -74,10 +75,16 @@ RULES |= {
 RULES |= {f"/{PERFORMANCE}/{method}": Rule.ANY_PRINCIPAL for method in ("GetAgentPerformance", "ListAgentPerformance")}
 
 
-def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B008 - it is immutable
-    """Compose one replica of the registry, which asks `outside` when agents register; nothing runs yet."""
+def build(ports: Ports, *, outside: Outside | None = None) -> Service:
+    """Compose one replica of the registry; nothing runs yet.
+
+    When agents register it asks `outside`, by default the resources service for reservations, if the fleet has one.
+    """
     settings: RegistrySettings = ports.settings or RegistrySettings()
     rules = settings.rules()
+    reservations = ResourceReservations(ports.peers, settings=settings.reservations)
+    if outside is None:
+        outside = Outside(reservations=reservations) if ports.peers.has(RESOURCES) else Outside()
     link, undoing = Link(rules), Undoing(outside)
     histories = (
         flush_performance(settings.performance_flush_ms),
@@ -93,7 +100,16 @@ def build(ports: Ports, *, outside: Outside = Outside()) -> Service:  # noqa: B0
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(listen(rules), confirm(link), push(link), undoing.run, measure, send_canaries(rules), *histories),
+        effects=(
+            listen(rules),
+            confirm(link),
+            push(link),
+            reservations.run,
+            undoing.run,
+            measure,
+            send_canaries(rules),
+            *histories,
+        ),
     )
     host.on_commit(undoing.wake)
     servicer = RegistryServicer(

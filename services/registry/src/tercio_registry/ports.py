@@ -4,11 +4,14 @@ Both are asked under the id of the registration. Whatever a port does outside is
 after a crash in the middle, and when the agent's incarnation ends. A port whose `outside` is true has its registrations
 journaled before they are asked for. Undoing may come more than once, and for ids that the port never heard of. It is
 final: a former leader that was stopped may still ask under an id that was undone, and is to be refused.
+
+A secret that a port issues goes into the answer to the agent and nowhere else: it is neither journaled nor kept for
+retries nor logged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from tercio_registry.state.agents import Profile
@@ -31,14 +34,38 @@ class Applicant:
     profile: Profile
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """Something with which an agent proves who it is or what it may do.
+
+    Attributes:
+        credential_id: names it.
+        kind: what it is, for instance `x509` or `token`.
+        secret: the credential itself.
+        expires_wall: wall time in ms from when on it is good for nothing; 0 when it does not expire.
+    """
+
+    credential_id: str
+    kind: str
+    secret: bytes = field(repr=False)
+    expires_wall: int = 0
+
+
+class Clearance(NamedTuple):
+    """That an applicant may join: why, for people, and what was issued to it."""
+
+    detail: str
+    credentials: tuple[Credential, ...] = ()
+
+
 class ClearancePort(Protocol):
-    """Decides who may join. Calls end by themselves, within seconds."""
+    """Decides who may join, and issues credentials to them. Calls end by themselves, within seconds."""
 
     outside: bool
     """Whether clearing leaves anything behind."""
 
-    async def clear(self, applicant: Applicant) -> str:
-        """Clear the applicant; return what was decided, for people.
+    async def clear(self, applicant: Applicant) -> Clearance:
+        """Clear the applicant, and issue what it needs.
 
         Raises:
             Refusal: SECURITY_CLEARANCE_DENIED, with metadata `issues`.
@@ -46,7 +73,7 @@ class ClearancePort(Protocol):
         ...
 
     async def revoke(self, registration_id: str) -> None:
-        """Take back what was cleared."""
+        """Take back what was cleared, and revoke what was issued."""
         ...
 
 
@@ -54,7 +81,7 @@ class ReservationPort(Protocol):
     """Sets resources aside. Calls end by themselves, within seconds."""
 
     outside: bool
-    """Whether reserving leaves anything behind."""
+    """Whether reserving leaves anything behind, for an applicant that requires something."""
 
     async def reserve(self, applicant: Applicant) -> str:
         """Reserve what the applicant requires; return what was done, for people.
@@ -70,13 +97,14 @@ class ReservationPort(Protocol):
 
 
 class OpenClearance:
-    """Clears everybody: there is no service yet that knows better."""
+    """Clears everybody and issues nothing: there is no service yet that knows better."""
 
     outside = False
 
-    async def clear(self, applicant: Applicant) -> str:
-        return (
-            f"no clearance service is configured: every authenticated principal is cleared, here {applicant.principal}"
+    async def clear(self, applicant: Applicant) -> Clearance:
+        return Clearance(
+            "no clearance service is configured: every authenticated principal is cleared, here "
+            f"{applicant.principal}, and no credentials are issued"
         )
 
     async def revoke(self, registration_id: str) -> None:
@@ -84,7 +112,7 @@ class OpenClearance:
 
 
 class NoReservations:
-    """Reserves nothing: there is no service yet that has anything to give."""
+    """Reserves nothing: the fleet has no service that has anything to give."""
 
     outside = False
 
@@ -101,7 +129,10 @@ class Outside(NamedTuple):
     clearance: ClearancePort = OpenClearance()
     reservations: ReservationPort = NoReservations()
 
-    @property
-    def leaves_anything(self) -> bool:
-        """Tell whether a registration has to be journaled before they are asked."""
-        return self.clearance.outside or self.reservations.outside
+    def reserves(self, profile: Profile) -> bool:
+        """Tell whether anything is reserved for such an agent."""
+        return self.reservations.outside and profile.requires_anything
+
+    def leaves_anything(self, profile: Profile) -> bool:
+        """Tell whether the registration of such an agent has to be journaled before they are asked."""
+        return self.clearance.outside or self.reserves(profile)

@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from tercio_common.settings import ProcessSettings, Section
 from tercio_registry.state.rules import Rules
+
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+
+
+class DimensionSettings(Section):
+    """How something that agents require is counted by the pools of the resources service."""
+
+    dimension: _Id
+    """Of the pools, for instance `cpu`."""
+    factor: int = Field(default=1, ge=1, le=10**9)
+    """How many of the pools' units make one of the agent's, 1 to 10^9."""
+    unit: str = Field(default="", max_length=128)
+    """What agents count in. An agent may leave it out; another one is refused."""
+
+
+_DIMENSIONS = {
+    "cpu_cores": DimensionSettings(dimension="cpu", factor=1_000, unit="cores"),
+    "memory_mb": DimensionSettings(dimension="memory", unit="MB"),
+    "disk_mb": DimensionSettings(dimension="storage", unit="MB"),
+}
+
+
+class ReservationSettings(Section):
+    """How what agents require is reserved with the resources service, if the fleet has one."""
+
+    dimensions: dict[_Id, DimensionSettings] = _DIMENSIONS
+    """What agents call what pools call otherwise: whole cores, and MB of memory and disk. Every other name is the
+    pools' own. The most that one agent may reserve is said by `owner_limits` of the resources service."""
+    priority: int = Field(default=9, ge=0, le=9)
+    """Of what is reserved, 0 to 9: an emergency takes from tasks before it takes from agents."""
+    ttl_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
+    """A reservation that is not renewed ends after this long, in ms, 1 s to 1 day: a minute outlasts a change of the
+    registry's leader."""
+    renew_ms: int = Field(default=10_000, ge=50, le=3_600_000)
+    """How often all are renewed, and lost ones are reserved anew, in ms, 50 ms to 1 h: six times a TTL."""
+    call_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+    """How long a registration waits for the resources service, in ms, 100 ms to 1 min; then it is refused. A change of
+    its leader takes less."""
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Self:
+        if 2 * self.renew_ms + self.call_timeout_ms > self.ttl_ms:
+            raise ValueError(
+                f"ttl_ms ({self.ttl_ms}) must be at least twice renew_ms ({self.renew_ms}) and call_timeout_ms "
+                f"({self.call_timeout_ms}), or one lost call could end every reservation"
+            )
+        return self
 
 
 class RegistrySettings(Section):
@@ -51,6 +98,9 @@ class RegistrySettings(Section):
     canary_timeout_ms: int = Field(default=10_000, ge=50, le=600_000)
     """How long an agent may take to answer one, in ms, 50 ms to 10 min. One that is asked in vain is asked again at
     once, so this also paces suspects; it outlasts a change of the scheduler's leader."""
+
+    reservations: ReservationSettings = ReservationSettings()
+    """What is reserved for agents."""
 
     @model_validator(mode="after")
     def _check_relations(self) -> Self:

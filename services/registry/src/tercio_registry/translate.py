@@ -20,6 +20,7 @@ from tercio_common.filtering.predicates import EVERYTHING, Filter
 from tercio_common.rpc.violations import MAX_TEXT, Violations
 from tercio_registry import amounts, health_messages
 from tercio_registry.performance_messages import check_totals
+from tercio_registry.ports import Credential
 from tercio_registry.state.agents import Drain, Profile
 from tercio_registry.state.commands import CordonAgent, DeregisterAgent, DrainAgent
 from tercio_registry.state.filters import AgentFilter, Candidate, compile_expression
@@ -195,16 +196,26 @@ def agent_message(shown: AgentView) -> agent_pb2.Agent:
     return message
 
 
-def registered_message(shown: AgentView, *, rules: Rules) -> pb.RegisterAgentResponse:
-    """Return the answer to a registration."""
+def registered_message(shown: AgentView, *, rules: Rules, reserves: bool) -> pb.RegisterAgentResponse:
+    """Return the answer to a registration, which reserved what the agent requires or did not."""
     return pb.RegisterAgentResponse(
         agent=agent_message(shown),
         heartbeat_interval=duration(rules.interval_of(shown.row.agent_id)),
         lease_ttl=duration(rules.ttl),
         epoch=epoch_message(Epoch(shown.row.confirmed_generation, shown.row.confirmed_revision)),
         reservation=registration_pb2.Reservation(
-            amounts=amounts.messages(shown.row.profile.resource_requirements if shown.row.registration_id else ())
+            amounts=amounts.messages(shown.row.profile.resource_requirements if reserves else ())
         ),
+    )
+
+
+def credential_message(credential: Credential) -> registration_pb2.Credential:
+    """Return what was issued as the contract has it, secret included."""
+    return registration_pb2.Credential(
+        credential_id=credential.credential_id,
+        kind=credential.kind,
+        secret=credential.secret,
+        expire_time=_timestamp(credential.expires_wall) if credential.expires_wall else None,
     )
 
 

@@ -32,6 +32,8 @@ from tercio_registry.state.views import AgentView, view
 Report = registration_pb2.DeregistrationReport
 _MARGIN_S = 0.25
 """Left of the caller's time for the answer itself."""
+_RELEASED, _NOT_RESERVED = "what was reserved is given back", "nothing was reserved"
+_REVOKED, _NOT_ISSUED = "what was issued is revoked", "no credentials were issued"
 _log = structlog.get_logger(__name__)
 
 
@@ -79,12 +81,20 @@ class Deregistering:
 
     async def _take_down(self, report: Report, row: AgentRow) -> None:
         began = self._timer()
-        settled = not row.registration_id or await self._undoing.settle(self._host, row.registration_id)
+        undone, outside = await self._undoing.settle(self._host, row.registration_id), self._undoing.outside
         elapsed, done = self._timer() - began, Report.OUTCOME_COMPLETED
-        outcome = done if settled else Report.OUTCOME_PENDING
-        for part, what in ((Report.PART_RESOURCES, "reserved"), (Report.PART_CREDENTIALS, "cleared")):
-            detail = f"what was {what} is given back" if settled else "the registry tries again until it succeeds"
-            _add(report, part, outcome, detail if row.registration_id else f"nothing was {what}", elapsed)
+        reserved = bool(row.registration_id) and outside.reserves(row.profile)
+        cleared = bool(row.registration_id) and outside.clearance.outside
+        for part, settled, detail in (
+            (
+                Report.PART_RESOURCES,
+                undone.reservation,
+                "what was reserved is given back" if reserved else _NOT_RESERVED,
+            ),
+            (Report.PART_CREDENTIALS, undone.clearance, "what was issued is revoked" if cleared else _NOT_ISSUED),
+        ):
+            outcome = done if settled else Report.OUTCOME_PENDING
+            _add(report, part, outcome, detail if settled else "the registry tries again until it succeeds", elapsed)
         _add(report, Report.PART_MONITORING, done, "its heartbeats count no more", 0)
         _add(report, Report.PART_HISTORY, Report.OUTCOME_KEPT, f"for {self._rules.retention} ms", 0)
         _add(report, Report.PART_REGISTRY, done, f"incarnation {row.incarnation} ended in record {row.changed_seq}", 0)

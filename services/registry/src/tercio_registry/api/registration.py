@@ -25,7 +25,7 @@ from tercio_common.machine.host import Host
 from tercio_common.rpc.calls import call_of
 from tercio_registry import metrics, translate
 from tercio_registry.effects.undo import Undoing
-from tercio_registry.ports import Applicant, Outside
+from tercio_registry.ports import Applicant, Credential, Outside
 from tercio_registry.state.agents import Profile
 from tercio_registry.state.commands import BeginRegistration, DeregisterAgent, RegisterAgent
 from tercio_registry.state.rules import Rules
@@ -134,8 +134,11 @@ class Registering:
         report = registration.phases.finished()
         with suppress(Refusal):  # the leadership may have ended, but the registration is durable
             self._host.session.keep_report(registration.agent_id, report.SerializeToString())
-        # Protobuf merges what is put together; the kept reply, which answers retries, has no report.
-        return reply + pb.RegisterAgentResponse(report=report).SerializeToString()
+        # Protobuf merges what is put together; the kept reply, which answers retries, has no report and no secret.
+        told = pb.RegisterAgentResponse(
+            report=report, credentials=map(translate.credential_message, registration.issued)
+        )
+        return reply + told.SerializeToString()
 
 
 class _Registration:
@@ -150,6 +153,7 @@ class _Registration:
         self._begun = False
         self._incarnation = 0
         self.agent_id = request.agent_id
+        self.issued: tuple[Credential, ...] = ()
         self.phases = Phases(self._id, serving._timer)
 
     def validate(self) -> Profile:
@@ -164,7 +168,7 @@ class _Registration:
         phase = self.phases.phase
         # Only the agent's own record answers retries.
         self._plain_call = call._replace(request_id="", digest=b"")
-        if self._outside.leaves_anything:
+        if self._outside.leaves_anything(profile):
             stack.enter_context(self._undoing.held(self._id))
             await self._execute(BeginRegistration(self._id))
             self._begun = True
@@ -172,7 +176,7 @@ class _Registration:
             registration_id=self._id, agent_id=self.agent_id, principal=call.principal, profile=profile
         )
         with phase(Report.PHASE_CLEARANCE) as step:
-            step.detail = await self._outside.clearance.clear(applicant)
+            step.detail, self.issued = await self._outside.clearance.clear(applicant)
         with phase(Report.PHASE_RESOURCES) as step:
             step.detail = await self._outside.reservations.reserve(applicant)
         with phase(Report.PHASE_IDENTITY) as step:
@@ -198,15 +202,16 @@ class _Registration:
         if self._incarnation and self._was_persisted():
             self.phases.undone(Report.PHASE_PERSIST, entirely=await self._deregister())
         if self._begun:
-            entirely = await self._undoing.settle(self._host, self._id)
-            for each in (Report.PHASE_RESOURCES, Report.PHASE_CLEARANCE):
-                self.phases.undone(each, entirely=entirely)
+            undone = await self._undoing.settle(self._host, self._id)
+            self.phases.undone(Report.PHASE_RESOURCES, entirely=undone.reservation)
+            self.phases.undone(Report.PHASE_CLEARANCE, entirely=undone.clearance)
 
     def _render(self, shown: AgentView) -> bytes:
         phase = self.phases.phase
         self._incarnation = shown.row.incarnation
         with phase(Report.PHASE_LIFECYCLE) as step:
-            reply = translate.registered_message(shown, rules=self._rules)
+            reserves = self._outside.reserves(shown.row.profile)
+            reply = translate.registered_message(shown, rules=self._rules, reserves=reserves)
             step.detail = f"it begins {shown.state.name}"
         with phase(Report.PHASE_MONITORING) as step:
             reply.monitoring.CopyFrom(translate.monitoring_message(shown.row.agent_id, self._rules))

@@ -1,4 +1,4 @@
-"""Undoes what registrations did outside and no agent holds: reservations first, then clearances, until it succeeds.
+"""Undoes what registrations did outside and no agent holds, reservations and clearances each, until both succeed.
 
 A registration that is still being worked on is held back; that is known here and nowhere else, so a new leader undoes
 whatever its predecessor left in the middle.
@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from typing import NamedTuple
 
 import structlog
 
+from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
 from tercio_registry.ports import Outside
 from tercio_registry.state.commands import CloseRegistrations
 
 _RETRY_MS = 1_000
+_AT_ONCE = 32
+"""Registrations that are undone at the same time: when a rack dies, its agents' resources are free within seconds."""
 _log = structlog.get_logger(__name__)
+
+
+class Undone(NamedTuple):
+    """Which parts of a registration are undone; what an agent holds counts as such."""
+
+    reservation: bool = True
+    clearance: bool = True
 
 
 class Undoing:
@@ -26,7 +37,7 @@ class Undoing:
 
     def __init__(self, outside: Outside) -> None:
         """Undo through these ports."""
-        self._outside = outside
+        self.outside = outside
         self._held: set[str] = set()
         self._news = asyncio.Event()
 
@@ -44,31 +55,40 @@ class Undoing:
         """Look again: something was recorded."""
         self._news.set()
 
-    async def settle(self, host: Host, registration_id: str) -> bool:
-        """Undo one registration now, unless an agent holds it; return False when the effect has to try again."""
+    async def settle(self, host: Host, registration_id: str) -> Undone:
+        """Undo one registration now, unless an agent holds it; the effect tries again what is not undone by then."""
         try:
-            await self._undo(host, registration_id)
-        except Exception as error:
-            _log.warning("not_undone", registration=registration_id, error=str(error), effect="tries again")
-            return False
-        return True
+            await host.committed(host.tip_seq)  # what is to be undone might otherwise yet become an agent's
+            if registration_id not in host.machine.obligations.loose():
+                return Undone()
+            undone = Undone(
+                await _succeeds(self.outside.reservations.release(registration_id), registration_id),
+                await _succeeds(self.outside.clearance.revoke(registration_id), registration_id),
+            )
+            if all(undone):
+                proposal = host.propose(CloseRegistrations((registration_id,)), call=EFFECT)
+                await host.committed(proposal.seq)
+        except Refusal as refusal:
+            _log.info("not_undone", registration=registration_id, reason=refusal.reason, effect="tries again")
+            return Undone(False, False)
+        return undone
 
     async def run(self, host: Host) -> None:
         """Undo whatever is due, for as long as this replica leads."""
         while True:
             self._news.clear()
             due = [each for each in host.machine.obligations.loose() if each not in self._held]
-            undone = [await self.settle(host, each) for each in due]
-            if not all(undone):
+            undone = await asyncio.gather(*(self.settle(host, each) for each in due[:_AT_ONCE]))
+            if not all(map(all, undone)):
                 await host.clock.sleep_ms(_RETRY_MS)
             elif not due:
                 await self._news.wait()
 
-    async def _undo(self, host: Host, registration_id: str) -> None:
-        await host.committed(host.tip_seq)  # what is to be undone might otherwise yet become an agent's
-        if registration_id not in host.machine.obligations.loose():
-            return
-        await self._outside.reservations.release(registration_id)
-        await self._outside.clearance.revoke(registration_id)
-        proposal = host.propose(CloseRegistrations((registration_id,)), call=EFFECT)
-        await host.committed(proposal.seq)
+
+async def _succeeds(undoing: Awaitable[None], registration_id: str) -> bool:
+    try:
+        await undoing
+    except Exception as error:
+        _log.warning("not_undone", registration=registration_id, error=str(error), effect="tries again")
+        return False
+    return True

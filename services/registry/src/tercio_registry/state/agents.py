@@ -31,6 +31,11 @@ class Ailment(IntEnum):
     DISK_EXHAUSTED = 4
     QUEUE_FULL = 5
     DEAF = 6
+    RESERVATION_LOST = 7
+
+
+OWN_AILMENTS = frozenset(Ailment) - {Ailment.RESERVATION_LOST}
+"""Those that speak against the agent itself, or against what it was configured with."""
 
 
 class Amount(NamedTuple):
@@ -72,6 +77,11 @@ class Profile:
     resource_requirements: tuple[Amount, ...] = ()
     max_resources: tuple[Amount, ...] = ()
     started_wall: int = 0
+
+    @property
+    def requires_anything(self) -> bool:
+        """True when something is to be reserved for it."""
+        return any(each.amount for each in self.resource_requirements)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +139,12 @@ class AgentRow:
     def health(self) -> Health:
         """The worst of all that is known."""
         return max(self.regularity, Health.DEGRADED) if self.ailments else self.regularity
+
+    @property
+    def own_health(self) -> Health:
+        """The worst of what the agent itself is to blame for."""
+        ails = not OWN_AILMENTS.isdisjoint(self.ailments)
+        return max(self.regularity, Health.DEGRADED) if ails else self.regularity
 
     def confirmed_by(self, generation: int, revision: int) -> bool:
         """Tell whether the leader of that epoch has heard the agent."""

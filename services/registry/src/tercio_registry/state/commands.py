@@ -76,6 +76,14 @@ class ConfirmAgents:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeReservations:
+    """Record whose reservations are gone, and whose are there again, by the ids of their registrations."""
+
+    lost: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSystemTasks:
     """Ask agents to do something; answers their ids."""
 

@@ -198,7 +198,7 @@ class Configurations:
         self._mark(row, row.wanted, at, apply_took=at.now - row.since)
         if row.trial:
             due, agent = at.now + revision.observe, self._agents[agent_id]
-            found = {"health": agent.health, "ailments": agent.ailments}
+            found = {"health": agent.own_health, "ailments": agent.ailments}
             self._put(row, at, stage=Stage.OBSERVING, due=due, tries=0, **found)
         else:
             self._put(row, at, stage=Stage.SETTLED, tries=0)

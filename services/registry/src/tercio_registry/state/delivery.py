@@ -13,7 +13,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.system_tasks import Result, SystemTaskOutcome, SystemTasks, SystemTaskWanted
 from tercio_common.machine.table import Table
-from tercio_registry.state.agents import AgentRow, Membership
+from tercio_registry.state.agents import OWN_AILMENTS, AgentRow, Membership
 from tercio_registry.state.asking import addressed
 from tercio_registry.state.config_events import (
     ConfigActivated,
@@ -166,7 +166,8 @@ def _worse(row: ConfigurationRow, agent: AgentRow) -> str:
         return f"the agent is gone: {agent.reason}"
     if agent.incarnation != row.incarnation:
         return "the agent's process ended, and another took its place"
-    if agent.active and (agent.health > row.health or set(agent.ailments) - set(row.ailments)):
+    worsened = agent.own_health > row.health or (OWN_AILMENTS.intersection(agent.ailments) - set(row.ailments))
+    if agent.active and worsened:
         how = why(agent, recorded_state(agent))
         return f"the agent was {row.health.name} and is {agent.health.name}: {how}"
     return ""

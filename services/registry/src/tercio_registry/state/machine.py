@@ -19,6 +19,7 @@ from tercio_registry.state.commands import (
     CordonAgent,
     DeregisterAgent,
     DrainAgent,
+    JudgeReservations,
     OpenSystemTasks,
     RecordPerformance,
     RegisterAgent,
@@ -44,6 +45,7 @@ from tercio_registry.state.events import (
 from tercio_registry.state.history import History
 from tercio_registry.state.obligations import Obligations
 from tercio_registry.state.performance import Performance, told
+from tercio_registry.state.reservations import Reservations
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, Census, IdOrder, view
@@ -73,6 +75,7 @@ class RegistryMachine:
         self.census = Census()
         for index in (self.deadlines, self.order, self.census):
             self.agents.add_index(index)
+        self.reservations = Reservations(self.agents)
         self.configuring = Configuring(self.tables, self.agents, self.order, self.system_tasks)
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
@@ -95,6 +98,8 @@ class RegistryMachine:
             case CloseRegistrations(registration_ids=registration_ids):
                 undone = self.obligations.close(registration_ids)
                 return Decision([undone]) if undone is not None else NOTHING
+            case JudgeReservations():
+                return Decision(self.reservations.judge(command))
             case RecordPerformance(counted=counted):
                 recorded = self.performance.record(counted, known=self.agents, may_grow=self._has_room)
                 return Decision([recorded]) if recorded.agents else NOTHING

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
-from tercio_registry.state.agents import AgentRow, Drain, Health, Membership
+from tercio_registry.state.agents import OWN_AILMENTS, AgentRow, Drain, Health, Membership
 from tercio_registry.state.commands import DeregisterAgent, RegisterAgent
 from tercio_registry.state.events import AgentDeregistered, AgentDrained, AgentRegistered
 from tercio_registry.state.rules import Rules
@@ -45,7 +45,8 @@ def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> Agen
         fingerprint=event.fingerprint,
         instance_id=event.instance_id,
         incarnation=event.incarnation,
-        ailments=same.ailments if same is not None else (),
+        # What it requires was reserved anew.
+        ailments=tuple(each for each in same.ailments if each in OWN_AILMENTS) if same is not None else (),
         confirmed_generation=at.epoch.generation,
         confirmed_revision=at.epoch.revision,
         cordoned=cordoned,

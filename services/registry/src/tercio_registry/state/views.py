@@ -41,6 +41,7 @@ _AILMENTS = {
     Ailment.DISK_EXHAUSTED: "hardly any disk space is left",
     Ailment.QUEUE_FULL: "its queue is full",
     Ailment.DEAF: "it does not answer on its Work stream, and gets no new work",
+    Ailment.RESERVATION_LOST: "what was reserved for it is gone",
 }
 
 

@@ -702,7 +702,7 @@ class AgentRow(google.protobuf.message.Message):
 
     @property
     def ailments(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """What it ails from: 2 errors, 3 memory, 4 disk, 5 queue, 6 deaf."""
+        """What it ails from: 2 errors, 3 memory, 4 disk, 5 queue, 6 deaf, 7 lost reservation."""
 
     @property
     def performance_scores(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:

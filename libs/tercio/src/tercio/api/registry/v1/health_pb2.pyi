@@ -38,6 +38,10 @@ class _HealthReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """It holds as many attempts that wait as it can."""
     HEALTH_REASON_DEAF: _HealthReason.ValueType  # 6
     """It renews, but does not answer canaries on its Work stream. It gets no new work."""
+    HEALTH_REASON_RESERVATION_LOST: _HealthReason.ValueType  # 7
+    """What was reserved for it is gone: expired while nobody could renew it, or revoked. Found at once, and ended by its
+    being reserved anew, which is tried again and again.
+    """
 
 class HealthReason(_HealthReason, metaclass=_HealthReasonEnumTypeWrapper):
     """HealthReason is something that is wrong with an agent. Unless told otherwise it takes three observations in a row to
@@ -58,6 +62,10 @@ HEALTH_REASON_QUEUE_FULL: HealthReason.ValueType  # 5
 """It holds as many attempts that wait as it can."""
 HEALTH_REASON_DEAF: HealthReason.ValueType  # 6
 """It renews, but does not answer canaries on its Work stream. It gets no new work."""
+HEALTH_REASON_RESERVATION_LOST: HealthReason.ValueType  # 7
+"""What was reserved for it is gone: expired while nobody could renew it, or revoked. Found at once, and ended by its
+being reserved anew, which is tried again and again.
+"""
 Global___HealthReason: typing_extensions.TypeAlias = HealthReason
 
 @typing.final

@@ -23,34 +23,37 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tercio.api.type.v1 import resource_amount_pb2 as tercio_dot_api_dot_type_dot_v1_dot_resource__amount__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tercio/api/registry/v1/registration.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xb2\x05\n\x12RegistrationReport\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\x12\x46\n\x06phases\x18\x02 \x03(\x0b\x32\x36.tercio.api.registry.v1.RegistrationReport.PhaseReport\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\xd0\x01\n\x0bPhaseReport\x12?\n\x05phase\x18\x01 \x01(\x0e\x32\x30.tercio.api.registry.v1.RegistrationReport.Phase\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x43\n\x07outcome\x18\x03 \x01(\x0e\x32\x32.tercio.api.registry.v1.RegistrationReport.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\xc2\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePHASE_VALIDATE\x10\x01\x12\x13\n\x0fPHASE_CLEARANCE\x10\x02\x12\x13\n\x0fPHASE_RESOURCES\x10\x03\x12\x12\n\x0ePHASE_IDENTITY\x10\x04\x12\x11\n\rPHASE_PERSIST\x10\x05\x12\x13\n\x0fPHASE_LIFECYCLE\x10\x06\x12\x14\n\x10PHASE_MONITORING\x10\x07\x12\x12\n\x0ePHASE_ANNOUNCE\x10\x08\"v\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x12\n\x0eOUTCOME_UNDONE\x10\x03\x12\x13\n\x0fOUTCOME_UNDOING\x10\x04\"\x99\x02\n\x17MonitoringConfiguration\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0freport_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x64\x65graded_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0funhealthy_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlease_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0bReservation\x12\x33\n\x07\x61mounts\x18\x01 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\"\xd4\x04\n\x14\x44\x65registrationReport\x12\x46\n\x05parts\x18\x01 \x03(\x0b\x32\x37.tercio.api.registry.v1.DeregistrationReport.PartReport\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\xd1\x01\n\nPartReport\x12?\n\x04part\x18\x01 \x01(\x0e\x32\x31.tercio.api.registry.v1.DeregistrationReport.Part\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x45\n\x07outcome\x18\x03 \x01(\x0e\x32\x34.tercio.api.registry.v1.DeregistrationReport.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x90\x01\n\x04Part\x12\x14\n\x10PART_UNSPECIFIED\x10\x00\x12\x0e\n\nPART_TASKS\x10\x01\x12\x12\n\x0ePART_RESOURCES\x10\x02\x12\x14\n\x10PART_CREDENTIALS\x10\x03\x12\x13\n\x0fPART_MONITORING\x10\x04\x12\x10\n\x0cPART_HISTORY\x10\x05\x12\x11\n\rPART_REGISTRY\x10\x06\"`\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x13\n\x0fOUTCOME_PENDING\x10\x02\x12\x10\n\x0cOUTCOME_KEPT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tercio/api/registry/v1/registration.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xb2\x05\n\x12RegistrationReport\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\x12\x46\n\x06phases\x18\x02 \x03(\x0b\x32\x36.tercio.api.registry.v1.RegistrationReport.PhaseReport\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\xd0\x01\n\x0bPhaseReport\x12?\n\x05phase\x18\x01 \x01(\x0e\x32\x30.tercio.api.registry.v1.RegistrationReport.Phase\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x43\n\x07outcome\x18\x03 \x01(\x0e\x32\x32.tercio.api.registry.v1.RegistrationReport.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\xc2\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePHASE_VALIDATE\x10\x01\x12\x13\n\x0fPHASE_CLEARANCE\x10\x02\x12\x13\n\x0fPHASE_RESOURCES\x10\x03\x12\x12\n\x0ePHASE_IDENTITY\x10\x04\x12\x11\n\rPHASE_PERSIST\x10\x05\x12\x13\n\x0fPHASE_LIFECYCLE\x10\x06\x12\x14\n\x10PHASE_MONITORING\x10\x07\x12\x12\n\x0ePHASE_ANNOUNCE\x10\x08\"v\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x12\n\x0eOUTCOME_UNDONE\x10\x03\x12\x13\n\x0fOUTCOME_UNDOING\x10\x04\"\x99\x02\n\x17MonitoringConfiguration\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0freport_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x64\x65graded_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0funhealthy_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlease_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0bReservation\x12\x33\n\x07\x61mounts\x18\x01 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\"r\n\nCredential\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd4\x04\n\x14\x44\x65registrationReport\x12\x46\n\x05parts\x18\x01 \x03(\x0b\x32\x37.tercio.api.registry.v1.DeregistrationReport.PartReport\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\xd1\x01\n\nPartReport\x12?\n\x04part\x18\x01 \x01(\x0e\x32\x31.tercio.api.registry.v1.DeregistrationReport.Part\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x45\n\x07outcome\x18\x03 \x01(\x0e\x32\x34.tercio.api.registry.v1.DeregistrationReport.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x90\x01\n\x04Part\x12\x14\n\x10PART_UNSPECIFIED\x10\x00\x12\x0e\n\nPART_TASKS\x10\x01\x12\x12\n\x0ePART_RESOURCES\x10\x02\x12\x14\n\x10PART_CREDENTIALS\x10\x03\x12\x13\n\x0fPART_MONITORING\x10\x04\x12\x10\n\x0cPART_HISTORY\x10\x05\x12\x11\n\rPART_REGISTRY\x10\x06\"`\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x13\n\x0fOUTCOME_PENDING\x10\x02\x12\x10\n\x0cOUTCOME_KEPT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio.api.registry.v1.registration_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REGISTRATIONREPORT']._serialized_start=144
-  _globals['_REGISTRATIONREPORT']._serialized_end=834
-  _globals['_REGISTRATIONREPORT_PHASEREPORT']._serialized_start=309
-  _globals['_REGISTRATIONREPORT_PHASEREPORT']._serialized_end=517
-  _globals['_REGISTRATIONREPORT_PHASE']._serialized_start=520
-  _globals['_REGISTRATIONREPORT_PHASE']._serialized_end=714
-  _globals['_REGISTRATIONREPORT_OUTCOME']._serialized_start=716
-  _globals['_REGISTRATIONREPORT_OUTCOME']._serialized_end=834
-  _globals['_MONITORINGCONFIGURATION']._serialized_start=837
-  _globals['_MONITORINGCONFIGURATION']._serialized_end=1118
-  _globals['_RESERVATION']._serialized_start=1120
-  _globals['_RESERVATION']._serialized_end=1186
-  _globals['_DEREGISTRATIONREPORT']._serialized_start=1189
-  _globals['_DEREGISTRATIONREPORT']._serialized_end=1785
-  _globals['_DEREGISTRATIONREPORT_PARTREPORT']._serialized_start=1331
-  _globals['_DEREGISTRATIONREPORT_PARTREPORT']._serialized_end=1540
-  _globals['_DEREGISTRATIONREPORT_PART']._serialized_start=1543
-  _globals['_DEREGISTRATIONREPORT_PART']._serialized_end=1687
-  _globals['_DEREGISTRATIONREPORT_OUTCOME']._serialized_start=1689
-  _globals['_DEREGISTRATIONREPORT_OUTCOME']._serialized_end=1785
+  _globals['_REGISTRATIONREPORT']._serialized_start=177
+  _globals['_REGISTRATIONREPORT']._serialized_end=867
+  _globals['_REGISTRATIONREPORT_PHASEREPORT']._serialized_start=342
+  _globals['_REGISTRATIONREPORT_PHASEREPORT']._serialized_end=550
+  _globals['_REGISTRATIONREPORT_PHASE']._serialized_start=553
+  _globals['_REGISTRATIONREPORT_PHASE']._serialized_end=747
+  _globals['_REGISTRATIONREPORT_OUTCOME']._serialized_start=749
+  _globals['_REGISTRATIONREPORT_OUTCOME']._serialized_end=867
+  _globals['_MONITORINGCONFIGURATION']._serialized_start=870
+  _globals['_MONITORINGCONFIGURATION']._serialized_end=1151
+  _globals['_RESERVATION']._serialized_start=1153
+  _globals['_RESERVATION']._serialized_end=1219
+  _globals['_CREDENTIAL']._serialized_start=1221
+  _globals['_CREDENTIAL']._serialized_end=1335
+  _globals['_DEREGISTRATIONREPORT']._serialized_start=1338
+  _globals['_DEREGISTRATIONREPORT']._serialized_end=1934
+  _globals['_DEREGISTRATIONREPORT_PARTREPORT']._serialized_start=1480
+  _globals['_DEREGISTRATIONREPORT_PARTREPORT']._serialized_end=1689
+  _globals['_DEREGISTRATIONREPORT_PART']._serialized_start=1692
+  _globals['_DEREGISTRATIONREPORT_PART']._serialized_end=1836
+  _globals['_DEREGISTRATIONREPORT_OUTCOME']._serialized_start=1838
+  _globals['_DEREGISTRATIONREPORT_OUTCOME']._serialized_end=1934
 # @@protoc_insertion_point(module_scope)

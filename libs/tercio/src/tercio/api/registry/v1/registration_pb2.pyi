@@ -10,6 +10,7 @@ import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sys
 import tercio.api.type.v1.resource_amount_pb2
 import typing
@@ -42,7 +43,9 @@ class RegistrationReport(google.protobuf.message.Message):
         PHASE_CLEARANCE: RegistrationReport._Phase.ValueType  # 2
         """Clearance is asked for. Fails with SECURITY_CLEARANCE_DENIED."""
         PHASE_RESOURCES: RegistrationReport._Phase.ValueType  # 3
-        """The required resources are reserved. Fails with RESOURCE_ALLOCATION_FAILED."""
+        """The required resources are reserved. Fails with RESOURCE_ALLOCATION_FAILED, whose metadata has `issues` for people
+        and, of each dimension that is short, `<dimension>.required`, `.available`, `.gap` and `.bound`.
+        """
         PHASE_IDENTITY: RegistrationReport._Phase.ValueType  # 4
         """Id and fingerprint are made."""
         PHASE_PERSIST: RegistrationReport._Phase.ValueType  # 5
@@ -64,7 +67,9 @@ class RegistrationReport(google.protobuf.message.Message):
     PHASE_CLEARANCE: RegistrationReport.Phase.ValueType  # 2
     """Clearance is asked for. Fails with SECURITY_CLEARANCE_DENIED."""
     PHASE_RESOURCES: RegistrationReport.Phase.ValueType  # 3
-    """The required resources are reserved. Fails with RESOURCE_ALLOCATION_FAILED."""
+    """The required resources are reserved. Fails with RESOURCE_ALLOCATION_FAILED, whose metadata has `issues` for people
+    and, of each dimension that is short, `<dimension>.required`, `.available`, `.gap` and `.bound`.
+    """
     PHASE_IDENTITY: RegistrationReport.Phase.ValueType  # 4
     """Id and fingerprint are made."""
     PHASE_PERSIST: RegistrationReport.Phase.ValueType  # 5
@@ -216,14 +221,16 @@ Global___MonitoringConfiguration: typing_extensions.TypeAlias = MonitoringConfig
 
 @typing.final
 class Reservation(google.protobuf.message.Message):
-    """Reservation is what was set aside for an agent when it registered."""
+    """Reservation is what was set aside for an agent when it registered. It is renewed for as long as the agent is active; when
+    it is lost all the same, the agent is DEGRADED with HEALTH_REASON_RESERVATION_LOST until it is made anew.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AMOUNTS_FIELD_NUMBER: builtins.int
     @property
     def amounts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
-        """Per dimension; empty when nothing is reserved."""
+        """Per dimension, as the agent named it; empty when nothing is reserved."""
 
     def __init__(
         self,
@@ -234,6 +241,43 @@ class Reservation(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Reservation: typing_extensions.TypeAlias = Reservation
+
+@typing.final
+class Credential(google.protobuf.message.Message):
+    """Credential is something with which an agent proves who it is or what it may do. It is revoked when the incarnation that
+    it was issued to ends.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CREDENTIAL_ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    credential_id: builtins.str
+    """Names it, for instance in the issuer's list of what is revoked. At most 256 characters."""
+    kind: builtins.str
+    """What it is, for instance `x509` or `token`. At most 128 characters."""
+    secret: builtins.bytes
+    """The credential itself. It is in this answer only: the registry neither keeps nor logs it."""
+    @property
+    def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """From when on it is good for nothing; absent when it does not expire."""
+
+    def __init__(
+        self,
+        *,
+        credential_id: builtins.str = ...,
+        kind: builtins.str = ...,
+        secret: builtins.bytes = ...,
+        expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["expire_time", b"expire_time"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["credential_id", b"credential_id", "expire_time", b"expire_time", "kind", b"kind", "secret", b"secret"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Credential: typing_extensions.TypeAlias = Credential
 
 @typing.final
 class DeregistrationReport(google.protobuf.message.Message):
@@ -254,7 +298,7 @@ class DeregistrationReport(google.protobuf.message.Message):
         PART_RESOURCES: DeregistrationReport._Part.ValueType  # 2
         """What was reserved for it."""
         PART_CREDENTIALS: DeregistrationReport._Part.ValueType  # 3
-        """What it was cleared for."""
+        """What it was cleared for, and the credentials that were issued to it."""
         PART_MONITORING: DeregistrationReport._Part.ValueType  # 4
         """Its lease, heartbeats and deadlines."""
         PART_HISTORY: DeregistrationReport._Part.ValueType  # 5
@@ -272,7 +316,7 @@ class DeregistrationReport(google.protobuf.message.Message):
     PART_RESOURCES: DeregistrationReport.Part.ValueType  # 2
     """What was reserved for it."""
     PART_CREDENTIALS: DeregistrationReport.Part.ValueType  # 3
-    """What it was cleared for."""
+    """What it was cleared for, and the credentials that were issued to it."""
     PART_MONITORING: DeregistrationReport.Part.ValueType  # 4
     """Its lease, heartbeats and deadlines."""
     PART_HISTORY: DeregistrationReport.Part.ValueType  # 5

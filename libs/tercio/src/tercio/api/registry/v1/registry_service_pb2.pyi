@@ -150,6 +150,7 @@ class RegisterAgentResponse(google.protobuf.message.Message):
     REPORT_FIELD_NUMBER: builtins.int
     RESERVATION_FIELD_NUMBER: builtins.int
     MONITORING_FIELD_NUMBER: builtins.int
+    CREDENTIALS_FIELD_NUMBER: builtins.int
     @property
     def agent(self) -> tercio.api.registry.v1.agent_pb2.Agent:
         """The agent as registered; `state` is where its life cycle begins."""
@@ -178,6 +179,12 @@ class RegisterAgentResponse(google.protobuf.message.Message):
     def monitoring(self) -> tercio.api.registry.v1.registration_pb2.MonitoringConfiguration:
         """How the agent is watched."""
 
+    @property
+    def credentials(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.registry.v1.registration_pb2.Credential]:
+        """What was issued to the agent; empty when nothing is. Absent, like the report, when a retry is answered with what an
+        earlier call did, because secrets are not kept: the agent then registers again, with another request id.
+        """
+
     def __init__(
         self,
         *,
@@ -188,10 +195,11 @@ class RegisterAgentResponse(google.protobuf.message.Message):
         report: tercio.api.registry.v1.registration_pb2.RegistrationReport | None = ...,
         reservation: tercio.api.registry.v1.registration_pb2.Reservation | None = ...,
         monitoring: tercio.api.registry.v1.registration_pb2.MonitoringConfiguration | None = ...,
+        credentials: collections.abc.Iterable[tercio.api.registry.v1.registration_pb2.Credential] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl", "monitoring", b"monitoring", "report", b"report", "reservation", b"reservation"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl", "monitoring", b"monitoring", "report", b"report", "reservation", b"reservation"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent", b"agent", "credentials", b"credentials", "epoch", b"epoch", "heartbeat_interval", b"heartbeat_interval", "lease_ttl", b"lease_ttl", "monitoring", b"monitoring", "report", b"report", "reservation", b"reservation"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RegisterAgentResponse: typing_extensions.TypeAlias = RegisterAgentResponse
