@@ -39,7 +39,7 @@ from tercio_resources.state.tables import (
     USAGES,
 )
 
-LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True)
+LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True, task_type="build")
 POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=True, created_wall=7)
 BUDGET = BudgetRow("b", "account", Spending(1, 2), 3_000, 4, 5, 6)
 SETTLEMENT = Settlement("b", Spending(1, 2), Spending(3, 4), Spending(5, 6), Spending(7, 8), Spending(9, 10))

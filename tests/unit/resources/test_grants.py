@@ -6,7 +6,8 @@ import pytest
 
 from support.resources_machine import CPU, Driver, spec
 from tercio_common.errors import Refusal
-from tercio_resources.state.rows import Bound, Gap, Part, PoolRow
+from tercio_resources.state.commands import SetQuota
+from tercio_resources.state.rows import Bound, Gap, Part, PoolRow, QuotaRow
 from tercio_resources.state.rules import Rules
 
 MEMORY = PoolRow("memory", "memory", "MB", 100)
@@ -36,7 +37,18 @@ def test_a_shortage_names_the_gap() -> None:
     driver = Driver()
     driver.grant(amounts={"cpu": 700})
     shortage = driver.allocate("b", specs=(spec({"cpu": 400}),)).shortages[0]
-    assert (shortage.reason, shortage.gaps) == ("INSUFFICIENT_RESOURCES", (Gap("cpu", 400, Bound(300, "pool"), "cpu"),))
+    gap = Gap("cpu", 400, Bound(300, "pool", 1_000), "cpu")
+    assert (shortage.reason, shortage.gaps) == ("INSUFFICIENT_RESOURCES", (gap,))
+
+
+def test_a_gap_tells_how_much_there_could_be_as_pools_and_quotas_are_set() -> None:
+    pools = (CPU._replace(reserve=100), PoolRow("b", "cpu", "millicores", 5_000, fenced=True))
+    driver = Driver(Rules(default_pools=pools))
+    driver.do(SetQuota(QuotaRow("t", (("cpu", 600),))))
+    driver.grant(amounts={"cpu": 850})
+    for tenant, most in (("", 900), ("t", 600)):
+        (gap,) = driver.allocate("b", specs=(spec({"cpu": 400}, tenant=tenant),)).shortages[0].gaps
+        assert gap.bound == Bound(50, "pool", most)
 
 
 def test_the_pool_with_the_least_left_is_chosen_in_which_it_fits() -> None:
@@ -71,7 +83,7 @@ def test_an_owner_is_bounded_over_all_that_it_holds() -> None:
     driver = Driver(Rules(default_pools=(CPU,), owner_limits={"cpu": 150}))
     assert driver.allocate("a", specs=(spec({"cpu": 151}),)).shortages[0].reason == "RESOURCE_LIMIT_EXCEEDED"
     granted = driver.allocate("a", "a", "b")
-    assert granted.shortages[1].gaps[0].bound == Bound(50, "owner")
+    assert granted.shortages[1].gaps[0].bound == Bound(50, "owner", 150)
     assert granted.numbers[2]
 
 

@@ -82,5 +82,5 @@ def test_a_quota_bounds_its_tenant_and_nobody_else() -> None:
     driver = Driver()
     driver.do(SetQuota(QuotaRow("a", (("cpu", 150),))))
     granted = driver.allocate("1", "2", "3", specs=(spec(tenant="a"), spec(tenant="b")), indexes=(0, 0, 1))
-    assert granted.shortages[1].gaps[0].bound == (50, "quota")
+    assert granted.shortages[1].gaps[0].bound == (50, "quota", 150)
     assert granted.numbers[2]

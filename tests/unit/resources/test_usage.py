@@ -31,6 +31,15 @@ def test_the_last_report_and_the_peak_are_kept() -> None:
     assert row.reports == 2
 
 
+def test_what_a_holder_does_not_name_is_of_the_type_that_was_asked_for() -> None:
+    driver = Driver()
+    number = driver.grant(task_type="compile")
+    report(driver, number, 80)
+    assert driver.machine.tables.usages[number].task_type == "compile"
+    report(driver, number, 80, task_type="link")
+    assert driver.machine.tables.usages[number].task_type == "link"
+
+
 def test_efficiency_counts_only_holders_that_report_and_none_over_its_grant() -> None:
     driver = Driver()
     first, second, _silent = driver.grant("a"), driver.grant("b"), driver.grant("c")

@@ -140,12 +140,19 @@ def _quota(record: records.QuotaRow) -> QuotaRow:
 
 def _lot_record(lot: Lot) -> records.Lot:
     parts = [records.Lot.Part(pool_id=pool, dimension=name, amount=amount) for pool, name, amount in lot.parts]
-    return records.Lot(tenant=lot.tenant, priority=lot.priority, ttl_ms=lot.ttl, parts=parts, emergency=lot.emergency)
+    return records.Lot(
+        tenant=lot.tenant,
+        priority=lot.priority,
+        ttl_ms=lot.ttl,
+        parts=parts,
+        emergency=lot.emergency,
+        task_type=lot.task_type,
+    )
 
 
 def _lot(record: records.Lot) -> Lot:
     parts = tuple(Part(part.pool_id, part.dimension, part.amount) for part in record.parts)
-    return Lot(record.tenant, record.priority, record.ttl_ms, parts, record.emergency)
+    return Lot(record.tenant, record.priority, record.ttl_ms, parts, record.emergency, record.task_type)
 
 
 def _allocation_record(row: AllocationRow) -> records.AllocationRow:

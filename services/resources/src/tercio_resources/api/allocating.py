@@ -185,7 +185,7 @@ def _refusal(response: pb.AllocateResponse) -> Refusal:
         metadata["revoking"] = str(first.revoking)
     failure = error_details_pb2.QuotaFailure()
     for gap in first.gaps[:_MOST_NAMED]:
-        for name in ("available", "required", "gap", "bound"):
+        for name in ("available", "required", "gap", "bound", "most"):
             metadata[f"{gap.dimension}.{name}"] = str(getattr(gap, name))
         failure.violations.add(subject=f"{gap.bound}:{gap.dimension}", description=_missing(gap))
     message = _MESSAGES[first.reason] + "".join(f"; {each.description}" for each in failure.violations)

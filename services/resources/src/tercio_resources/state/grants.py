@@ -130,14 +130,14 @@ class Ledger:
             if not pools:
                 return Shortage("POOL_NOT_FOUND", (_gap(amount, 0, "pool"),))
             free, pool_id = best_fit(((self._free(pool), pool.pool_id) for pool in pools), amount.amount)
-            bound = self._bound(owner, spec, amount, free)
+            bound = self._bound(owner, spec, amount, Bound(free, "pool", max(map(self._most, pools))))
             if bound.available < amount.amount:
                 gaps.append(Gap(amount.dimension, amount.amount, bound, pool_id))
             else:
                 parts.append(Part(pool_id, amount.dimension, amount.amount))
         if gaps:
             return Shortage("INSUFFICIENT_RESOURCES", tuple(gaps))
-        lot = Lot(spec.tenant, spec.priority, spec.ttl, tuple(parts), self._emergency)
+        lot = Lot(spec.tenant, spec.priority, spec.ttl, tuple(parts), self._emergency, spec.task_type)
         self._note(owner, lot)
         return self._lots.setdefault(lot, lot)
 
@@ -157,14 +157,15 @@ class Ledger:
         used = self._tables.holdings.granted.get(pool.pool_id, 0) + self._taken.get(pool.pool_id, 0)
         return max(0, pool.capacity - (0 if self._emergency else pool.reserve) - used)
 
-    def _bound(self, owner: str, spec: Spec, amount: Amount, free: int) -> Bound:
-        """Return the tightest bound of an amount."""
+    def _most(self, pool: PoolRow) -> int:
+        """Return what a pool may grant as a whole, as it is set."""
+        return 0 if pool.fenced else pool.capacity - (0 if self._emergency else pool.reserve)
+
+    def _bound(self, owner: str, spec: Spec, amount: Amount, bound: Bound) -> Bound:
+        """Return the tightest bound of an amount, given that of the pools."""
         dimension = amount.dimension
-        bound = Bound(free, "pool")
         if (limit := self._rules.owner_limits.get(dimension)) is not None:
-            left = limit - self._held(owner, dimension)
-            if left < bound.available:
-                bound = Bound(max(0, left), "owner")
+            bound = _tighter(bound, limit - self._held(owner, dimension), "owner", limit)
         quota = self._tables.quotas.get(spec.tenant)
         if quota is None or self._emergency:
             return bound
@@ -172,8 +173,7 @@ class Ledger:
         if most is not None and not (quota.borrowing and not self._session.waiting.others(spec.tenant)):
             key = spec.tenant, dimension
             left = most - self._tables.holdings.by_tenant.get(key, 0) - self._by_tenant.get(key, 0)
-            if left < bound.available:
-                bound = Bound(max(0, left), "quota")
+            bound = _tighter(bound, left, "quota", most)
         return bound
 
     def _held(self, owner: str, dimension: str) -> int:
@@ -191,8 +191,15 @@ class Ledger:
             self._by_owner[by_owner] = self._by_owner.get(by_owner, 0) + amount
 
 
+def _tighter(bound: Bound, left: int, kind: str, most: int) -> Bound:
+    """Return the bound by what is left now; what there could be at best is bounded by both."""
+    if left < bound.available:
+        return Bound(max(0, left), kind, min(bound.most, most))
+    return bound._replace(most=min(bound.most, most))
+
+
 def _gap(amount: Amount, available: int, kind: str) -> Gap:
-    return Gap(amount.dimension, amount.amount, Bound(available, kind))
+    return Gap(amount.dimension, amount.amount, Bound(available, kind, available))
 
 
 def _granted(owners: Sequence[str], placed: Sequence[tuple[int, Lot]]) -> AllocationsGranted:

@@ -29,6 +29,7 @@ class Spec(NamedTuple):
     priority: int = 0
     ttl: int = 60_000
     pool_labels: tuple[tuple[str, str], ...] = ()
+    task_type: str = ""
 
 
 class Part(NamedTuple):
@@ -47,6 +48,7 @@ class Lot(NamedTuple):
     ttl: int
     parts: tuple[Part, ...]
     emergency: bool = False
+    task_type: str = ""
 
 
 class PoolRow(NamedTuple):
@@ -177,10 +179,14 @@ class Cause(IntEnum):
 
 
 class Bound(NamedTuple):
-    """What limits a grant: how much of a dimension is left, and by what: `pool`, `quota` or `owner`."""
+    """What limits a grant: how much of a dimension is left, and by what: `pool`, `quota` or `owner`.
+
+    `most` is how much there could be at best, whatever is granted now.
+    """
 
     available: int
     kind: str
+    most: int = 0
 
 
 class Gap(NamedTuple):

@@ -82,7 +82,7 @@ def reported(given: UsageReport, held: AllocationRow, before: UsageRow | None, a
     busy = any(each.last * 1_000 > each.granted * IDLE_PER_MILLE for each in used)
     return UsageRow(
         number=held.number,
-        task_type=given.task_type or (before.task_type if before else ""),
+        task_type=given.task_type or (before.task_type if before else held.lot.task_type),
         labels=given.labels or (before.labels if before else ()),
         used=used,
         reports=1 + (before.reports if before else 0),

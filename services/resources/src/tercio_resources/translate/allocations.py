@@ -154,6 +154,7 @@ def gap_messages(gaps: Collection[Gap]) -> list[allocation_pb2.Gap]:
             available=gap.bound.available,
             gap=gap.required - gap.bound.available,
             bound=gap.bound.kind,
+            most=gap.bound.most,
         )
         for gap in gaps
     ]
@@ -164,12 +165,14 @@ def _spec(field: str, message: allocation_pb2.AllocationSpec, found: Violations)
     if message.HasField("ttl"):
         ttl = found.check_duration(f"{field}.ttl", message.ttl, least_ms=_LEAST_TTL_MS, most_ms=_MOST_TTL_MS)
     found.check_range(f"{field}.priority", message.priority, least=0, most=_MAX_PRIORITY)
+    found.check_id(f"{field}.task_type", message.task_type, optional=True)
     return Spec(
         amounts_of(f"{field}.amounts", message.amounts, found, least=1, fewest=1),
         tenant_of(f"{field}.tenant", message.tenant, found),
         message.priority,
         ttl,
         labels_of(f"{field}.pool_labels", message.pool_labels, found),
+        message.task_type,
     )
 
 

@@ -237,6 +237,7 @@ class Lot(google.protobuf.message.Message):
     TTL_MS_FIELD_NUMBER: builtins.int
     PARTS_FIELD_NUMBER: builtins.int
     EMERGENCY_FIELD_NUMBER: builtins.int
+    TASK_TYPE_FIELD_NUMBER: builtins.int
     tenant: builtins.str
     """For whom."""
     priority: builtins.int
@@ -245,6 +246,8 @@ class Lot(google.protobuf.message.Message):
     """In milliseconds."""
     emergency: builtins.bool
     """From the reserve, and over quotas."""
+    task_type: builtins.str
+    """What it is for, where reports of its usage do not say."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Lot.Part]:
         """In the order of their dimensions."""
@@ -257,8 +260,9 @@ class Lot(google.protobuf.message.Message):
         ttl_ms: builtins.int = ...,
         parts: collections.abc.Iterable[Global___Lot.Part] | None = ...,
         emergency: builtins.bool = ...,
+        task_type: builtins.str = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["emergency", b"emergency", "parts", b"parts", "priority", b"priority", "tenant", b"tenant", "ttl_ms", b"ttl_ms"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["emergency", b"emergency", "parts", b"parts", "priority", b"priority", "task_type", b"task_type", "tenant", b"tenant", "ttl_ms", b"ttl_ms"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Lot: typing_extensions.TypeAlias = Lot

@@ -205,6 +205,7 @@ class AdmissionRow(google.protobuf.message.Message):
     EPOCH_REVISION_FIELD_NUMBER: builtins.int
     NUMBER_FIELD_NUMBER: builtins.int
     GRANTED_FIELD_NUMBER: builtins.int
+    PARTICIPANTS_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     """The task."""
     epoch_generation: builtins.int
@@ -215,6 +216,10 @@ class AdmissionRow(google.protobuf.message.Message):
     """Number of the attempt."""
     granted: builtins.bool
     """Whether they were granted."""
+    @property
+    def participants(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The services that are asked; none in old records, which means `resources`."""
+
     def __init__(
         self,
         *,
@@ -223,8 +228,9 @@ class AdmissionRow(google.protobuf.message.Message):
         epoch_revision: builtins.int = ...,
         number: builtins.int = ...,
         granted: builtins.bool = ...,
+        participants: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted", b"granted", "number", b"number", "task_id", b"task_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted", b"granted", "number", b"number", "participants", b"participants", "task_id", b"task_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AdmissionRow: typing_extensions.TypeAlias = AdmissionRow

@@ -28,7 +28,7 @@ from tercio.api.type.v1 import epoch_pb2 as tercio_dot_api_dot_type_dot_v1_dot_e
 from tercio.api.type.v1 import resource_amount_pb2 as tercio_dot_api_dot_type_dot_v1_dot_resource__amount__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tercio/api/resources/v1/allocation.proto\x12\x17tercio.api.resources.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etercio/api/type/v1/epoch.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\x90\x02\n\x0e\x41llocationSpec\x12\x33\n\x07\x61mounts\x18\x01 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\r\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12L\n\x0bpool_labels\x18\x05 \x03(\x0b\x32\x37.tercio.api.resources.v1.AllocationSpec.PoolLabelsEntry\x1a\x31\n\x0fPoolLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\x0c\x46\x65ncingToken\x12(\n\x05\x65poch\x18\x01 \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x12\x0e\n\x06number\x18\x02 \x01(\x04\"\xdd\x04\n\nAllocation\x12\x15\n\rallocation_id\x18\x01 \x01(\x04\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x37\n\x05parts\x18\x04 \x03(\x0b\x32(.tercio.api.resources.v1.Allocation.Part\x12\x10\n\x08priority\x18\x05 \x01(\r\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x05token\x18\x07 \x01(\x0b\x32%.tercio.api.resources.v1.FencingToken\x12\x38\n\x05state\x18\x08 \x01(\x0e\x32).tercio.api.resources.v1.Allocation.State\x12.\n\ngrant_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\temergency\x18\x0c \x01(\x08\x1aK\n\x04Part\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x32\n\x06\x61mount\x18\x02 \x01(\x0b\x32\".tercio.api.type.v1.ResourceAmount\"D\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x12\n\x0eSTATE_REVOKING\x10\x02\"Y\n\x03Gap\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x10\n\x08required\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\x12\x0b\n\x03gap\x18\x04 \x01(\x03\x12\r\n\x05\x62ound\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tercio/api/resources/v1/allocation.proto\x12\x17tercio.api.resources.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etercio/api/type/v1/epoch.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xa3\x02\n\x0e\x41llocationSpec\x12\x33\n\x07\x61mounts\x18\x01 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\r\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12L\n\x0bpool_labels\x18\x05 \x03(\x0b\x32\x37.tercio.api.resources.v1.AllocationSpec.PoolLabelsEntry\x12\x11\n\ttask_type\x18\x06 \x01(\t\x1a\x31\n\x0fPoolLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\x0c\x46\x65ncingToken\x12(\n\x05\x65poch\x18\x01 \x01(\x0b\x32\x19.tercio.api.type.v1.Epoch\x12\x0e\n\x06number\x18\x02 \x01(\x04\"\xdd\x04\n\nAllocation\x12\x15\n\rallocation_id\x18\x01 \x01(\x04\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x37\n\x05parts\x18\x04 \x03(\x0b\x32(.tercio.api.resources.v1.Allocation.Part\x12\x10\n\x08priority\x18\x05 \x01(\r\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x05token\x18\x07 \x01(\x0b\x32%.tercio.api.resources.v1.FencingToken\x12\x38\n\x05state\x18\x08 \x01(\x0e\x32).tercio.api.resources.v1.Allocation.State\x12.\n\ngrant_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\temergency\x18\x0c \x01(\x08\x1aK\n\x04Part\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x32\n\x06\x61mount\x18\x02 \x01(\x0b\x32\".tercio.api.type.v1.ResourceAmount\"D\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x12\n\x0eSTATE_REVOKING\x10\x02\"g\n\x03Gap\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x10\n\x08required\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\x12\x0b\n\x03gap\x18\x04 \x01(\x03\x12\r\n\x05\x62ound\x18\x05 \x01(\t\x12\x0c\n\x04most\x18\x06 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,17 +38,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALLOCATIONSPEC_POOLLABELSENTRY']._loaded_options = None
   _globals['_ALLOCATIONSPEC_POOLLABELSENTRY']._serialized_options = b'8\001'
   _globals['_ALLOCATIONSPEC']._serialized_start=209
-  _globals['_ALLOCATIONSPEC']._serialized_end=481
-  _globals['_ALLOCATIONSPEC_POOLLABELSENTRY']._serialized_start=432
-  _globals['_ALLOCATIONSPEC_POOLLABELSENTRY']._serialized_end=481
-  _globals['_FENCINGTOKEN']._serialized_start=483
-  _globals['_FENCINGTOKEN']._serialized_end=555
-  _globals['_ALLOCATION']._serialized_start=558
-  _globals['_ALLOCATION']._serialized_end=1163
-  _globals['_ALLOCATION_PART']._serialized_start=1018
-  _globals['_ALLOCATION_PART']._serialized_end=1093
-  _globals['_ALLOCATION_STATE']._serialized_start=1095
-  _globals['_ALLOCATION_STATE']._serialized_end=1163
-  _globals['_GAP']._serialized_start=1165
-  _globals['_GAP']._serialized_end=1254
+  _globals['_ALLOCATIONSPEC']._serialized_end=500
+  _globals['_ALLOCATIONSPEC_POOLLABELSENTRY']._serialized_start=451
+  _globals['_ALLOCATIONSPEC_POOLLABELSENTRY']._serialized_end=500
+  _globals['_FENCINGTOKEN']._serialized_start=502
+  _globals['_FENCINGTOKEN']._serialized_end=574
+  _globals['_ALLOCATION']._serialized_start=577
+  _globals['_ALLOCATION']._serialized_end=1182
+  _globals['_ALLOCATION_PART']._serialized_start=1037
+  _globals['_ALLOCATION_PART']._serialized_end=1112
+  _globals['_ALLOCATION_STATE']._serialized_start=1114
+  _globals['_ALLOCATION_STATE']._serialized_end=1182
+  _globals['_GAP']._serialized_start=1184
+  _globals['_GAP']._serialized_end=1287
 # @@protoc_insertion_point(module_scope)

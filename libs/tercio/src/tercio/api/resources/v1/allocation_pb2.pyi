@@ -51,10 +51,13 @@ class AllocationSpec(google.protobuf.message.Message):
     PRIORITY_FIELD_NUMBER: builtins.int
     TTL_FIELD_NUMBER: builtins.int
     POOL_LABELS_FIELD_NUMBER: builtins.int
+    TASK_TYPE_FIELD_NUMBER: builtins.int
     tenant: builtins.str
     """For whom; what a tenant holds counts against its quota. At most 128 characters of [A-Za-z0-9._-]."""
     priority: builtins.int
     """From 0, the default, to 9: the order of those who wait, and who is revoked first in an emergency."""
+    task_type: builtins.str
+    """What it is for, where reports of its usage do not say. At most 128 characters of [A-Za-z0-9._-]."""
     @property
     def amounts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
         """How much of each dimension, from 1; the unit may be left out, else it must be the dimension's. 1 to 32, each
@@ -79,10 +82,11 @@ class AllocationSpec(google.protobuf.message.Message):
         priority: builtins.int = ...,
         ttl: google.protobuf.duration_pb2.Duration | None = ...,
         pool_labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        task_type: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["ttl", b"ttl"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["amounts", b"amounts", "pool_labels", b"pool_labels", "priority", b"priority", "tenant", b"tenant", "ttl", b"ttl"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["amounts", b"amounts", "pool_labels", b"pool_labels", "priority", b"priority", "task_type", b"task_type", "tenant", b"tenant", "ttl", b"ttl"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocationSpec: typing_extensions.TypeAlias = AllocationSpec
@@ -252,6 +256,7 @@ class Gap(google.protobuf.message.Message):
     AVAILABLE_FIELD_NUMBER: builtins.int
     GAP_FIELD_NUMBER: builtins.int
     BOUND_FIELD_NUMBER: builtins.int
+    MOST_FIELD_NUMBER: builtins.int
     dimension: builtins.str
     """The dimension."""
     required: builtins.int
@@ -262,6 +267,10 @@ class Gap(google.protobuf.message.Message):
     """What is missing: `required` − `available`."""
     bound: builtins.str
     """What bounds it: `pool`, `quota` or `owner`."""
+    most: builtins.int
+    """The most that could be granted from one pool if nothing were granted, as pools and quotas are set: who requires
+    more waits in vain.
+    """
     def __init__(
         self,
         *,
@@ -270,8 +279,9 @@ class Gap(google.protobuf.message.Message):
         available: builtins.int = ...,
         gap: builtins.int = ...,
         bound: builtins.str = ...,
+        most: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["available", b"available", "bound", b"bound", "dimension", b"dimension", "gap", b"gap", "required", b"required"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["available", b"available", "bound", b"bound", "dimension", b"dimension", "gap", b"gap", "most", b"most", "required", b"required"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Gap: typing_extensions.TypeAlias = Gap

@@ -116,6 +116,23 @@ class TaskTemplate(google.protobuf.message.Message):
         _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
+    @typing.final
+    class PoolLabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     TASK_TYPE_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     REQUIRED_CAPABILITIES_FIELD_NUMBER: builtins.int
@@ -127,6 +144,8 @@ class TaskTemplate(google.protobuf.message.Message):
     REQUIRE_CAPABLE_AGENT_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     RESOURCES_FIELD_NUMBER: builtins.int
+    TENANT_FIELD_NUMBER: builtins.int
+    POOL_LABELS_FIELD_NUMBER: builtins.int
     task_type: builtins.str
     """What kind of work: selects the handler in the agent. 1 to 128 characters of [A-Za-z0-9._-]."""
     priority: builtins.int
@@ -135,6 +154,10 @@ class TaskTemplate(google.protobuf.message.Message):
     """Only this agent may run the task. Empty means any."""
     require_capable_agent: builtins.bool
     """Refuses the task when no connected agent could run it, instead of letting it wait."""
+    tenant: builtins.str
+    """For whom: what its attempts hold counts against this tenant's quota, and the tenants share what is scarce. At most
+    128 characters of [A-Za-z0-9._-].
+    """
     @property
     def required_capabilities(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """The agent must have at least these levels, 1 to 100. At most 32 entries."""
@@ -165,6 +188,10 @@ class TaskTemplate(google.protobuf.message.Message):
         task waits until the resources service grants all of it.
         """
 
+    @property
+    def pool_labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Only pools with all these labels are asked. At most 16; keys and values at most 128 characters."""
+
     def __init__(
         self,
         *,
@@ -179,10 +206,12 @@ class TaskTemplate(google.protobuf.message.Message):
         require_capable_agent: builtins.bool = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         resources: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        tenant: builtins.str = ...,
+        pool_labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "priority", b"priority", "retry", b"retry"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "labels", b"labels", "priority", b"priority", "require_capable_agent", b"require_capable_agent", "required_capabilities", b"required_capabilities", "resources", b"resources", "retry", b"retry", "target_agent_id", b"target_agent_id", "task_type", b"task_type"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "labels", b"labels", "pool_labels", b"pool_labels", "priority", b"priority", "require_capable_agent", b"require_capable_agent", "required_capabilities", b"required_capabilities", "resources", b"resources", "retry", b"retry", "target_agent_id", b"target_agent_id", "task_type", b"task_type", "tenant", b"tenant"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__priority: typing_extensions.TypeAlias = typing.Literal["priority"]
     _WhichOneofArgType__priority: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority"]

@@ -704,6 +704,7 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         REQUIRED_FIELD_NUMBER: builtins.int
         AVAILABLE_FIELD_NUMBER: builtins.int
         BOUND_FIELD_NUMBER: builtins.int
+        MOST_FIELD_NUMBER: builtins.int
         dimension: builtins.str
         """The dimension."""
         required: builtins.int
@@ -712,6 +713,8 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         """What could have been granted when it was last asked for, from 0."""
         bound: builtins.str
         """What bounds it: `pool`, `quota` or `owner`."""
+        most: builtins.int
+        """The most that there could ever be as things are set: a task that needs more waits for a larger pool or quota."""
         def __init__(
             self,
             *,
@@ -719,8 +722,9 @@ class ExplainTaskResponse(google.protobuf.message.Message):
             required: builtins.int = ...,
             available: builtins.int = ...,
             bound: builtins.str = ...,
+            most: builtins.int = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["available", b"available", "bound", b"bound", "dimension", b"dimension", "required", b"required"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["available", b"available", "bound", b"bound", "dimension", b"dimension", "most", b"most", "required", b"required"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     @typing.final
