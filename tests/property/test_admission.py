@@ -21,7 +21,7 @@ from tercio_common.machine.protocol import Moment
 from tercio_resources.state.commands import Allocate, Release
 from tercio_resources.state.grants import Granted
 from tercio_scheduler.state import admission
-from tercio_scheduler.state.admission import RELEASE, key_of, owner_of
+from tercio_scheduler.state.admission import key_of, owner_of
 from tercio_scheduler.state.commands import (
     Admissions,
     AttemptKey,
@@ -34,6 +34,7 @@ from tercio_scheduler.state.commands import (
 from tercio_scheduler.state.events import AdmissionsEnded
 from tercio_scheduler.state.invariants import check
 from tercio_scheduler.state.limits import Limits
+from tercio_scheduler.state.participants import RESOURCES, release_kind, released_owner
 from tercio_scheduler.state.rows import TERMINAL, Outcome, Template
 from tercio_scheduler.state.tables import SchedulerTables
 
@@ -104,7 +105,7 @@ class AdmissionSequences(RuleBasedStateMachine):
         if arrives and asked.answer is None:
             self._decide(asked.request)
         if asked.leader == self.leader:
-            self.scheduler.propose(SettleAdmissions(unknown=asked.request.keys))
+            self.scheduler.propose(SettleAdmissions(given_up=asked.request.keys))
 
     @rule()
     def dispatch(self):
@@ -132,9 +133,9 @@ class AdmissionSequences(RuleBasedStateMachine):
 
     @rule(lost=st.booleans())
     def releases_are_delivered(self, lost):
-        rows = list(self.scheduler.machine.outbox.pending(RELEASE, committed=self.scheduler.seq))
+        rows = list(self.scheduler.machine.outbox.pending(release_kind(RESOURCES), committed=self.scheduler.seq))
         if rows:
-            self.resources.do(Release(owners=tuple(row.entry_id for row in rows)))
+            self.resources.do(Release(owners=tuple(released_owner(row.entry_id) for row in rows)))
             if not lost:
                 self.scheduler.propose(AcknowledgeOutbox(tuple(row.entry_id for row in rows)))
 
@@ -175,7 +176,7 @@ class AdmissionSequences(RuleBasedStateMachine):
         """Nothing is held for an attempt that is over, but where the release is owed or the call is under way."""
         tables = self.scheduler.machine.tables
         known = {owner_of(row) for row in tables.admissions.values()} | {
-            row.entry_id for row in tables.outbox.table.values()
+            released_owner(row.entry_id) for row in tables.outbox.table.values()
         }
         under_way = {owner_of(key) for call in self.calls for key in call.request.keys}
         held = {row.owner for row in self.resources.machine.tables.allocations.values()}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from support.resources import Resources, running_resources
 from support.scheduler_service import SECOND, Scheduler, ScriptedAgent, running_scheduler
 from tercio import Agent, Context
+from tercio.api.resources.v1 import pool_pb2, quota_pb2
+from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio.api.scheduler.v1 import task_service_pb2 as task_api
+from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio_common.clock import SystemClock
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.peers import Peers
@@ -83,6 +87,23 @@ async def test_a_refused_task_says_what_is_missing_and_runs_when_the_pool_grows(
 async def _gaps(scheduler: Scheduler) -> list[task_api.ExplainTaskResponse.Gap]:
     reply = await scheduler.tasks.ExplainTask(task_api.ExplainTaskRequest(task_id="big"))
     return list(reply.missing_resources)
+
+
+async def test_tenant_pools_and_type_of_a_task_go_along(scheduler: Scheduler, resources: Resources) -> None:
+    pool = pool_pb2.Pool(pool_id="gpu", dimension="cpu", capacity=500, labels={"kind": "gpu"})
+    quota = quota_pb2.Quota(tenant="t", limits=[ResourceAmount(dimension="cpu", amount=300)])
+    await resources.stub.CreatePool(pb.CreatePoolRequest(request_id="p", pool=pool))
+    await resources.stub.SetQuota(pb.SetQuotaRequest(request_id="q", quota=quota))
+    async with scheduler.agent() as agent:
+        options: dict[str, Any] = {"tenant": "t", "pool_labels": {"kind": "gpu"}, "resources": {"cpu": 200}}
+        await scheduler.submit("first", **options)
+        await agent.has(1)
+        (held,) = await resources.listed()
+        assert (held.tenant, [part.pool_id for part in held.parts]) == ("t", ["gpu"])
+        await scheduler.submit("big", **options)
+        await eventually(lambda: _gaps(scheduler))
+        (gap,) = await _gaps(scheduler)
+        assert (gap.available, gap.bound, gap.most) == (100, "quota", 300)
 
 
 async def test_an_attempt_whose_grant_is_gone_is_taken_from_its_agent(store: MemoryStore, resources: Resources) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from support.scheduler_drive import Drive
 from tercio_scheduler.settings import SchedulerSettings
-from tercio_scheduler.state.admission import RELEASE, key_of, owner_of, unoffered
+from tercio_scheduler.state.admission import key_of, owner_of, unoffered
 from tercio_scheduler.state.commands import (
     AttemptKey,
     CancelTask,
@@ -17,11 +17,12 @@ from tercio_scheduler.state.commands import (
 )
 from tercio_scheduler.state.explain import explain
 from tercio_scheduler.state.invariants import check
+from tercio_scheduler.state.participants import RESOURCES, release_kind, released_owner
 from tercio_scheduler.state.rows import Outcome, State, Template
 from tercio_scheduler.state.shortages import Gap, Shortage
 
 CPU = Template(task_type="work", resources=(("cpu", 100),))
-GAP = Gap("cpu", 100, 40, "pool")
+GAP = Gap("cpu", 100, 40, "pool", most=90)
 
 
 @pytest.fixture
@@ -44,7 +45,10 @@ def grant(drive: Drive) -> list[AttemptKey]:
 def owed(drive: Drive) -> list[AttemptKey]:
     drive.settle()
     assert check(drive.machine) == []
-    return [key_of(row.entry_id) for row in drive.machine.outbox.pending(RELEASE, committed=drive.seq)]
+    return [
+        key_of(released_owner(row.entry_id))
+        for row in drive.machine.outbox.pending(release_kind(RESOURCES), committed=drive.seq)
+    ]
 
 
 def test_a_task_without_needs_is_never_asked_for(drive: Drive) -> None:
@@ -76,12 +80,12 @@ def test_a_refused_task_waits_for_a_change_after_the_refusal(drive: Drive) -> No
     (first,) = start(drive)
     drive.session.shortages.note(CPU.needs, Shortage("INSUFFICIENT_RESOURCES", (GAP,), drive.now, 7))
     drive.propose(SettleAdmissions(refused=(first,)))
-    drive.session.shortages.pools_changed(7)
+    drive.session.shortages.changed(RESOURCES, 7)
     assert start(drive) == []
     explanation = explain(drive.machine.tables, drive.session, "t", drive.moment())
     assert explanation.gaps == (GAP,)
-    assert "100 of cpu, 40 free" in explanation.summary
-    drive.session.shortages.pools_changed(8)
+    assert "100 of cpu, 40 free and never more than 90" in explanation.summary
+    drive.session.shortages.changed(RESOURCES, 8)
     (second,) = start(drive)
     assert second > first
     assert owed(drive) == []
@@ -90,7 +94,7 @@ def test_a_refused_task_waits_for_a_change_after_the_refusal(drive: Drive) -> No
 def test_a_change_that_came_before_the_refusal_was_heard_is_not_missed(drive: Drive) -> None:
     drive.submit("t", template=CPU)
     (key,) = start(drive)
-    drive.session.shortages.pools_changed(8)
+    drive.session.shortages.changed(RESOURCES, 8)
     drive.session.shortages.note(CPU.needs, Shortage("INSUFFICIENT_RESOURCES", (GAP,), drive.now, 7))
     drive.propose(SettleAdmissions(refused=(key,)))
     assert start(drive)
@@ -109,7 +113,7 @@ def test_after_a_while_a_refused_task_is_tried_in_any_case(drive: Drive) -> None
 def test_an_answer_that_is_lost_gives_the_attempt_up_and_owes_its_release(drive: Drive) -> None:
     drive.submit("t", template=CPU)
     (key,) = start(drive)
-    drive.propose(SettleAdmissions(unknown=(key,)))
+    drive.propose(SettleAdmissions(given_up=(key,)))
     assert owed(drive) == [key]
     drive.propose(SettleAdmissions(granted=(key,)))  # it comes after all
     assert drive.state("t") is State.ADMITTING

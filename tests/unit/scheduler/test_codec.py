@@ -1,12 +1,15 @@
 import pytest
 
 from support.scheduler_drive import Drive, contents
+from tercio_common.epochs import Epoch
 from tercio_common.machine.outbox import OutboxAcknowledged
-from tercio_scheduler import codec
+from tercio_scheduler import admission_codec, codec
 from tercio_scheduler.frames import template_message, template_of
+from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state import events
 from tercio_scheduler.state.commands import CancelTask
-from tercio_scheduler.state.rows import CarriedRow, Outcome, Template
+from tercio_scheduler.state.participants import RESOURCES
+from tercio_scheduler.state.rows import AdmissionRow, CarriedRow, Outcome, Template
 
 RICH = Template(
     task_type="work",
@@ -21,6 +24,9 @@ RICH = Template(
     max_backoff_ms=61_000,
     require_capable_agent=True,
     labels=(("color", "red"),),
+    resources=(("cpu", 5),),
+    tenant="t",
+    pool_labels=(("zone", "a"),),
 )
 
 
@@ -81,3 +87,10 @@ def test_a_table_that_does_not_exist_is_refused():
         codec.SchedulerCodec().encode_row("nothing", None)
     with pytest.raises(ValueError, match="no table"):
         codec.SchedulerCodec().decode_row("nothing", b"")
+
+
+def test_admissions_of_old_records_were_asked_of_the_resources_service() -> None:
+    row = AdmissionRow("t", Epoch(1, 2), 3, granted=True, participants=("claims", "resources"))
+    assert admission_codec.row_of(admission_codec.row_record(row)) == row
+    old = records.AdmissionRow(task_id="t", epoch_generation=1, epoch_revision=2, number=3)
+    assert admission_codec.row_of(old).participants == (RESOURCES,)

@@ -49,6 +49,8 @@ class TaskOptions(TypedDict, total=False):
         labels: for filters.
         resources: what each attempt holds while it runs, by dimension, in its unit: `{"cpu": 2000, "memory": 512}` is 2
             cores and 512 MB.
+        tenant: for whom; what its attempts hold counts against this tenant's quota.
+        pool_labels: labels of the pools that the resources must come from.
     """
 
     priority: int
@@ -61,6 +63,8 @@ class TaskOptions(TypedDict, total=False):
     require_capable_agent: bool
     labels: Mapping[str, str]
     resources: Mapping[str, int]
+    tenant: str
+    pool_labels: Mapping[str, str]
 
 
 class Templates:
@@ -112,6 +116,8 @@ def template_of(task_type: str, options: TaskOptions) -> task_pb2.TaskTemplate:
         require_capable_agent=options.get("require_capable_agent", False),
         labels=options.get("labels"),
         resources=options.get("resources"),
+        tenant=options.get("tenant", ""),
+        pool_labels=options.get("pool_labels"),
     )
     if "priority" in options:
         template.priority = options["priority"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tercio_common.epochs import Epoch
 from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state.events import AdmissionsStarted
+from tercio_scheduler.state.participants import RESOURCES
 from tercio_scheduler.state.rows import AdmissionRow
 
 
@@ -26,10 +27,12 @@ def row_record(row: AdmissionRow) -> records.AdmissionRow:
         epoch_revision=row.epoch.revision,
         number=row.number,
         granted=row.granted,
+        participants=row.participants,
     )
 
 
 def row_of(message: records.AdmissionRow) -> AdmissionRow:
     """Return the row that a record holds."""
     epoch = Epoch(message.epoch_generation, message.epoch_revision)
-    return AdmissionRow(message.task_id, epoch, message.number, message.granted)
+    participants = tuple(message.participants) or (RESOURCES,)
+    return AdmissionRow(message.task_id, epoch, message.number, message.granted, participants)

@@ -14,6 +14,7 @@ from tercio.api.scheduler.v1.work_service_pb2_grpc import add_WorkServiceService
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.delivery import Delivery
 from tercio_common.machine.host import Host
+from tercio_common.peers import Peers
 from tercio_common.rpc.authorisation import Rule
 from tercio_scheduler import metrics
 from tercio_scheduler.api.agent_streams import AgentStreams
@@ -29,13 +30,14 @@ from tercio_scheduler.effects.admit import Admitter
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.effects.follow_attempts import AttemptFollower
 from tercio_scheduler.effects.measure import measure
+from tercio_scheduler.effects.participants.port import Participant
+from tercio_scheduler.effects.participants.resources import ResourcesParticipant
 from tercio_scheduler.effects.recall import Recaller
-from tercio_scheduler.effects.renew_grants import GrantRenewal
+from tercio_scheduler.effects.renew_grants import GrantRenewal, releases_at
 from tercio_scheduler.effects.run_system_tasks import REGISTRY, SystemTaskRunner
-from tercio_scheduler.effects.watch_pools import PoolWatch
+from tercio_scheduler.effects.watch_changes import ChangeWatch
 from tercio_scheduler.effects.watch_registry import RegistryWatch
 from tercio_scheduler.settings import SchedulerSettings
-from tercio_scheduler.state.admission import RELEASE
 from tercio_scheduler.state.machine import SchedulerMachine
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.system_tasks import delivery_of
@@ -68,9 +70,9 @@ def build(ports: Ports) -> Service:
     streams, agents = OpenStreams(), AgentStreams()
     dispatcher = Dispatcher(agents)
     system_tasks = SystemTaskRunner(ports.peers)
-    admitter = Admitter(ports.peers, owner_ttl_ms=settings.owner_ttl_ms)
-    renewal = GrantRenewal(ports.peers, interval_ms=settings.grant_renewal_ms)
-    releases = Delivery(RELEASE, renewal.releases)
+    participants = _participants(ports.peers, settings)
+    admitter = Admitter(participants)
+    releases = [releases_at(participant) for participant in participants]
     reports = Delivery(delivery_of(REGISTRY), system_tasks.reports)
     host = Host(
         name=NAME,
@@ -90,9 +92,9 @@ def build(ports: Ports) -> Service:
             system_tasks.run,
             reports.run,
             admitter.run,
-            PoolWatch(ports.peers, changed=admitter.poke).run,
-            renewal.run,
-            releases.run,
+            GrantRenewal(participants, interval_ms=settings.grant_renewal_ms).run,
+            *(ChangeWatch(participant, changed=admitter.poke).run for participant in participants),
+            *(delivery.run for delivery in releases),
             RegistryWatch(ports.peers, changed=dispatcher.poke).run,
             measure,
         ),
@@ -102,7 +104,7 @@ def build(ports: Ports) -> Service:
         admitter.committed,
         streams.committed,
         reports.committed,
-        releases.committed,
+        *(delivery.committed for delivery in releases),
         metrics.count_commit,
     ):
         host.on_commit(listener)
@@ -119,3 +121,9 @@ def build(ports: Ports) -> Service:
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
     return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=tuple(_METHODS), rules=RULES)
+
+
+def _participants(peers: Peers, settings: SchedulerSettings) -> tuple[Participant, ...]:
+    """Return those of the participants that the fleet has, in the order in which they are asked."""
+    known = (ResourcesParticipant(peers, owner_ttl_ms=settings.owner_ttl_ms),)
+    return tuple(each for each in known if peers.has(each.name))

@@ -58,6 +58,8 @@ def _build_template(message: task_pb2.TaskTemplate) -> Template:
         require_capable_agent=message.require_capable_agent,
         labels=tuple(sorted(message.labels.items())),
         resources=tuple(sorted(message.resources.items())),
+        tenant=message.tenant,
+        pool_labels=tuple(sorted(message.pool_labels.items())),
     )
 
 
@@ -78,6 +80,8 @@ def template_message(template: Template) -> task_pb2.TaskTemplate:
         require_capable_agent=template.require_capable_agent,
         labels=dict(template.labels),
         resources=dict(template.resources),
+        tenant=template.tenant,
+        pool_labels=dict(template.pool_labels),
     )
     if template.deadline_wall:
         message.deadline.CopyFrom(timestamp(template.deadline_wall))

@@ -34,6 +34,10 @@ class SchedulerSettings(Section):
     ageing_step_ms: int = Field(default=30_000, ge=10, le=86_400_000)
     """Waiting that raises a ready task's priority by one, in ms of fleet time, 10 ms to a day: at 30 s a task of the
     lowest priority comes before new ones of the highest after 4.5 min, so nothing waits for ever."""
+    patience_ms: int = Field(default=10_000, ge=0, le=86_400_000)
+    """For how long smaller needs may pass a task whose resources were refused, in ms of fleet time, up to a day. After
+    that nothing that it needs is asked for by who comes later, so that what is given back adds up; 10 s as in the
+    resources service, for short tasks fill the gaps until then."""
     retention_ms: int = Field(default=3_600_000, ge=1_000, le=30 * 86_400_000)
     """How long finished tasks are kept, in ms of fleet time, 1 s to 30 days. For as long a second submission of the
     same task is harmless, and its result can be read."""
@@ -61,6 +65,7 @@ class SchedulerSettings(Section):
             attempt_lease_ms=self.attempt_lease_ms,
             granted_lease_ms=self.granted_lease_ms,
             ageing_step_ms=self.ageing_step_ms,
+            patience_ms=self.patience_ms,
             retention_ms=self.retention_ms,
             retention_count=self.retention_count,
         )

@@ -1,41 +1,34 @@
-"""Asks the resources service for what attempts need, many in one call, without ever waiting there.
+"""Asks for what attempts need, many in one call, without ever waiting for it.
 
-The attempts are durable before they are asked for. What comes of a call whose answer is lost is not known, so those
-attempts are given up: their release is owed, and others are tried.
+The attempts are durable before they are asked for. The participants are asked one after the other: what one refuses is
+not asked of the next, and whoever holds a part only is given up, so that nobody waits while holding something that
+others wait for. What comes of a call whose answer is lost is not known, so those attempts are given up as well: their
+release is owed, and others are tried.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sized
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence, Sized
+from contextlib import AsyncExitStack
+from typing import Final
 
 import structlog
-from google.protobuf.duration_pb2 import Duration
 
-from tercio.api.resources.v1 import allocation_pb2
-from tercio.api.resources.v1 import resource_service_pb2 as pb
-from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
-from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio.rpc.backoff import Backoff
 from tercio.rpc.errors import CallError
-from tercio.rpc.remote import Remote
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
-from tercio_common.peers import Peers, note_refusal
-from tercio_scheduler.state.admission import owner_of
+from tercio_common.peers import note_refusal
+from tercio_scheduler.effects.participants.port import Link, Participant
 from tercio_scheduler.state.commands import Admissions, SettleAdmissions, StartAdmissions
-from tercio_scheduler.state.rows import Needs
+from tercio_scheduler.state.participants import asked_for
 from tercio_scheduler.state.session import SchedulerSession
-from tercio_scheduler.state.shortages import Gap, Shortage
+from tercio_scheduler.state.shortages import Shortage, Shortages
 
-if TYPE_CHECKING:
-    from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceAsyncStub
-
-RESOURCES: Final = "resources"
 _LOOK_MS: Final = 250
-"""While tasks wait for resources: agents that come or get room cause no commit."""
+"""While tasks wait for what they need: agents that come or get room cause no commit."""
 _IDLE_MS: Final = 10_000
 _log = structlog.get_logger(__name__)
 
@@ -43,10 +36,9 @@ _log = structlog.get_logger(__name__)
 class Admitter:
     """The effect, and the way to wake it."""
 
-    def __init__(self, peers: Peers, *, owner_ttl_ms: int) -> None:
-        """Ask the resources service of the fleet; grants outlive their last renewal by `owner_ttl_ms`."""
-        self._peers = peers
-        self._ttl = Duration(seconds=owner_ttl_ms // 1000, nanos=owner_ttl_ms % 1000 * 1_000_000)
+    def __init__(self, participants: Sequence[Participant]) -> None:
+        """Ask these, in this order."""
+        self._participants = participants
         self._wanted = asyncio.Event()
         self._waiting: Sized = ()
 
@@ -61,15 +53,14 @@ class Admitter:
 
     async def run(self, host: Host) -> None:
         """Admit for as long as the leadership lasts."""
-        if not self._peers.has(RESOURCES):
-            await asyncio.Event().wait()
         backoff, self._waiting = Backoff(), host.machine.tables.index.admitting
         self._wanted.set()
-        async with self._peers.remote(RESOURCES, ResourceServiceStub, host=host) as remote:
+        async with AsyncExitStack() as stack:
+            links = {each.name: await stack.enter_async_context(each.connect(host)) for each in self._participants}
             while True:
                 await self._wait(host)
                 try:
-                    while await self._admit(remote, host):
+                    while await _admit(links, host):
                         backoff.reset()
                 except CallError as error:
                     _log.info("admission_failed", error=str(error), effect="tries other attempts")
@@ -89,84 +80,71 @@ class Admitter:
             waking.cancel()
         self._wanted.clear()
 
-    async def _admit(self, remote: Remote[ResourceServiceAsyncStub], host: Host) -> bool:
-        """Carry one batch through; return whether there was anything to ask for.
 
-        Raises:
-            CallError: nobody knows what became of it; it is given up.
-            Refusal: the leadership ended, or the store is full.
-        """
-        if not host.machine.tables.index.admitting or not host.may_release():
-            return False
-        proposal = host.propose(StartAdmissions(), call=EFFECT)
-        asked: Admissions = proposal.reply
-        if not asked.keys:
-            return False
-        await host.committed(proposal.seq)
-        try:
-            answer = await self._ask(remote, asked, request_id=f"admit-{host.epoch}-{proposal.seq}")
-        except CallError:
-            host.propose(SettleAdmissions(unknown=asked.keys), call=EFFECT)
-            raise
-        _settle(asked, answer, host)
-        return True
+async def _admit(links: dict[str, Link], host: Host) -> bool:
+    """Carry one batch through; return whether there was anything to ask for.
 
-    async def _ask(
-        self, remote: Remote[ResourceServiceAsyncStub], asked: Admissions, *, request_id: str
-    ) -> pb.AllocateResponse:
-        needs = list(dict.fromkeys(asked.needs))
-        places = {each: place for place, each in enumerate(needs)}
-        request = pb.AllocateRequest(
-            request_id=request_id,
-            specs=[self._spec(each) for each in needs],
-            owners=map(owner_of, asked.keys),
-            spec_indexes=[places[each] for each in asked.needs] if len(needs) > 1 else (),
-        )
-        try:
-            return await remote.unary(lambda stub: stub.Allocate, request)
-        except CallError as error:
-            if len(asked.keys) == 1 and "seq" in error.metadata:
-                return _refused(error, asked.needs[0])
-            raise
-
-    def _spec(self, needs: Needs) -> allocation_pb2.AllocationSpec:
-        return allocation_pb2.AllocationSpec(
-            amounts=[ResourceAmount(dimension=name, amount=amount) for name, amount in needs.resources],
-            priority=needs.lane.priority,
-            ttl=self._ttl,
-        )
-
-
-def _refused(error: CallError, needs: Needs) -> pb.AllocateResponse:
-    """Return the refusal of a single item, which comes as a status, like one of many."""
-    gaps = []
-    for dimension, required in needs.resources:
-        if (available := error.metadata.get(f"{dimension}.available")) is not None:
-            bound = error.metadata[f"{dimension}.bound"]
-            gaps.append(
-                allocation_pb2.Gap(dimension=dimension, required=required, available=int(available), bound=bound)
-            )
-    refused = pb.AllocateResponse.Refused(index=0, reason=error.reason, gaps=gaps)
-    return pb.AllocateResponse(allocation_ids=[0], refused=[refused], seq=int(error.metadata["seq"]))
-
-
-def _settle(asked: Admissions, answer: pb.AllocateResponse, host: Host) -> None:
+    Raises:
+        CallError: nobody knows what became of it; it is given up.
+        Refusal: the leadership ended, or the store is full.
+    """
+    if not host.machine.tables.index.admitting or not host.may_release():
+        return False
+    proposal = host.propose(StartAdmissions(participants=links.keys()), call=EFFECT)
+    asked: Admissions = proposal.reply
+    if not asked.keys:
+        return False
+    await host.committed(proposal.seq)
     session: SchedulerSession = host.session
-    granted = tuple([key for key, number in zip(asked.keys, answer.allocation_ids, strict=True) if number])
-    refused = tuple([key for key, number in zip(asked.keys, answer.allocation_ids, strict=True) if not number])
-    # What was refused beside a grant was decided as of the record of that grant.
-    seq, now = answer.seq + bool(granted), host.moment().now
-    for needs, number in zip(asked.needs, answer.allocation_ids, strict=True):
-        if number:
-            session.shortages.granted(needs)
-    for needs, shortage in _shortages(asked, answer, seq=seq, now=now):
-        session.shortages.note(needs, shortage)
-    host.propose(SettleAdmissions(granted=granted, refused=refused), call=EFFECT)
+    saga = Round(asked, session.shortages)
+    try:
+        for name, link in links.items():
+            await saga.ask(name, link, request_id=f"admit-{host.epoch}-{proposal.seq}")
+    except CallError:
+        host.propose(saga.settled(all_known=False), call=EFFECT)
+        raise
+    host.propose(saga.settled(all_known=True), call=EFFECT)
+    return True
 
 
-def _shortages(
-    asked: Admissions, answer: pb.AllocateResponse, *, seq: int, now: int
-) -> Iterator[tuple[Needs, Shortage]]:
-    for each in answer.refused:
-        gaps = tuple([Gap(gap.dimension, gap.required, gap.available, gap.bound) for gap in each.gaps])
-        yield asked.needs[each.index], Shortage(each.reason, gaps, now, seq)
+class Round:
+    """One batch on its way through the participants."""
+
+    def __init__(self, asked: Admissions, shortages: Shortages) -> None:
+        """Begin with nobody asked; what is short is noted in `shortages`."""
+        self._asked, self._shortages = asked, shortages
+        self._left = dict.fromkeys(range(len(asked.keys)))
+        """Places of those whom nobody has refused."""
+        self._holding: set[int] = set()
+        self._refusals: dict[int, Shortage] = {}
+
+    async def ask(self, participant: str, link: Link, *, request_id: str) -> None:
+        """Ask one participant for those who need it; raises CallError."""
+        keys, needs = self._asked
+        places = [place for place in self._left if participant in asked_for(needs[place])]
+        if not places:
+            return
+        asked_keys, asked_needs = [keys[place] for place in places], [needs[place] for place in places]
+        refusals = await link.ask(asked_keys, asked_needs, request_id=request_id)
+        for offset, place in enumerate(places):
+            if offset in refusals:
+                self._refusals[place] = refusals[offset]
+                del self._left[place]
+            else:
+                self._holding.add(place)
+
+    def settled(self, *, all_known: bool) -> SettleAdmissions:
+        """Return what became of them, and note what was short; unless all is known, the rest is given up."""
+        keys, needs = self._asked
+        if all_known:
+            for place in self._left:
+                self._shortages.granted(needs[place])
+        for place, shortage in self._refusals.items():
+            self._shortages.note(needs[place], shortage)
+        parts = [keys[place] for place in self._refusals if place in self._holding]
+        left = tuple([keys[place] for place in self._left])
+        return SettleAdmissions(
+            granted=left if all_known else (),
+            refused=tuple([keys[place] for place in self._refusals if place not in self._holding]),
+            given_up=(*parts, *(() if all_known else left)),
+        )

@@ -1,6 +1,6 @@
 """Renews what all attempts hold, in bulk, and takes away those that hold nothing any more; gives back what is over.
 
-Agents renew with the scheduler, and the scheduler renews with the resources service. While it cannot, agents are not
+Agents renew with the scheduler, and the scheduler renews with those who granted. While it cannot, agents are not
 renewed either, so that an attempt ends before what it holds is given to somebody else.
 """
 
@@ -9,28 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
-from tercio.api.resources.v1 import resource_service_pb2 as pb
-from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
-from tercio.requests import new_request_id
 from tercio.rpc.errors import CallError
-from tercio.rpc.remote import Remote
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
-from tercio_common.machine.delivery import Send
+from tercio_common.machine.delivery import Delivery, Send
 from tercio_common.machine.host import Host
 from tercio_common.machine.outbox import OutboxRow
-from tercio_common.peers import Peers, note_refusal
-from tercio_scheduler.effects.admit import RESOURCES
+from tercio_common.peers import note_refusal
+from tercio_scheduler.effects.participants.port import Link, Participant
 from tercio_scheduler.state.admission import key_of, owner_of, unoffered
-from tercio_scheduler.state.commands import RevokeUngranted
-from tercio_scheduler.state.session import SchedulerSession
-
-if TYPE_CHECKING:
-    from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceAsyncStub
+from tercio_scheduler.state.commands import AttemptKey, RevokeUngranted
+from tercio_scheduler.state.participants import release_kind, released_owner
+from tercio_scheduler.state.session import NEVER, SchedulerSession
 
 _MOST_OWNERS: Final = 10_000
 _MOST_IDLE_MS: Final = 10_000
@@ -39,55 +33,75 @@ _log = structlog.get_logger(__name__)
 
 
 class GrantRenewal:
-    """The effect, and the sending of releases."""
+    """The effect, which renews with every participant at once: one that is away holds up no other."""
 
-    def __init__(self, peers: Peers, *, interval_ms: int) -> None:
-        """Renew with the resources service of the fleet."""
-        self._peers = peers
+    def __init__(self, participants: Sequence[Participant], *, interval_ms: int) -> None:
+        """Renew with these."""
+        self._participants = participants
         self._interval_ms = interval_ms
 
     async def run(self, host: Host) -> None:
         """Renew for as long as the leadership lasts."""
-        if not self._peers.has(RESOURCES):
-            await asyncio.Event().wait()
-        async with self._peers.remote(RESOURCES, ResourceServiceStub, host=host) as remote:
+        session: SchedulerSession = host.session
+        session.renewals = {each.name: NEVER for each in self._participants}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._give_back_idle(host))
+            for participant in self._participants:
+                group.create_task(self._renew_with(participant, host))
+
+    async def _give_back_idle(self, host: Host) -> None:
+        while True:
+            idle = tuple(unoffered(host.machine.tables, granted_before=host.moment().now - _MOST_IDLE_MS))
+            if idle:
+                _revoke(idle, host)
+            await host.clock.sleep_ms(self._interval_ms)
+
+    async def _renew_with(self, participant: Participant, host: Host) -> None:
+        session: SchedulerSession = host.session
+        async with participant.connect(host) as link:
             while True:
                 sent = host.moment().now
                 try:
-                    await self._renew(remote, host)
+                    await self._renew(participant.name, link, host)
                 except CallError as error:
-                    _log.warning("grants_not_renewed", error=str(error), consequence="attempts that hold any will end")
+                    _log.warning(
+                        "grants_not_renewed",
+                        participant=participant.name,
+                        error=str(error),
+                        consequence="attempts that hold any will end",
+                    )
                     note_refusal(error, host=host)
-                except Refusal as refusal:
-                    _log.warning("grants_not_revoked", reason=refusal.reason, effect="tries again")
                 else:
-                    session: SchedulerSession = host.session
-                    session.grants_renewed_at = sent
+                    session.renewals[participant.name] = sent
                 await host.clock.sleep_ms(self._interval_ms)
 
-    async def _renew(self, remote: Remote[ResourceServiceAsyncStub], host: Host) -> None:
-        if idle := tuple(unoffered(host.machine.tables, granted_before=host.moment().now - _MOST_IDLE_MS)):
-            host.propose(RevokeUngranted(idle), call=EFFECT)
-        held = [owner_of(row) for row in host.machine.tables.admissions.values() if row.granted]
+    async def _renew(self, name: str, link: Link, host: Host) -> None:
+        rows = host.machine.tables.admissions.values()
+        held = [owner_of(row) for row in rows if row.granted and name in row.participants]
         for first in range(0, len(held), _MOST_OWNERS):
-            request = pb.RenewRequest(owners=held[first : first + _MOST_OWNERS])
-            response = await remote.unary(lambda stub: stub.Renew, request, timeout_s=self._interval_ms / 1000)
-            if response.unknown_owners:
-                keys = tuple([key_of(owner) for owner in response.unknown_owners])
-                host.propose(RevokeUngranted(keys), call=EFFECT)
+            owners = held[first : first + _MOST_OWNERS]
+            if unknown := await link.renew(owners, timeout_s=self._interval_ms / 1000):
+                _revoke(tuple([key_of(owner) for owner in unknown]), host)
+
+
+def _revoke(keys: tuple[AttemptKey, ...], host: Host) -> None:
+    try:
+        host.propose(RevokeUngranted(keys), call=EFFECT)
+    except Refusal as refusal:
+        _log.warning("grants_not_revoked", reason=refusal.reason, effect="tries again")
+
+
+def releases_at(participant: Participant) -> Delivery:
+    """Return the delivery of what is owed to a participant: the release of owners that are over."""
 
     @asynccontextmanager
-    async def releases(self, host: Host) -> AsyncIterator[Send]:
-        """Give the way in which owners are released."""
-        if not self._peers.has(RESOURCES):
-            await asyncio.Event().wait()
-        async with self._peers.remote(RESOURCES, ResourceServiceStub, host=host) as remote:
+    async def connect(host: Host) -> AsyncIterator[Send]:
+        async with participant.connect(host) as link:
 
             async def send(rows: Sequence[OutboxRow]) -> Collection[str]:
-                owners = [row.entry_id for row in rows]
-                await remote.unary(
-                    lambda stub: stub.Release, pb.ReleaseRequest(request_id=new_request_id(), owners=owners)
-                )
-                return owners
+                await link.release([released_owner(row.entry_id) for row in rows])
+                return [row.entry_id for row in rows]
 
             yield send
+
+    return Delivery(release_kind(participant.name), connect)

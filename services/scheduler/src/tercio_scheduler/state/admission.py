@@ -1,31 +1,30 @@
-"""Admission: resources are asked for before an attempt is offered, and given back when it is over.
+"""Admission: what an attempt needs is asked for before it is offered, and given back when it is over.
 
-The scheduler coordinates, and every step is recorded before it shows outside: an attempt is minted, its resources are
-asked for without waiting, and it is offered once they are granted. The owner of a grant is the attempt. What a task
-waits for, the attempt after `TaskRow.number`, is offered by the leader that admitted it, or by none: a new leader gives
-up what was not offered and tries anew. Whatever becomes of a task, an admission whose attempt neither lives nor is to
-come is over: then its owner's release is owed until the resources service has it.
+The scheduler coordinates, and every step is recorded before it shows outside: an attempt is minted, what it needs is
+asked for without waiting, of one service after the other, and it is offered once all of it is granted. The owner of a
+grant is the attempt. What a task waits for, the attempt after `TaskRow.number`, is offered by the leader that admitted
+it, or by none: a new leader gives up what was not offered and tries anew. Whatever becomes of a task, an admission
+whose attempt neither lives nor is to come is over: then its owner's release is owed to each service until it has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 from typing import Final
 
 from tercio_common.epochs import Epoch
 from tercio_common.machine.protocol import NOTHING, Decision, Moment
-from tercio_scheduler.state import attempts, events, transitions
+from tercio_scheduler.state import attempts, events, patience, transitions
 from tercio_scheduler.state.commands import Admissions, AttemptKey, RevokeUngranted, SettleAdmissions, StartAdmissions
 from tercio_scheduler.state.due import AT_ONCE
 from tercio_scheduler.state.lines import Line
-from tercio_scheduler.state.queues import HIGHEST_PRIORITY
+from tercio_scheduler.state.participants import asked_for, release_entry, release_kind
+from tercio_scheduler.state.patience import Barrier, Place
 from tercio_scheduler.state.rows import AdmissionRow, Needs, State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import SchedulerTables
 
-RELEASE: Final = "resources.release"
-"""Kind of the outbox entries that release an owner."""
 MOST_OPEN: Final = 1_000
 """Admissions that were not offered yet: a new leader gives them up in one record."""
 
@@ -51,10 +50,12 @@ def start(tables: SchedulerTables, command: StartAdmissions, at: Moment, session
     free = {link.agent_id: room for link, room in session.free(index.by_agent)}
     chosen: list[TaskRow] = []
     taken = len(index.admissions_open)
-    for needs, line in _in_order(tables, session, at.now):
+    barriers = patience.barriers(tables, session, at.now)
+    for needs, line in _in_order(tables, session, at.now, of=command.participants):
         able = session.able(needs.lane.requirement)
         room = sum([free[agent_id] for agent_id in able & free.keys()]) - taken - len(chosen)
-        chosen += islice(_untried(tables, line, at.committed), max(0, min(room, limit - len(chosen))))
+        rows = _unstopped(tables, line, needs, barriers, at.now)
+        chosen += islice(_untried(tables, rows, at.committed), max(0, min(room, limit - len(chosen))))
     if not chosen:
         return Decision((), Admissions())
     # The number before the next one is written down, so an attempt keeps its number whatever is evicted meanwhile.
@@ -70,8 +71,8 @@ def settle(tables: SchedulerTables, command: SettleAdmissions, _at: Moment) -> D
         found.append(events.AdmissionsGranted(granted))
     if refused := _asking(tables, command.refused):
         found.append(events.AdmissionsRefused(refused))
-    if unknown := _asking(tables, command.unknown):
-        found.append(events.AdmissionsEnded(unknown))
+    if given_up := _asking(tables, command.given_up):
+        found.append(events.AdmissionsEnded(given_up))
     return Decision(found)
 
 
@@ -109,8 +110,10 @@ def give_up(tables: SchedulerTables) -> list[events.Event]:
 def apply_started(tables: SchedulerTables, event: events.AdmissionsStarted, at: Moment) -> None:
     """Note the attempts."""
     for task_id, number in zip(event.task_ids, event.numbers, strict=True):
-        tables.tasks.put(tables.tasks[task_id]._replace(number=number - 1))
-        tables.admissions.put(AdmissionRow(task_id, at.epoch, number))
+        row = tables.tasks[task_id]
+        tables.tasks.put(row._replace(number=number - 1))
+        participants = asked_for(row.spec.template.needs)
+        tables.admissions.put(AdmissionRow(task_id, at.epoch, number, participants=participants))
 
 
 def apply_granted(tables: SchedulerTables, event: events.AdmissionsGranted, at: Moment) -> None:
@@ -132,7 +135,9 @@ def apply_ended(tables: SchedulerTables, event: events.AdmissionsEnded, at: Mome
     for task_id in event.task_ids:
         admission = tables.admissions[task_id]
         _void(tables, admission, at)
-        tables.outbox.add(RELEASE, owner_of(admission), b"", at)
+        for participant in admission.participants:
+            entry = release_entry(participant, owner_of(admission))
+            tables.outbox.add(release_kind(participant), entry, b"", at)
         tables.admissions.delete(task_id)
 
 
@@ -162,23 +167,36 @@ class Ending:
         self._aside.clear()
 
 
-def _in_order(tables: SchedulerTables, session: SchedulerSession, now: int) -> list[tuple[Needs, Line]]:
-    """Return the lines that may be asked for: by priority with what the first waited for, then by arrival."""
-    step = tables.limits.ageing_step_ms
-    ordered: list[tuple[int, int, Needs, Line]] = []
+def _in_order(
+    tables: SchedulerTables, session: SchedulerSession, now: int, *, of: Container[str]
+) -> list[tuple[Needs, Line]]:
+    """Return the lines that may be asked for, as the turns of their first tasks come."""
+    ordered: list[tuple[Place, Needs, Line]] = []
     for needs, line in tables.index.admitting.lines():
-        if session.shortages.stands(needs, now):
+        if session.shortages.stands(needs, now) or not all(name in of for name in asked_for(needs)):
             continue
-        first = next(iter(line))
-        aged = min(HIGHEST_PRIORITY, needs.lane.priority + (now - first.ready.now) // step)
-        ordered.append((-aged, first.position, needs, line))
-    ordered.sort(key=lambda each: each[:2])
-    return [(needs, line) for _, _, needs, line in ordered]
+        ordered.append((patience.place_of(tables, next(iter(line)), now), needs, line))
+    ordered.sort(key=lambda each: each[0])
+    return [(needs, line) for _, needs, line in ordered]
 
 
-def _untried(tables: SchedulerTables, line: Line, committed: int) -> Iterator[TaskRow]:
+def _unstopped(
+    tables: SchedulerTables, line: Line, needs: Needs, barriers: Sequence[Barrier], now: int
+) -> Iterator[TaskRow]:
+    """Give the tasks of a line that need not wait for somebody else's turn."""
+    if not barriers:
+        return iter(line)
+
+    def goes(row: TaskRow) -> bool:
+        place = patience.place_of(tables, row, now)
+        return not any(barrier.stops(needs, place) for barrier in barriers)
+
+    return takewhile(goes, line)
+
+
+def _untried(tables: SchedulerTables, rows: Iterable[TaskRow], committed: int) -> Iterator[TaskRow]:
     admissions = tables.admissions
-    return (row for row in line if row.task_id not in admissions and row.ready.seq <= committed)
+    return (row for row in rows if row.task_id not in admissions and row.ready.seq <= committed)
 
 
 def _is_present(tables: SchedulerTables, key: AttemptKey) -> bool:

@@ -6,11 +6,13 @@ changes the session, and the attempts stay until their lease ends. The same hold
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.columns import AttemptColumns, SubmitColumns, WorkColumns
+from tercio_scheduler.state.participants import PARTICIPANTS
 from tercio_scheduler.state.rows import CarriedRow, Needs, PlanRow, TaskRow
 
 
@@ -221,13 +223,15 @@ class Attached(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAdmissions:
-    """Mint attempts for which resources are to be asked. Answers `Admissions`. Never refuses.
+    """Mint attempts for which what they need is to be asked. Answers `Admissions`. Never refuses.
 
     Attributes:
         limit: at most this many, 1 to 1000.
+        participants: the services that can be asked; whoever needs another one waits.
     """
 
     limit: int = 200
+    participants: Collection[str] = PARTICIPANTS
 
 
 class Admissions(NamedTuple):
@@ -239,22 +243,22 @@ class Admissions(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleAdmissions:
-    """Record what the resources service answered. Answers nothing; attempts that are over already are passed over.
+    """Record what was answered. Answers nothing; attempts that are over already are passed over.
 
     Attributes:
-        granted: hold what they need.
+        granted: hold all that they need.
         refused: hold nothing.
-        unknown: nobody knows; they are given up.
+        given_up: hold a part of it, or nobody knows: it is to be released.
     """
 
     granted: tuple[AttemptKey, ...] = ()
     refused: tuple[AttemptKey, ...] = ()
-    unknown: tuple[AttemptKey, ...] = ()
+    given_up: tuple[AttemptKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RevokeUngranted:
-    """Take attempts away whose grants the resources service no longer knows. Answers nothing.
+    """Take attempts away whose grants are no longer known where they were granted. Answers nothing.
 
     Those that began count as failures. Attempts that are over already are passed over.
     """

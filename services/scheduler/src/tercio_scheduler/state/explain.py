@@ -129,7 +129,11 @@ def _summary(row: TaskRow, candidates: list[Candidate], *, ahead: int, missing: 
 def _why_admitting(shortage: Shortage | None) -> str:
     if shortage is None:
         return "Its resources are about to be asked for, once an agent able to run it has room."
-    gaps = [f"{gap.required} of {gap.dimension}, {gap.available} free" for gap in shortage.gaps]
+    gaps = [
+        f"{gap.required} of {gap.dimension}, {gap.available} free"
+        + (f" and never more than {gap.most}" if gap.required > gap.most else "")
+        for gap in shortage.gaps
+    ]
     return f"It waits for resources: {shortage.reason}{': ' if gaps else ''}{'; '.join(gaps)}."
 
 

@@ -69,10 +69,19 @@ class Lane(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What tasks that wait in one line for resources have in common; `resources` are (dimension, amount)."""
+    """What tasks that wait in one line for what they need have in common.
+
+    Attributes:
+        lane: in which they wait for an agent afterwards.
+        resources: (dimension, amount), sorted by dimension.
+        tenant: for whom.
+        pool_labels: (key, value) that the pools must have, sorted by key.
+    """
 
     lane: Lane
     resources: tuple[tuple[str, int], ...]
+    tenant: str = ""
+    pool_labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +103,8 @@ class Template:
         require_capable_agent: refuse the task when no connected agent could run it.
         labels: (key, value), sorted by key.
         resources: (dimension, amount) that each attempt holds, sorted by dimension.
+        tenant: for whom.
+        pool_labels: (key, value) that the pools of those must have, sorted by key.
         requirement: derived.
         lane: derived; tasks with equal lanes wait in one line.
         needs: derived; tasks with equal needs wait for resources in one line.
@@ -114,6 +125,8 @@ class Template:
     require_capable_agent: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     resources: tuple[tuple[str, int], ...] = ()
+    tenant: str = ""
+    pool_labels: tuple[tuple[str, str], ...] = ()
     requirement: Requirement = field(init=False, compare=False, repr=False)
     lane: Lane = field(init=False, compare=False, repr=False)
     needs: Needs = field(init=False, compare=False, repr=False)
@@ -123,11 +136,12 @@ class Template:
         requirement = Requirement(self.required_capabilities, self.target_agent_id, self.task_type)
         object.__setattr__(self, "requirement", requirement)
         object.__setattr__(self, "lane", Lane(requirement, self.priority))
-        object.__setattr__(self, "needs", Needs(self.lane, self.resources))
+        object.__setattr__(self, "needs", Needs(self.lane, self.resources, self.tenant, self.pool_labels))
         resources = sum([len(dimension) + 16 for dimension, _ in self.resources])
         capabilities = sum([len(name.encode()) + 8 for name, _ in self.required_capabilities])
-        labels = sum([len(key.encode()) + len(value.encode()) + 8 for key, value in self.labels])
-        names = len(self.task_type) + len(self.target_agent_id)
+        pairs = self.labels + self.pool_labels
+        labels = sum([len(key.encode()) + len(value.encode()) + 8 for key, value in pairs])
+        names = len(self.task_type) + len(self.target_agent_id) + len(self.tenant)
         object.__setattr__(self, "size", names + capabilities + labels + resources)
 
 
@@ -288,19 +302,21 @@ class CarriedRow(NamedTuple):
 
 
 class AdmissionRow(NamedTuple):
-    """An attempt that holds resources, or may.
+    """An attempt that holds what it needs, or may.
 
     Attributes:
         task_id: the key.
         epoch: the attempt's.
         number: the attempt's.
-        granted: it holds them; while False that is not known.
+        granted: it holds all of it; while False that is not known.
+        participants: the services that are asked, in order.
     """
 
     task_id: str
     epoch: Epoch
     number: int
     granted: bool = False
+    participants: tuple[str, ...] = ()
 
 
 class PlanRow(NamedTuple):

@@ -36,7 +36,7 @@ class Standing:
 
 GOOD_STANDING = Standing()
 
-_NEVER: Final = -(1 << 62)
+NEVER: Final = -(1 << 62)
 _MOST_REQUIREMENTS: Final = 10_000
 """Requirements of which the agents able to meet them are remembered; more only cost the time to find them again."""
 _MOST_STANDINGS: Final = 10_000
@@ -117,8 +117,8 @@ class SchedulerSession:
         agents: by agent id.
         standings: the registry's last words, also on agents without a stream.
         progress: percent by task id, of running attempts.
-        shortages: what the resources service refused last.
-        grants_renewed_at: when the resources service was last asked, with success, to renew all grants.
+        shortages: what was refused last.
+        renewals: when each service that grants was last asked, with success, to renew all grants; set by the renewal.
     """
 
     epoch: Epoch
@@ -127,10 +127,15 @@ class SchedulerSession:
     standings: dict[str, Standing] = field(default_factory=dict)
     progress: dict[str, int] = field(default_factory=dict)
     shortages: Shortages = field(default_factory=Shortages)
-    grants_renewed_at: int = _NEVER
+    renewals: dict[str, int] = field(default_factory=dict)
     _most_standings: int = _MOST_STANDINGS
     _arrivals: list[str] = field(default_factory=list)
     _able: dict[Requirement, _Able] = field(default_factory=dict)
+
+    @property
+    def grants_renewed_at(self) -> int:
+        """When all grants were renewed last, wherever they were granted."""
+        return min(self.renewals.values(), default=NEVER)
 
     def attach(
         self,

@@ -1,7 +1,7 @@
-"""What the resources service refused last: session state, so that nobody asks again before something has changed.
+"""What was refused last: session state, so that nobody asks again before something has changed.
 
-A refusal tells as of which record of that service it was decided. A change of its pools after that record ends the
-shortage. Quotas change without a word, so it ends after a while in any case.
+A refusal tells as of which record of the service that refused it was decided. A change there after that record ends the
+shortage. Some changes pass without a word, of quotas for instance, so it ends after a while in any case.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from tercio_scheduler.state.participants import RESOURCES
 from tercio_scheduler.state.rows import Needs
 
 _LONGEST_MS: Final = 10_000
@@ -17,29 +18,46 @@ _MOST: Final = 10_000
 
 
 class Gap(NamedTuple):
-    """What is missing in one dimension; `bound` is `pool`, `quota` or `owner`."""
+    """What is missing in one dimension; `bound` is `pool`, `quota` or `owner`, and `most` what there could ever be."""
 
     dimension: str
     required: int
     available: int
     bound: str
+    most: int = 0
 
 
 class Shortage(NamedTuple):
-    """One refusal: its reason in the catalogue, and when, in ms of fleet time and in records of that service."""
+    """One refusal.
+
+    Attributes:
+        reason: in the catalogue.
+        gaps: what was missing.
+        now: when, in ms of fleet time.
+        seq: as of which record of the service that refused.
+        participant: that service.
+        since: when such needs were first refused without having been met, in ms of fleet time.
+    """
 
     reason: str
     gaps: tuple[Gap, ...]
     now: int
     seq: int
+    participant: str = RESOURCES
+    since: int = 0
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it fits once enough is given back, as pools and quotas are set."""
+        return bool(self.gaps) and all(gap.required <= gap.most for gap in self.gaps)
 
 
 @dataclass(slots=True)
 class Shortages:
-    """The last refusal of each kind of needs, and the last change of the pools."""
+    """The last refusal of each kind of needs, and the last change at each service."""
 
     _last: dict[Needs, Shortage] = field(default_factory=dict)
-    _changed: int = 0
+    _changed: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Tell whether anything was refused."""
@@ -49,20 +67,23 @@ class Shortages:
         """Note a refusal."""
         if len(self._last) >= _MOST:
             self._last.clear()
-        self._last[needs] = shortage
+        before = self._last.get(needs)
+        self._last[needs] = shortage._replace(since=before.since if before is not None else shortage.now)
 
     def granted(self, needs: Needs) -> None:
         """Note that such needs were met."""
         self._last.pop(needs, None)
 
-    def pools_changed(self, seq: int) -> None:
-        """Note that the pools are known as of that record."""
-        self._changed = seq
+    def changed(self, participant: str, seq: int) -> None:
+        """Note that what a service has is known as of that record."""
+        self._changed[participant] = seq
 
     def stands(self, needs: Needs, now: int) -> bool:
         """Tell whether asking for such needs would be in vain, as far as is known."""
         shortage = self._last.get(needs)
-        return shortage is not None and self._changed <= shortage.seq and now < shortage.now + _LONGEST_MS
+        if shortage is None or now >= shortage.now + _LONGEST_MS:
+            return False
+        return self._changed.get(shortage.participant, 0) <= shortage.seq
 
     def of(self, needs: Needs) -> Shortage | None:
         """Return the last refusal of such needs, if they were not met since."""

@@ -54,6 +54,8 @@ def _check_fields(found: Bounds, field: str, template: task_pb2.TaskTemplate) ->
     _check_retry(found, f"{field}.retry", template.retry)
     found.check_few_labels(f"{field}.labels", template.labels, most=MAX_LABELS)
     _check_resources(found, f"{field}.resources", template.resources)
+    found.check_id(f"{field}.tenant", template.tenant, optional=True)
+    found.check_few_labels(f"{field}.pool_labels", template.pool_labels, most=MAX_LABELS)
 
 
 def _check_resources(found: Bounds, field: str, resources: Mapping[str, int]) -> None:

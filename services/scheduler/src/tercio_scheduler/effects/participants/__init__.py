@@ -1,0 +1,1 @@
+"""The services that grant what attempts need, as the scheduler reaches them."""

@@ -1,0 +1,49 @@
+"""What the scheduler asks of a service that grants: the same few things of each.
+
+A participant is asked without ever waiting there, and answers for each attempt whether it holds what it needs. It may
+be asked twice for the same attempt, and released what it never granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from tercio.rpc.channels import Route
+from tercio_common.machine.host import Host
+from tercio_scheduler.state.commands import AttemptKey
+from tercio_scheduler.state.rows import Needs
+from tercio_scheduler.state.shortages import Shortage
+
+
+class Link(Protocol):
+    """A participant, as one leadership reaches it. Every call raises CallError."""
+
+    route: Route
+    """Where it is."""
+
+    async def ask(
+        self, keys: Sequence[AttemptKey], needs: Sequence[Needs], *, request_id: str
+    ) -> Mapping[int, Shortage]:
+        """Ask for what attempts need; return what was refused, by place. Everything else is granted."""
+
+    async def renew(self, owners: Sequence[str], *, timeout_s: float) -> Collection[str]:
+        """Keep the grants of these owners; return those that hold nothing any more."""
+
+    async def release(self, owners: Sequence[str]) -> None:
+        """Take back whatever these owners hold, and grant them nothing from now on."""
+
+    def changes(self) -> AsyncGenerator[int]:
+        """Give the record as of which its state is known, at once and whenever a refusal may have become untrue."""
+
+
+class Participant(Protocol):
+    """A service that grants."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `state.participants`."""
+
+    def connect(self, host: Host) -> AbstractAsyncContextManager[Link]:
+        """Reach it for the present leadership."""
