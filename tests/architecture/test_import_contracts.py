@@ -21,6 +21,7 @@ _SOURCES = {
     "tercio_common": "libs/common/src",
     "tercio_registry": "services/registry/src",
     "tercio_resources": "services/resources/src",
+    "tercio_scaling": "services/scaling/src",
     "tercio_scheduler": "services/scheduler/src",
 }
 

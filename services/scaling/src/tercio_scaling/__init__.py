@@ -1,0 +1,1 @@
+"""The scaling service: the right number of agents, and never the wrong one removed."""

@@ -1,0 +1,1 @@
+"""Plays traces of work against policies, on a clock of its own."""

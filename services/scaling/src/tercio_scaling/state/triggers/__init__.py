@@ -1,0 +1,1 @@
+"""Why there should be more agents or fewer, one reason a file."""
