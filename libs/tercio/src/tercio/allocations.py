@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,15 +14,13 @@ from tercio.api.resources.v1 import allocation_pb2, resource_service_pb2
 from tercio.api.resources.v1 import resource_service_pb2_grpc as resources_grpc
 from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio.attempts import FencingToken
+from tercio.renewals import Lease, Renewals
 from tercio.requests import new_request_id
 from tercio.rpc.errors import CallError
 from tercio.rpc.remote import Remote
 
-_RENEWALS_A_TTL: Final = 3
 _ANSWER_S: Final = 5.0
 """Beyond the wait itself: for the commit, and for a change of leader."""
-_PAUSE_S: Final = 0.1
-"""After a renewal that failed at once."""
 
 
 class Allocation:
@@ -33,20 +30,22 @@ class Allocation:
         allocation_id: names it.
         owner: under which it is held.
         token: give it to whatever is written to, which must refuse a lower one after a higher one.
-        lost: set when it is not ours any more: it was released or revoked, or its lease ended because nobody answered.
+        lost: set when it is not ours any more: it was released or revoked, or its lease is about to end because nobody
+            answered.
     """
 
-    def __init__(self, allocation_id: int, owner: str, token: FencingToken) -> None:
+    def __init__(self, allocation_id: int, token: FencingToken, lease: Lease) -> None:
         self.allocation_id = allocation_id
-        self.owner = owner
+        self.owner = lease.owner
         self.token = token
-        self.lost = asyncio.Event()
+        self.lost = lease.lost
 
 
 class AllocationCalls:
     """What a client asks of the pools."""
 
     _resources: Remote[resources_grpc.ResourceServiceAsyncStub]
+    _allocation_renewals: Renewals
 
     @asynccontextmanager
     async def allocate(
@@ -96,32 +95,16 @@ class AllocationCalls:
             lambda stub: stub.Allocate, request, timeout_s=timeout_s, try_timeout_s=timeout_s
         )
         number, epoch = response.allocation_ids[0], response.epoch
-        held = Allocation(number, owner, FencingToken(epoch.generation, epoch.revision, number))
-        renewing = asyncio.create_task(self._renew(held, ttl_s=ttl_s, since=asked))
+        lease = self._allocation_renewals.begin(owner, ttl_s=ttl_s, since=asked)
         try:
-            yield held
+            yield Allocation(number, FencingToken(epoch.generation, epoch.revision, number), lease)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await self._allocation_renewals.end(lease)
             await self._release(number)
 
-    async def _renew(self, held: Allocation, *, ttl_s: float, since: float) -> None:
-        """Renew until the allocation is lost. A lease counts from before it was asked for, or its renewal was sent."""
-        interval_s = ttl_s / _RENEWALS_A_TTL
-        while not held.lost.is_set():
-            await asyncio.sleep(max(0.0, since + interval_s - time.monotonic()))
-            sent = time.monotonic()
-            request = resource_service_pb2.RenewRequest(owners=[held.owner])
-            try:
-                response = await self._resources.unary(lambda stub: stub.Renew, request, timeout_s=interval_s)
-            except CallError:
-                if time.monotonic() - since >= ttl_s:
-                    held.lost.set()
-                await asyncio.sleep(_PAUSE_S)
-            else:
-                since = sent
-                if response.unknown_owners:
-                    held.lost.set()
+    async def _renew_allocations(self, owners: list[str], timeout_s: float) -> Collection[str]:
+        request = resource_service_pb2.RenewRequest(owners=owners)
+        return (await self._resources.unary(lambda stub: stub.Renew, request, timeout_s=timeout_s)).unknown_owners
 
     async def _release(self, number: int) -> None:
         """Give back; when nobody answers, the lease ends by itself."""

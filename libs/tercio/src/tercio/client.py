@@ -26,6 +26,7 @@ from tercio.errors import ClosedError, SettingsError
 from tercio.handles import TaskHandle
 from tercio.payloads import checked
 from tercio.plans import PlanCalls, TaskSpec
+from tercio.renewals import Renewals
 from tercio.requests import new_request_id
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.errors import FieldViolation, InvalidRequestError, UnavailableError
@@ -67,6 +68,7 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
         self._registry = Remote(registry, RegistryServiceStub)
         resources = Route(self._channels, service_addresses("resources", address=address))
         self._resources = Remote(resources, ResourceServiceStub)
+        self._allocation_renewals = Renewals(self._renew_allocations)
         self._budgets = Remote(resources, BudgetServiceStub)
         routes = {"registry": registry, "resources": resources, "scheduler": scheduler}
         self._audit_logs = {service: AuditLog(service, route) for service, route in routes.items()}

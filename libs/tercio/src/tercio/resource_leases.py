@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final, Protocol
+from typing import Protocol
 
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.attempts import Attempt, AttemptKey, Stage, Stop
-
-_MOST_MARGIN_S: Final = 5.0
-_MARGIN: Final = 0.2
-"""Of the lease, up to the most: for an attempt to end."""
+from tercio.renewals import margin_s
 
 
 class _Runners(Protocol):
@@ -90,5 +87,4 @@ class ResourceLeases:
         self._look_later()
 
     def _end_of(self, began: float) -> float:
-        margin_s = min(_MOST_MARGIN_S, _MARGIN * self._lease_s)
-        return max(began, self._confirmed) + self._lease_s - margin_s
+        return max(began, self._confirmed) + self._lease_s - margin_s(self._lease_s)
