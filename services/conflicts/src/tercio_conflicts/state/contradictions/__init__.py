@@ -1,0 +1,1 @@
+"""Whether two decisions contradict each other: words, what they say, and how it compares. Pure and deterministic."""
