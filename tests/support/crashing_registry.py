@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from support.registration_faults import PHASES, PORTS
+from support.registry_faults import OUTSIDE, POINTS
 from support.registry_ports import Ledgers
 from tercio_common.composition import Ports, Service
 from tercio_common.lifecycle import Application, main
@@ -25,10 +26,11 @@ def die(*_: object, **__: object) -> None:
 
 
 def run() -> int:
-    phase = os.environ.get("CRASH_AT", "")
+    place = os.environ.get("CRASH_AT", "")
+    call = {**PORTS, **OUTSIDE}.get(place)
 
     def fail(what: str) -> None:
-        if what == PORTS.get(phase):
+        if what == call:
             die()
 
     folder = os.environ.get("LEDGERS", "")
@@ -39,9 +41,10 @@ def run() -> int:
 
     settings = load_settings(RegistryProcessSettings)
     application = Application(name=NAME, build=build_with_ledgers, settings=settings.registry)
-    if phase not in PHASES:
+    function = {**PHASES, **POINTS}.get(place)
+    if function is None:
         return main([application], settings=settings)
-    with patch.object(*PHASES[phase], die):
+    with patch.object(*function, die):
         return main([application], settings=settings)
 
 

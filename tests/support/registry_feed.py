@@ -311,7 +311,7 @@ class Fleet:
 
     async def leave(self, agent_id: str) -> None:
         """End the membership within two seconds, which a call waits for that goes on beside the others."""
-        request = pb.DeregisterAgentRequest(agent_id=agent_id)
+        request = pb.DeregisterAgentRequest(agent_id=agent_id, mode=pb.DeregisterAgentRequest.MODE_GRACEFUL)
         request.drain_timeout.FromSeconds(2)
         self._leaving.append(asyncio.ensure_future(self.registry.stub.DeregisterAgent(request)))
 

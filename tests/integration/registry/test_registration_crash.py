@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
 
+from support.crashing_process import registry
 from support.registration_faults import EVERY_PHASE
 from support.registry_ports import Ledgers
 from support.resources import running_resources
@@ -24,55 +20,9 @@ from tercio_common.clock import SystemClock
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
 
-TESTS = Path(__file__).resolve().parents[2]
 REQUEST = pb.RegisterAgentRequest(
     request_id="r", agent_id="a", identity_secret=b"s" * 16, instance_id=b"i" * 16, concurrency=2
 )
-
-
-@contextlib.asynccontextmanager
-async def registry(
-    folder: Path, *, crash_at: str = "", resources: str = ""
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """Run the launcher on the folder's store, with ledgers there or with a resources service; yield it and its port."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("TERCIO_")}
-    environment |= {
-        "CRASH_AT": crash_at,
-        "LEDGERS": "" if resources else str(folder),
-        "TERCIO_RESOURCES_ADDRESS": resources,
-        "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
-        "TERCIO_STORE__KIND": "sqlite",
-        "TERCIO_STORE__PATH": str(folder / "store.sqlite"),
-        "TERCIO_SERVER__PORT": "0",
-    }
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "support.crashing_registry",
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        yield running, await asyncio.wait_for(_port_of(running), 30)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            running.kill()
-        await running.communicate()
-
-
-async def _port_of(running: asyncio.subprocess.Process) -> int:
-    """Return the port once the process leads."""
-    assert running.stdout is not None
-    seen, port = b"", 0
-    async for line in running.stdout:
-        seen += line
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            port = entry.get("port", port)
-            if entry.get("event") == "leading":
-                return int(port)
-    raise AssertionError(f"the process ended before it led: {seen.decode()}")
 
 
 async def register(port: int, request: pb.RegisterAgentRequest = REQUEST) -> pb.RegisterAgentResponse:
