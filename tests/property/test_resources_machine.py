@@ -14,10 +14,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from support.resources_machine import CPU, TTL, Driver, spec, tables
 from tercio_common.errors import Refusal
-from tercio_resources.state.commands import Kind, Optimize, ReportUsage, SampleUse, SetQuota, Transfer, UsageReport
+from tercio_common.strategies import choosing
+from tercio_resources.state.commands import (
+    Kind,
+    Optimize,
+    ReportUsage,
+    SampleUse,
+    SetQuota,
+    SetStrategy,
+    Transfer,
+    UsageReport,
+)
 from tercio_resources.state.pools import PoolState
-from tercio_resources.state.rows import Amount, PoolRow, QuotaRow
+from tercio_resources.state.rows import Amount, PoolRow, QuotaRow, StrategyRow
 from tercio_resources.state.rules import Rules
+from tercio_resources.state.strategies import Subject
 
 OWNERS = st.sampled_from(["a", "b", "c", "d"])
 POOLS = st.sampled_from(["cpu", "cpu-2", "memory"])
@@ -142,6 +153,10 @@ class Resources(RuleBasedStateMachine):
     @rule(limit=st.integers(0, 1_000), borrowing=st.booleans())
     def set_quota(self, limit: int, borrowing: bool) -> None:
         self.driver.do(SetQuota(QuotaRow("t", (("cpu", limit),), borrowing)))
+
+    @rule(name=st.sampled_from(sorted(choosing.BUILT_IN)))
+    def swap_strategies(self, name: str) -> None:
+        self.driver.do(SetStrategy(StrategyRow(Subject.CHOOSING, name)))
 
     @rule(owner=OWNERS)
     def renew(self, owner: str) -> None:

@@ -53,6 +53,16 @@ def test_every_pool_is_forecast(tercio: Tercio) -> None:
     assert "of 100000" in tercio("resources", "forecast").stdout
 
 
+def test_strategies_are_listed_and_swapped(tercio: Tercio) -> None:
+    assert "round_robin" in tercio("strategies", "list").stdout
+    assert tercio("strategies", "set", "choosing", "round_robin").stdout == "round_robin is used for choosing\n"
+    shown = json.loads(tercio("strategies", "list", "-o", "json").stdout)
+    assert "round_robin" in [each["name"] for each in shown if each.get("in_use")]
+    assert tercio("strategies", "set", "choosing", "guess").exit_code == 3
+    assert tercio("strategies", "set", "other", "best_fit").exit_code == 2
+    assert tercio("strategies", "set", "choosing", "best_fit").exit_code == 0
+
+
 def test_usage_is_shown_predicted_from_and_judged(fleet: str, tercio: Tercio) -> None:
     assert "no holder reports" in tercio("resources", "usage").stderr
     estimate = json.loads(tercio("resources", "predict", "compile", "-o", "json").stdout)

@@ -6,6 +6,8 @@ import pytest
 
 from support.resources_machine import Driver, spec
 from tercio_common.errors import Refusal
+from tercio_common.strategies import sharing
+from tercio_common.strategies.protocol import Sharing
 from tercio_resources.state.commands import Allocate
 from tercio_resources.state.sharing.dominant_share import dominant_shares
 from tercio_resources.state.sharing.order import in_order
@@ -18,8 +20,11 @@ def asks(owner: str, *, tenant: str = "", priority: int = 0) -> Allocate:
     return Allocate(specs=(spec(tenant=tenant, priority=priority),), owners=(owner,))
 
 
-def order(waiting: Waiting, *, now: int = 0, shares: dict[str, float] | None = None) -> list[str]:
-    return [each.command.owners[0] for each in in_order(waiting, now=now, ageing=AGEING, shares=shares or {})]
+def order(
+    waiting: Waiting, *, now: int = 0, shares: dict[str, float] | None = None, strategy: Sharing = sharing.priority
+) -> list[str]:
+    found = in_order(waiting, now=now, ageing=AGEING, shares=shares or {}, strategy=strategy)
+    return [each.command.owners[0] for each in found]
 
 
 def test_priority_comes_first_and_waiting_raises_it() -> None:
@@ -37,6 +42,16 @@ def test_of_equal_priorities_the_tenant_with_the_lower_dominant_share_comes_firs
     shares = dominant_shares({("a", "cpu"): 10, ("a", "memory"): 50, ("b", "cpu"): 40}, {"cpu": 100, "memory": 100})
     assert shares == {"a": 0.5, "b": 0.4}
     assert order(waiting, shares=shares) == ["poor", "rich"]
+
+
+def test_another_strategy_serves_the_poorest_tenant_or_who_came_first() -> None:
+    waiting = Waiting(most=10)
+    for owner, tenant, priority in (("first", "a", 0), ("urgent", "a", 5), ("poor", "b", 0)):
+        waiting.enter(asks(owner, tenant=tenant, priority=priority), 0)
+    shares = {"a": 0.5}
+    assert order(waiting, shares=shares) == ["urgent", "poor", "first"]
+    assert order(waiting, shares=shares, strategy=sharing.dominant_share) == ["poor", "urgent", "first"]
+    assert order(waiting, shares=shares, strategy=sharing.arrival) == ["first", "urgent", "poor"]
 
 
 def test_the_queue_is_bounded() -> None:

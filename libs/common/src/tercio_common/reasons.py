@@ -112,4 +112,8 @@ REASONS: dict[str, Reason] = {
     "BUDGET_IN_USE": Reason(_PRECONDITION, False, "Some of it is leased, or a budget is below it; end that first."),
     "BUDGET_TOO_DEEP": Reason(_PRECONDITION, False, "Budgets have four levels; choose a parent that is higher up."),
     "BUDGET_SPENT": Reason(_PRECONDITION, False, "A cost limit is reached; raise it."),
+    "RESOURCE_ALLOCATION_EXCEPTION": Reason(
+        StatusCode.INTERNAL, False, "An installed strategy failed while it was used; set another one."
+    ),
+    "STRATEGY_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No strategy of that name is installed; list them."),
 }

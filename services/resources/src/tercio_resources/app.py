@@ -9,6 +9,7 @@ import grpc
 from tercio.api.resources.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.resources.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
 from tercio.api.resources.v1.resource_service_pb2_grpc import add_ResourceServiceServicer_to_server
+from tercio.api.resources.v1.strategy_service_pb2_grpc import add_StrategyServiceServicer_to_server
 from tercio.api.resources.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
@@ -17,6 +18,7 @@ from tercio_resources.api.allocating import Allocating
 from tercio_resources.api.audit import AuditServicer
 from tercio_resources.api.budgets import BudgetServicer
 from tercio_resources.api.resources import ResourceServicer
+from tercio_resources.api.strategies import StrategyServicer
 from tercio_resources.api.usage import UsageServicer
 from tercio_resources.api.watching import Watching
 from tercio_resources.codec import ResourcesCodec
@@ -30,6 +32,7 @@ NAME = "resources"
 FULL_NAME = "tercio.api.resources.v1.ResourceService"
 USAGE = "tercio.api.resources.v1.UsageService"
 BUDGETS = "tercio.api.resources.v1.BudgetService"
+STRATEGIES = "tercio.api.resources.v1.StrategyService"
 AUDIT = "tercio.api.resources.v1.AuditService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
@@ -72,6 +75,7 @@ RULES |= {
         "ReportThrottled",
     )
 }
+RULES |= {f"/{STRATEGIES}/{method}": Rule.ANY_PRINCIPAL for method in ("SetStrategy", "ListStrategies")}
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 
@@ -100,8 +104,13 @@ def build(ports: Ports) -> Service:
         add_ResourceServiceServicer_to_server(servicer, server)
         add_UsageServiceServicer_to_server(UsageServicer(host), server)
         add_BudgetServiceServicer_to_server(BudgetServicer(host), server)
+        add_StrategyServiceServicer_to_server(StrategyServicer(host), server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
     return Service(
-        name=NAME, host=host, add_to_server=add_to_server, full_names=(FULL_NAME, USAGE, BUDGETS, AUDIT), rules=RULES
+        name=NAME,
+        host=host,
+        add_to_server=add_to_server,
+        full_names=(FULL_NAME, USAGE, BUDGETS, STRATEGIES, AUDIT),
+        rules=RULES,
     )

@@ -22,15 +22,27 @@ from tercio_resources.state.rows import (
     Lot,
     Part,
     PastTask,
+    PoolRecordRow,
     PoolRow,
     QuotaRow,
     Sample,
     SamplesRow,
+    StrategyRow,
     TombstoneRow,
     UsageRow,
     Used,
 )
-from tercio_resources.state.tables import ALLOCATIONS, HISTORIES, POOLS, QUOTAS, SAMPLES, TOMBSTONES, USAGES
+from tercio_resources.state.tables import (
+    ALLOCATIONS,
+    HISTORIES,
+    POOL_RECORDS,
+    POOLS,
+    QUOTAS,
+    SAMPLES,
+    STRATEGIES,
+    TOMBSTONES,
+    USAGES,
+)
 
 
 def encode_event(event: Any) -> bytes:
@@ -99,6 +111,10 @@ class ResourcesCodec:
             return _history(records.HistoryRow.FromString(data))
         if table == SAMPLES:
             return _samples(records.SamplesRow.FromString(data))
+        if table == STRATEGIES:
+            return _strategy(records.StrategyRow.FromString(data))
+        if table == POOL_RECORDS:
+            return _pool_record_row(records.PoolRecordRow.FromString(data))
         if table in budget_codec.ROW_DECODERS:
             return budget_codec.ROW_DECODERS[table](data)
         raise ValueError(f"the resources service has no table {table!r}")
@@ -243,6 +259,28 @@ def _samples(record: records.SamplesRow) -> SamplesRow:
     return SamplesRow(record.pool_id, tuple(Sample(now, granted) for now, granted in pairs))
 
 
+def _strategy_record(row: StrategyRow) -> records.StrategyRow:
+    return records.StrategyRow(subject=row.subject, name=row.name)
+
+
+def _strategy(record: records.StrategyRow) -> StrategyRow:
+    return StrategyRow(record.subject, record.name)
+
+
+def _pool_record_record(row: PoolRecordRow) -> records.PoolRecordRow:
+    return records.PoolRecordRow(
+        pool_id=row.pool_id,
+        turn=row.turn,
+        ended_count=row.ended,
+        failed_count=row.failed,
+        failing_per_mille=row.failing,
+    )
+
+
+def _pool_record_row(record: records.PoolRecordRow) -> PoolRecordRow:
+    return PoolRecordRow(record.pool_id, record.turn, record.ended_count, record.failed_count, record.failing_per_mille)
+
+
 def _usage_reported_record(event: events.UsageReported) -> records.Event:
     return records.Event(
         usage_reported=records.UsageReported(
@@ -313,6 +351,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.AllocationsReshaped: lambda e: records.Event(
         allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(_lot_record, e.lots))
     ),
+    events.StrategySet: lambda e: records.Event(strategy_set=_strategy_record(e.row)),
     **budget_codec.ENCODERS,
 }
 
@@ -333,6 +372,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "usage_reported": lambda r: events.UsageReported(tuple(map(_report, r.reports))),
     "use_sampled": lambda r: events.UseSampled(tuple(sorted(r.granted.items()))),
     "allocations_reshaped": lambda r: events.AllocationsReshaped(tuple(r.allocation_numbers), tuple(map(_lot, r.lots))),
+    "strategy_set": lambda r: events.StrategySet(_strategy(r)),
     **budget_codec.DECODERS,
 }
 
@@ -344,5 +384,7 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     USAGES: _usage_record,
     HISTORIES: _history_record,
     SAMPLES: _samples_record,
+    STRATEGIES: _strategy_record,
+    POOL_RECORDS: _pool_record_record,
     **budget_codec.ROW_ENCODERS,
 }

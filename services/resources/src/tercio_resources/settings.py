@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from tercio_common.settings import ProcessSettings, Section
+from tercio_common.strategies import choosing, sharing
+from tercio_common.strategies.catalogue import Catalogue, installed
+from tercio_common.strategies.protocol import Choosing, Sharing
 from tercio_resources.state.pools import UNITS
 from tercio_resources.state.rows import PoolRow
 from tercio_resources.state.rules import Rules
@@ -52,6 +56,12 @@ _OWNER_LIMITS = {"cpu": 8_000, "memory": 8_192, "storage": 10_240}
 _ESTIMATE = {"cpu": 1_000, "memory": 512}
 
 
+@cache
+def _catalogues() -> tuple[Catalogue[Choosing], Catalogue[Sharing]]:
+    """Return what is installed."""
+    return installed("choosing", choosing.BUILT_IN), installed("sharing", sharing.BUILT_IN)
+
+
 class ResourcesSettings(Section):
     """Default pools, bounds and leases."""
 
@@ -87,6 +97,24 @@ class ResourcesSettings(Section):
     emergency_principals: tuple[str, ...] = ("local", "replica")
     """Who may open the reserve of the pools and have lower priorities revoked."""
 
+    operator_principals: tuple[str, ...] = ("local", "replica")
+    """Who may change pools, quotas, budgets, prices and strategies, and have taken back what is not used. By default
+    whoever reaches the service over loopback, as everywhere else."""
+    choosing: str = Field(default="best_fit", max_length=128)
+    """The strategy by which a pool is chosen until another one is set: `adaptive`, `best_fit`, `first_fit`,
+    `historical`, `load_balanced`, `priority`, `round_robin`, `worst_fit`, or an installed one. Best fit leaves room for
+    large requests."""
+    sharing: str = Field(default="priority", max_length=128)
+    """The strategy by which it is decided who is served first until another one is set: `arrival`, `dominant_share`,
+    `priority`, or an installed one."""
+
+    @model_validator(mode="after")
+    def _check_strategies(self) -> Self:
+        for name, known in ((self.choosing, _catalogues()[0].names), (self.sharing, _catalogues()[1].names)):
+            if name not in known:
+                raise ValueError(f"there is no strategy {name!r}; there are {', '.join(known)}")
+        return self
+
     def rules(self) -> Rules:
         """Return what the state needs of them."""
         return Rules(
@@ -99,6 +127,11 @@ class ResourcesSettings(Section):
             default_estimate=self.default_estimate,
             efficiency_target=self.efficiency_target_per_mille,
             emergency_principals=frozenset(self.emergency_principals),
+            operators=frozenset(self.operator_principals),
+            choosing=_catalogues()[0],
+            sharing=_catalogues()[1],
+            default_choosing=self.choosing,
+            default_sharing=self.sharing,
             default_pools=tuple(
                 PoolRow(name, pool.dimension, UNITS.get(pool.dimension, pool.unit), pool.capacity, pool.reserve)
                 for name, pool in sorted(self.pools.items())

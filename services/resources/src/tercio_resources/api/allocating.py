@@ -21,6 +21,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.calls import Call
 from tercio_common.machine.term import Proposal, Term
 from tercio_resources import metrics
+from tercio_resources.state import strategies
 from tercio_resources.state.grants import Granted
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.session import Session
@@ -88,7 +89,8 @@ class Allocating:
         self._freed = machine.tables.freed
         shares = dominant_shares(machine.tables.holdings.by_tenant, machine.tables.by_dimension.capacities())
         session.waiting.kept = frozenset()
-        for ticket in in_order(session.waiting, now=now, ageing=machine.rules.ageing, shares=shares):
+        ranking = strategies.sharing(machine.tables.strategies, machine.rules)
+        for ticket in in_order(session.waiting, now=now, ageing=machine.rules.ageing, shares=shares, strategy=ranking):
             waiter = self._waiters.get(ticket)
             if waiter is None or waiter.answer.done():
                 continue

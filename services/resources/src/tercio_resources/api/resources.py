@@ -82,9 +82,9 @@ class ResourceServicer(rpc.ResourceServiceServicer):
     async def CheckAllocation(self, request: pb.CheckAllocationRequest, context: Context) -> pb.CheckAllocationResponse:
         spec, owner = to_allocations.check_of(request)
 
-        def look(machine: ResourcesMachine, session: Session, _at: Moment) -> pb.CheckAllocationResponse:
+        def look(machine: ResourcesMachine, session: Session, at: Moment) -> pb.CheckAllocationResponse:
             grants.check_units(spec, machine.tables.by_dimension)
-            outcome = grants.Ledger(machine.tables, session, machine.rules).take(owner, spec)
+            outcome = grants.Ledger(machine.tables, session, machine.rules, at).take(owner, spec)
             short = isinstance(outcome, Shortage)
             gaps = to_allocations.gap_messages(outcome.gaps) if isinstance(outcome, Shortage) else ()
             return pb.CheckAllocationResponse(fits=not short, gaps=gaps)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from tercio_resources.state.rows import Amount, PoolRow, QuotaRow, Spec
+from tercio_resources.state.rows import Amount, PoolRow, QuotaRow, Spec, StrategyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,13 @@ class Transfer:
     from_owner: str
     to_owner: str
     numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetStrategy:
+    """Use another strategy from now on."""
+
+    row: StrategyRow
 
 
 class UsageReport(NamedTuple):

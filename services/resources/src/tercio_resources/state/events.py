@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tercio_resources.state.budget_events import BudgetEvent
 from tercio_resources.state.commands import UsageReport
-from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow
+from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow, StrategyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,13 @@ class AllocationsReshaped:
     lots: tuple[Lot, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StrategySet:
+    """Another strategy is in use."""
+
+    row: StrategyRow
+
+
 Event = (
     PoolsSet
     | PoolDeleted
@@ -113,5 +120,6 @@ Event = (
     | UsageReported
     | AllocationsReshaped
     | UseSampled
+    | StrategySet
     | BudgetEvent
 )

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_resources.state import revocation
+from tercio_common.strategies.protocol import Candidate, Wish
+from tercio_resources.state import pool_records, revocation, strategies
 from tercio_resources.state.commands import Allocate
 from tercio_resources.state.events import AllocationsGranted, Event
 from tercio_resources.state.pools import PoolsByDimension, checked_unit
@@ -30,7 +31,6 @@ from tercio_resources.state.rows import (
 )
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
-from tercio_resources.state.sharing.best_fit import best_fit
 from tercio_resources.state.tables import ResourceTables
 
 
@@ -58,7 +58,7 @@ def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: 
         raise Refusal("PERMISSION_DENIED", f"{at.principal!r} may not declare an emergency; the settings name who may")
     for spec in command.specs:
         check_units(spec, tables.by_dimension)
-    ledger = Ledger(tables, session, rules, emergency=command.emergency)
+    ledger = Ledger(tables, session, rules, at, emergency=command.emergency)
     placed: list[tuple[int, Lot]] = []
     shortages: dict[int, Shortage] = {}
     for item, owner in enumerate(command.owners):
@@ -108,7 +108,9 @@ def rows_of(event: AllocationsGranted, at: Moment) -> list[AllocationRow]:
 class Ledger:
     """What is left while one command is decided: the tables, less what its items took so far."""
 
-    def __init__(self, tables: ResourceTables, session: Session, rules: Rules, *, emergency: bool = False) -> None:
+    def __init__(
+        self, tables: ResourceTables, session: Session, rules: Rules, at: Moment, *, emergency: bool = False
+    ) -> None:
         """Begin with nothing taken."""
         self._tables, self._session, self._rules, self._emergency = tables, session, rules, emergency
         self._taken: dict[str, int] = {}
@@ -116,6 +118,9 @@ class Ledger:
         self._by_owner: dict[tuple[str, str], int] = {}
         self._pools: dict[tuple[str, tuple[tuple[str, str], ...]], list[PoolRow]] = {}
         self._lots: dict[Lot, Lot] = {}
+        self._choosing = strategies.choosing(tables.strategies, rules)
+        self._turn = at.seq * NUMBERS_A_RECORD
+        self._turns: dict[str, int] = {}
 
     def take(self, owner: str, spec: Spec) -> Lot | Shortage:
         """Take what an item asks for, or say why it cannot be had; an empty owner is nobody in particular."""
@@ -129,7 +134,7 @@ class Ledger:
             pools = self._pools_of(amount.dimension, spec.pool_labels)
             if not pools:
                 return Shortage("POOL_NOT_FOUND", (_gap(amount, 0, "pool"),))
-            free, pool_id = best_fit(((self._free(pool), pool.pool_id) for pool in pools), amount.amount)
+            free, pool_id = self._choose(pools, Wish(amount.amount, spec.priority))
             bound = self._bound(owner, spec, amount, Bound(free, "pool", max(map(self._most, pools))))
             if bound.available < amount.amount:
                 gaps.append(Gap(amount.dimension, amount.amount, bound, pool_id))
@@ -140,6 +145,21 @@ class Ledger:
         lot = Lot(spec.tenant, spec.priority, spec.ttl, tuple(parts), self._emergency, spec.task_type)
         self._note(owner, lot)
         return self._lots.setdefault(lot, lot)
+
+    def _choose(self, pools: Sequence[PoolRow], wish: Wish) -> tuple[int, str]:
+        """Return the room and the id of the pool that the strategy chooses; if it fits nowhere, of the roomiest one."""
+        rooms = [(self._free(pool), pool.pool_id, pool) for pool in pools]
+        fitting = [(room, pool) for room, _, pool in rooms if room >= wish.amount]
+        if len(fitting) < 2:  # most fleets have one pool of a dimension
+            return (fitting[0][0], fitting[0][1].pool_id) if fitting else max(rooms)[:2]
+        found = strategies.chosen([self._candidate(pool, room) for room, pool in fitting], wish, self._choosing)
+        return found.room, found.name
+
+    def _candidate(self, pool: PoolRow, room: int) -> Candidate:
+        record = pool_records.of(pool.pool_id, self._tables.pool_records)
+        turn = self._turns.get(pool.pool_id, record.turn)
+        size = pool.capacity - (0 if self._emergency else pool.reserve)
+        return Candidate(pool.pool_id, room, size, turn, record.ended, record.failed, record.failing)
 
     def _pools_of(self, dimension: str, labels: tuple[tuple[str, str], ...]) -> list[PoolRow]:
         key = dimension, labels
@@ -184,7 +204,9 @@ class Ledger:
         return held
 
     def _note(self, owner: str, lot: Lot) -> None:
+        self._turn += 1
         for pool_id, dimension, amount in lot.parts:
+            self._turns[pool_id] = self._turn
             self._taken[pool_id] = self._taken.get(pool_id, 0) + amount
             tenant, by_owner = (lot.tenant, dimension), (owner, dimension)
             self._by_tenant[tenant] = self._by_tenant.get(tenant, 0) + amount

@@ -9,14 +9,17 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_resources.state import (
     allocations,
+    authority,
     budgets,
     forecast,
     grants,
     leases,
     optimisation,
+    pool_records,
     pools,
     prediction,
     quotas,
+    strategies,
     tombstones,
     usage,
 )
@@ -39,6 +42,7 @@ from tercio_resources.state.commands import (
     ReportUsage,
     SampleUse,
     SetQuota,
+    SetStrategy,
     Transfer,
     UpdatePool,
 )
@@ -53,6 +57,7 @@ from tercio_resources.state.events import (
     QuotaDeleted,
     QuotaSet,
     RevocationsRequested,
+    StrategySet,
     TombstonesPruned,
     UsageReported,
     UseSampled,
@@ -81,6 +86,7 @@ class ResourcesMachine:
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
+        authority.check(command, at.principal, self.rules)
         match command:
             case Allocate():
                 self._check_space(len(command.owners))
@@ -118,13 +124,9 @@ class ResourcesMachine:
             case AllocationsGranted():
                 for granted in grants.rows_of(event, at):
                     tables.allocations.put(granted)
+                pool_records.note_grants(event, at.seq, tables.pool_records)
             case AllocationsReleased():
-                for number in event.numbers:
-                    tables.allocations.delete(number)
-                    if number in tables.usages:
-                        self._end_usage(number, at)
-                for owner in event.barred:
-                    tables.tombstones.put(TombstoneRow(owner, at.now))
+                self._release(event, at)
             case AllocationsTransferred():
                 for handed in allocations.transferred(event, tables.allocations, at):
                     tables.allocations.put(handed)
@@ -149,12 +151,15 @@ class ResourcesMachine:
                     tables.pools.put(row if row.created_wall else row._replace(created_wall=at.wall))
             case PoolDeleted():
                 tables.pools.delete(event.pool_id)
-                if event.pool_id in tables.samples:
-                    tables.samples.delete(event.pool_id)
+                for of_pools in (tables.samples, tables.pool_records):
+                    if event.pool_id in of_pools:
+                        of_pools.delete(event.pool_id)
             case QuotaSet():
                 tables.quotas.put(event.row)
             case QuotaDeleted():
                 tables.quotas.delete(event.tenant)
+            case StrategySet():
+                tables.strategies.put(event.row)
             case _:
                 budgets.apply(event, at, tables)
 
@@ -170,6 +175,16 @@ class ResourcesMachine:
     def pool_view(self, row: PoolRow) -> PoolView:
         """Show a pool."""
         return PoolView(row, self.tables.holdings.granted.get(row.pool_id, 0))
+
+    def _release(self, event: AllocationsReleased, at: Moment) -> None:
+        tables = self.tables
+        rows = [tables.allocations.delete(number) for number in event.numbers]
+        pool_records.note_ends(rows, event.cause, tables.pool_records)
+        for number in event.numbers:
+            if number in tables.usages:
+                self._end_usage(number, at)
+        for owner in event.barred:
+            tables.tombstones.put(TombstoneRow(owner, at.now))
 
     def _end_usage(self, number: int, at: Moment) -> None:
         """Forget what was used of an allocation, and learn from it."""
@@ -204,6 +219,10 @@ class ResourcesMachine:
                 return Decision([QuotaSet(quotas.checked(command, tables.by_dimension))], command.row)
             case DeleteQuota(tenant=tenant):
                 return Decision([QuotaDeleted(quotas.present(tenant, tables.quotas).tenant)])
+            case SetStrategy():
+                row_of_strategy = strategies.checked(command.row, self.rules)
+                unchanged = tables.strategies.get(row_of_strategy.subject) == row_of_strategy
+                return Decision(() if unchanged else [StrategySet(row_of_strategy)])
             case _:
                 raise TypeError(f"the resources service knows no command {type(command).__name__}")
 

@@ -16,7 +16,6 @@ from tercio_resources.state.events import AllocationsReshaped, Event, Revocation
 from tercio_resources.state.prediction import with_buffer
 from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Lot, Part, PoolRow, UsageRow
 from tercio_resources.state.rules import Rules
-from tercio_resources.state.sharing.best_fit import best_fit
 from tercio_resources.state.tables import ResourceTables
 
 _REPORTS: Final = 3
@@ -99,12 +98,13 @@ class _Plan:
         }
         moves: list[Proposal] = []
         for row, part in self._granted_of(pool):
-            room, to_pool_id = (
-                best_fit(((room, name) for name, room in rooms.items()), part.amount) if rooms else (0, "")
+            # Best fit, whatever the strategy for grants: what is moved is to leave large rooms whole.
+            room, to_pool_id = min(
+                ((room, name) for name, room in rooms.items() if room >= part.amount), default=(0, "")
             )
-            if room < part.amount or row.lot.emergency or row.number in self._changed:
+            if not to_pool_id or row.lot.emergency or row.number in self._changed:
                 return []
-            rooms[to_pool_id] -= part.amount
+            rooms[to_pool_id] = room - part.amount
             reason = f"all of {pool.pool_id} is free once it moves to {to_pool_id}"
             moves.append(Proposal(Kind.COMPACT, row.number, row.owner, part, reason, to_pool_id))
         return moves

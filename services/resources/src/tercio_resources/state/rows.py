@@ -170,6 +170,30 @@ class SamplesRow(NamedTuple):
     samples: tuple[Sample, ...]
 
 
+class StrategyRow(NamedTuple):
+    """The strategy that was set for a subject."""
+
+    subject: int
+    name: str
+
+
+class PoolRecordRow(NamedTuple):
+    """What became of what was granted of a pool.
+
+    Attributes:
+        turn: the number of the last allocation from it.
+        ended: how many allocations were released or lost.
+        failed: how many of them were lost.
+        failing: which part was lost lately, in thousandths.
+    """
+
+    pool_id: str
+    turn: int = 0
+    ended: int = 0
+    failed: int = 0
+    failing: int = 0
+
+
 class Cause(IntEnum):
     """Why allocations were released; the numbers are those of the records."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tercio_common.strategies import choosing, sharing
+from tercio_common.strategies.catalogue import Catalogue
+from tercio_common.strategies.protocol import Choosing, Sharing
 from tercio_resources.state.rows import PoolRow
 
 
@@ -20,6 +23,11 @@ class Rules:
         max_waiting: calls that may wait at once.
         owner_limits: the most of a dimension that one owner may hold.
         emergency_principals: who may open the reserve.
+        operators: who may change pools, quotas, budgets and strategies, and take back what is not used.
+        choosing: strategies by which a pool is chosen.
+        sharing: strategies by which it is decided who is served first.
+        default_choosing: the one in use until another was set.
+        default_sharing: the one in use until another was set.
         default_pools: made with the first record.
         max_live_bytes: about how much all rows may take.
         idle: who used next to nothing for this long may be asked to release.
@@ -35,6 +43,11 @@ class Rules:
     max_waiting: int = 1_000
     owner_limits: Mapping[str, int] = field(default_factory=dict)
     emergency_principals: frozenset[str] = frozenset({"local", "replica"})
+    operators: frozenset[str] = frozenset({"local", "replica"})
+    choosing: Catalogue[Choosing] = field(default_factory=lambda: Catalogue("choosing", choosing.BUILT_IN))
+    sharing: Catalogue[Sharing] = field(default_factory=lambda: Catalogue("sharing", sharing.BUILT_IN))
+    default_choosing: str = "best_fit"
+    default_sharing: str = "priority"
     default_pools: tuple[PoolRow, ...] = ()
     max_live_bytes: int = 64 << 20
     idle: int = 60_000

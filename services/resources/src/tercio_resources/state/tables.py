@@ -10,7 +10,17 @@ from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolsByDimension
-from tercio_resources.state.rows import AllocationRow, HistoryRow, PoolRow, QuotaRow, SamplesRow, TombstoneRow, UsageRow
+from tercio_resources.state.rows import (
+    AllocationRow,
+    HistoryRow,
+    PoolRecordRow,
+    PoolRow,
+    QuotaRow,
+    SamplesRow,
+    StrategyRow,
+    TombstoneRow,
+    UsageRow,
+)
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.tombstones import Tombstones
 from tercio_resources.state.usage import UsageSums
@@ -22,6 +32,8 @@ TOMBSTONES = "tombstones"
 USAGES = "usages"
 HISTORIES = "histories"
 SAMPLES = "samples"
+STRATEGIES = "strategies"
+POOL_RECORDS = "pool_records"
 BUDGETS = "budgets"
 METERS = "meters"
 BLOCKS = "blocks"
@@ -39,6 +51,8 @@ class ResourceTables(TableStore):
         self.usages: Table[UsageRow] = Table(USAGES, itemgetter(0), store=self, fed=False)
         self.histories: Table[HistoryRow] = Table(HISTORIES, itemgetter(0), store=self, fed=False)
         self.samples: Table[SamplesRow] = Table(SAMPLES, itemgetter(0), store=self, fed=False)
+        self.strategies: Table[StrategyRow] = Table(STRATEGIES, itemgetter(0), store=self)
+        self.pool_records: Table[PoolRecordRow] = Table(POOL_RECORDS, itemgetter(0), store=self, fed=False)
         self.budgets: Table[BudgetRow] = Table(BUDGETS, itemgetter(0), store=self)
         self.meters: Table[MeterRow] = Table(METERS, itemgetter(0), store=self, fed=False)
         self.blocks: Table[BlockRow] = Table(BLOCKS, itemgetter(0, 1), store=self, fed=False)

@@ -38,6 +38,7 @@ class Event(google.protobuf.message.Message):
     USAGE_REPORTED_FIELD_NUMBER: builtins.int
     ALLOCATIONS_RESHAPED_FIELD_NUMBER: builtins.int
     USE_SAMPLED_FIELD_NUMBER: builtins.int
+    STRATEGY_SET_FIELD_NUMBER: builtins.int
     BUDGET_SET_FIELD_NUMBER: builtins.int
     BUDGET_DELETED_FIELD_NUMBER: builtins.int
     BLOCKS_SETTLED_FIELD_NUMBER: builtins.int
@@ -92,6 +93,10 @@ class Event(google.protobuf.message.Message):
         """It was noted how much is granted of each pool."""
 
     @property
+    def strategy_set(self) -> Global___StrategyRow:
+        """Another strategy is in use."""
+
+    @property
     def budget_set(self) -> tercio_resources.records.v1.budgets_pb2.BudgetRow:
         """A budget was created or changed."""
 
@@ -126,17 +131,18 @@ class Event(google.protobuf.message.Message):
         usage_reported: Global___UsageReported | None = ...,
         allocations_reshaped: Global___AllocationsReshaped | None = ...,
         use_sampled: Global___UseSampled | None = ...,
+        strategy_set: Global___StrategyRow | None = ...,
         budget_set: tercio_resources.records.v1.budgets_pb2.BudgetRow | None = ...,
         budget_deleted: tercio_resources.records.v1.budgets_pb2.BudgetDeleted | None = ...,
         blocks_settled: tercio_resources.records.v1.budgets_pb2.BlocksSettled | None = ...,
         blocks_lost: tercio_resources.records.v1.budgets_pb2.BlocksLost | None = ...,
         account_frozen: tercio_resources.records.v1.budgets_pb2.AccountFrozen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -837,6 +843,64 @@ class SamplesRow(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SamplesRow: typing_extensions.TypeAlias = SamplesRow
+
+@typing.final
+class StrategyRow(google.protobuf.message.Message):
+    """StrategyRow is the strategy that was set for a subject."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    subject: builtins.int
+    """1 for choosing a pool, 2 for who is served first."""
+    name: builtins.str
+    """Its name in the catalogue."""
+    def __init__(
+        self,
+        *,
+        subject: builtins.int = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["name", b"name", "subject", b"subject"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___StrategyRow: typing_extensions.TypeAlias = StrategyRow
+
+@typing.final
+class PoolRecordRow(google.protobuf.message.Message):
+    """PoolRecordRow is what became of what was granted of a pool."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POOL_ID_FIELD_NUMBER: builtins.int
+    TURN_FIELD_NUMBER: builtins.int
+    ENDED_COUNT_FIELD_NUMBER: builtins.int
+    FAILED_COUNT_FIELD_NUMBER: builtins.int
+    FAILING_PER_MILLE_FIELD_NUMBER: builtins.int
+    pool_id: builtins.str
+    """The pool."""
+    turn: builtins.int
+    """Number of the last allocation from it."""
+    ended_count: builtins.int
+    """How many allocations were released, or lost with their holders."""
+    failed_count: builtins.int
+    """How many of them were lost."""
+    failing_per_mille: builtins.int
+    """Which part was lost lately, in thousandths."""
+    def __init__(
+        self,
+        *,
+        pool_id: builtins.str = ...,
+        turn: builtins.int = ...,
+        ended_count: builtins.int = ...,
+        failed_count: builtins.int = ...,
+        failing_per_mille: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["ended_count", b"ended_count", "failed_count", b"failed_count", "failing_per_mille", b"failing_per_mille", "pool_id", b"pool_id", "turn", b"turn"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PoolRecordRow: typing_extensions.TypeAlias = PoolRecordRow
 
 @typing.final
 class UsageRow(google.protobuf.message.Message):

@@ -61,7 +61,7 @@ class AllocationSpec(google.protobuf.message.Message):
     @property
     def amounts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
         """How much of each dimension, from 1; the unit may be left out, else it must be the dimension's. 1 to 32, each
-        dimension once. One amount comes from one pool: of those that fit, from the one with the least left.
+        dimension once. One amount comes from one pool: of those that fit, from the one that the strategy chooses.
         """
 
     @property

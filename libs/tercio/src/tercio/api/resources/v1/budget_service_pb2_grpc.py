@@ -88,7 +88,7 @@ class BudgetServiceServicer(object):
 
     def CreateBudget(self, request, context):
         """Creates a budget. It begins empty, and fills at its rates: what was spent before is not known.
-        Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL.
+        Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +96,7 @@ class BudgetServiceServicer(object):
 
     def UpdateBudget(self, request, context):
         """Changes a budget; what is leased stays.
-        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ class BudgetServiceServicer(object):
 
     def DeleteBudget(self, request, context):
         """Deletes a budget that has none below it and of which nothing is leased.
-        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE.
+        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

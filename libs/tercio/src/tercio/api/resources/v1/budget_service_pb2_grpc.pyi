@@ -29,15 +29,15 @@ class BudgetServiceStub:
     def __new__(cls, channel: grpc.aio.Channel) -> BudgetServiceAsyncStub: ...
     CreateBudget: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.CreateBudgetRequest, tercio.api.resources.v1.budget_service_pb2.CreateBudgetResponse]
     """Creates a budget. It begins empty, and fills at its rates: what was spent before is not known.
-    Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL.
+    Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL, PERMISSION_DENIED.
     """
     UpdateBudget: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.UpdateBudgetRequest, tercio.api.resources.v1.budget_service_pb2.UpdateBudgetResponse]
     """Changes a budget; what is leased stays.
-    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, PERMISSION_DENIED.
     """
     DeleteBudget: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.DeleteBudgetRequest, tercio.api.resources.v1.budget_service_pb2.DeleteBudgetResponse]
     """Deletes a budget that has none below it and of which nothing is leased.
-    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE.
+    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE, PERMISSION_DENIED.
     """
     GetBudget: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.GetBudgetRequest, tercio.api.resources.v1.budget_service_pb2.GetBudgetResponse]
     """Reads a budget; linearizable.
@@ -75,15 +75,15 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
     CreateBudget: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.CreateBudgetRequest, tercio.api.resources.v1.budget_service_pb2.CreateBudgetResponse]  # type: ignore[assignment]
     """Creates a budget. It begins empty, and fills at its rates: what was spent before is not known.
-    Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL.
+    Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL, PERMISSION_DENIED.
     """
     UpdateBudget: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.UpdateBudgetRequest, tercio.api.resources.v1.budget_service_pb2.UpdateBudgetResponse]  # type: ignore[assignment]
     """Changes a budget; what is leased stays.
-    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, PERMISSION_DENIED.
     """
     DeleteBudget: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.DeleteBudgetRequest, tercio.api.resources.v1.budget_service_pb2.DeleteBudgetResponse]  # type: ignore[assignment]
     """Deletes a budget that has none below it and of which nothing is leased.
-    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE.
+    Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE, PERMISSION_DENIED.
     """
     GetBudget: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.budget_service_pb2.GetBudgetRequest, tercio.api.resources.v1.budget_service_pb2.GetBudgetResponse]  # type: ignore[assignment]
     """Reads a budget; linearizable.
@@ -124,7 +124,7 @@ class BudgetServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.budget_service_pb2.CreateBudgetResponse, collections.abc.Awaitable[tercio.api.resources.v1.budget_service_pb2.CreateBudgetResponse]]:
         """Creates a budget. It begins empty, and fills at its rates: what was spent before is not known.
-        Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL.
+        Errors: INVALID_ARGUMENT, BUDGET_EXISTS, BUDGET_NOT_FOUND (the parent), BUDGET_TOO_DEEP, QUEUE_FULL, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod
@@ -134,7 +134,7 @@ class BudgetServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.budget_service_pb2.UpdateBudgetResponse, collections.abc.Awaitable[tercio.api.resources.v1.budget_service_pb2.UpdateBudgetResponse]]:
         """Changes a budget; what is leased stays.
-        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod
@@ -144,7 +144,7 @@ class BudgetServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.budget_service_pb2.DeleteBudgetResponse, collections.abc.Awaitable[tercio.api.resources.v1.budget_service_pb2.DeleteBudgetResponse]]:
         """Deletes a budget that has none below it and of which nothing is leased.
-        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE.
+        Errors: INVALID_ARGUMENT, BUDGET_NOT_FOUND, BUDGET_IN_USE, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod

@@ -449,7 +449,7 @@ class AllocateRequest(google.protobuf.message.Message):
     @property
     def wait_timeout(self) -> google.protobuf.duration_pb2.Duration:
         """How long to wait until it fits, up to 1 h, and never longer than the call's deadline; 0 refuses at once. For one
-        item or an atomic batch of one tenant. Who waits is served by priority, which grows by one each 10 s, then by
+        item or an atomic batch of one tenant. By default who waits is served by priority, which grows by one each 10 s, then by
         the tenant's dominant share, then by arrival. A waiting call ends with its connection or its leader.
         """
 

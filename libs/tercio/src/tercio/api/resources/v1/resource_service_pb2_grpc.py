@@ -133,7 +133,7 @@ class ResourceServiceServicer(object):
 
     def CreatePool(self, request, context):
         """Creates a pool.
-        Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL.
+        Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +142,7 @@ class ResourceServiceServicer(object):
     def UpdatePool(self, request, context):
         """Changes a pool. A capacity below what is granted revokes nothing: the pool is OVER_COMMITTED and grants nothing
         until it fits.
-        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +150,7 @@ class ResourceServiceServicer(object):
 
     def DeletePool(self, request, context):
         """Deletes a pool of which nothing is granted.
-        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE.
+        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,7 +195,7 @@ class ResourceServiceServicer(object):
         with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
         the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
         Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
-        UNIT_MISMATCH, PERMISSION_DENIED, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
+        UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,7 +253,7 @@ class ResourceServiceServicer(object):
 
     def SetQuota(self, request, context):
         """Sets a tenant's quota. What it holds already stays.
-        Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,7 +261,7 @@ class ResourceServiceServicer(object):
 
     def DeleteQuota(self, request, context):
         """Removes a tenant's quota.
-        Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,16 +29,16 @@ class ResourceServiceStub:
     def __new__(cls, channel: grpc.aio.Channel) -> ResourceServiceAsyncStub: ...
     CreatePool: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.CreatePoolRequest, tercio.api.resources.v1.resource_service_pb2.CreatePoolResponse]
     """Creates a pool.
-    Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL.
+    Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL, PERMISSION_DENIED.
     """
     UpdatePool: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.UpdatePoolRequest, tercio.api.resources.v1.resource_service_pb2.UpdatePoolResponse]
     """Changes a pool. A capacity below what is granted revokes nothing: the pool is OVER_COMMITTED and grants nothing
     until it fits.
-    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, PERMISSION_DENIED.
     """
     DeletePool: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.DeletePoolRequest, tercio.api.resources.v1.resource_service_pb2.DeletePoolResponse]
     """Deletes a pool of which nothing is granted.
-    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE.
+    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE, PERMISSION_DENIED.
     """
     GetPool: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetPoolRequest, tercio.api.resources.v1.resource_service_pb2.GetPoolResponse]
     """Reads a pool; linearizable.
@@ -63,7 +63,7 @@ class ResourceServiceStub:
     with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
     the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
     Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
-    UNIT_MISMATCH, PERMISSION_DENIED, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
+    UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
     """
     Renew: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.RenewRequest, tercio.api.resources.v1.resource_service_pb2.RenewResponse]
     """Renews everything that the owners hold, for as long as each allocation's TTL. It is not recorded: a new leader lets
@@ -93,11 +93,11 @@ class ResourceServiceStub:
     """
     SetQuota: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.SetQuotaRequest, tercio.api.resources.v1.resource_service_pb2.SetQuotaResponse]
     """Sets a tenant's quota. What it holds already stays.
-    Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND, PERMISSION_DENIED.
     """
     DeleteQuota: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.DeleteQuotaRequest, tercio.api.resources.v1.resource_service_pb2.DeleteQuotaResponse]
     """Removes a tenant's quota.
-    Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND, PERMISSION_DENIED.
     """
     GetQuota: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetQuotaRequest, tercio.api.resources.v1.resource_service_pb2.GetQuotaResponse]
     """Reads a tenant's quota; linearizable.
@@ -115,16 +115,16 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
     CreatePool: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.CreatePoolRequest, tercio.api.resources.v1.resource_service_pb2.CreatePoolResponse]  # type: ignore[assignment]
     """Creates a pool.
-    Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL.
+    Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL, PERMISSION_DENIED.
     """
     UpdatePool: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.UpdatePoolRequest, tercio.api.resources.v1.resource_service_pb2.UpdatePoolResponse]  # type: ignore[assignment]
     """Changes a pool. A capacity below what is granted revokes nothing: the pool is OVER_COMMITTED and grants nothing
     until it fits.
-    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, PERMISSION_DENIED.
     """
     DeletePool: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.DeletePoolRequest, tercio.api.resources.v1.resource_service_pb2.DeletePoolResponse]  # type: ignore[assignment]
     """Deletes a pool of which nothing is granted.
-    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE.
+    Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE, PERMISSION_DENIED.
     """
     GetPool: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetPoolRequest, tercio.api.resources.v1.resource_service_pb2.GetPoolResponse]  # type: ignore[assignment]
     """Reads a pool; linearizable.
@@ -149,7 +149,7 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
     the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
     Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
-    UNIT_MISMATCH, PERMISSION_DENIED, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
+    UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
     """
     Renew: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.RenewRequest, tercio.api.resources.v1.resource_service_pb2.RenewResponse]  # type: ignore[assignment]
     """Renews everything that the owners hold, for as long as each allocation's TTL. It is not recorded: a new leader lets
@@ -179,11 +179,11 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     """
     SetQuota: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.SetQuotaRequest, tercio.api.resources.v1.resource_service_pb2.SetQuotaResponse]  # type: ignore[assignment]
     """Sets a tenant's quota. What it holds already stays.
-    Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND, PERMISSION_DENIED.
     """
     DeleteQuota: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.DeleteQuotaRequest, tercio.api.resources.v1.resource_service_pb2.DeleteQuotaResponse]  # type: ignore[assignment]
     """Removes a tenant's quota.
-    Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND.
+    Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND, PERMISSION_DENIED.
     """
     GetQuota: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetQuotaRequest, tercio.api.resources.v1.resource_service_pb2.GetQuotaResponse]  # type: ignore[assignment]
     """Reads a tenant's quota; linearizable.
@@ -204,7 +204,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.CreatePoolResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.CreatePoolResponse]]:
         """Creates a pool.
-        Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL.
+        Errors: INVALID_ARGUMENT, POOL_EXISTS, UNIT_MISMATCH, QUEUE_FULL, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod
@@ -215,7 +215,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.UpdatePoolResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.UpdatePoolResponse]]:
         """Changes a pool. A capacity below what is granted revokes nothing: the pool is OVER_COMMITTED and grants nothing
         until it fits.
-        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod
@@ -225,7 +225,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.DeletePoolResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.DeletePoolResponse]]:
         """Deletes a pool of which nothing is granted.
-        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE.
+        Errors: INVALID_ARGUMENT, POOL_NOT_FOUND, POOL_IN_USE, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod
@@ -280,7 +280,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
         the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
         Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
-        UNIT_MISMATCH, PERMISSION_DENIED, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
+        UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
         """
 
     @abc.abstractmethod
@@ -352,7 +352,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.SetQuotaResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.SetQuotaResponse]]:
         """Sets a tenant's quota. What it holds already stays.
-        Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, UNIT_MISMATCH, POOL_NOT_FOUND, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod
@@ -362,7 +362,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.DeleteQuotaResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.DeleteQuotaResponse]]:
         """Removes a tenant's quota.
-        Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND.
+        Errors: INVALID_ARGUMENT, QUOTA_NOT_FOUND, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod

@@ -114,7 +114,7 @@ class UsageServiceServicer(object):
 
     def Optimize(self, request, context):
         """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
-        Errors: INVALID_ARGUMENT, STALE_EPOCH.
+        Errors: INVALID_ARGUMENT, STALE_EPOCH, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

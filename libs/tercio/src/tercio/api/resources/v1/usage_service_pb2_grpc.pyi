@@ -50,7 +50,7 @@ class UsageServiceStub:
     """
     Optimize: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.OptimizeRequest, tercio.api.resources.v1.usage_service_pb2.OptimizeResponse]
     """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
-    Errors: INVALID_ARGUMENT, STALE_EPOCH.
+    Errors: INVALID_ARGUMENT, STALE_EPOCH, PERMISSION_DENIED.
     """
 
 @typing.type_check_only
@@ -81,7 +81,7 @@ class UsageServiceAsyncStub(UsageServiceStub):
     """
     Optimize: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.usage_service_pb2.OptimizeRequest, tercio.api.resources.v1.usage_service_pb2.OptimizeResponse]  # type: ignore[assignment]
     """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
-    Errors: INVALID_ARGUMENT, STALE_EPOCH.
+    Errors: INVALID_ARGUMENT, STALE_EPOCH, PERMISSION_DENIED.
     """
 
 class UsageServiceServicer(metaclass=abc.ABCMeta):
@@ -145,7 +145,7 @@ class UsageServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.usage_service_pb2.OptimizeResponse, collections.abc.Awaitable[tercio.api.resources.v1.usage_service_pb2.OptimizeResponse]]:
         """Proposes what to take back, and does it unless `validate_only`. Holders see it in WatchAllocations.
-        Errors: INVALID_ARGUMENT, STALE_EPOCH.
+        Errors: INVALID_ARGUMENT, STALE_EPOCH, PERMISSION_DENIED.
         """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -164,6 +164,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Budgets have four levels; choose a parent that is higher up."""
     ERROR_REASON_BUDGET_SPENT: _ErrorReason.ValueType  # 324
     """The cost limit of the budget, or of one above it, is reached; raise it."""
+    ERROR_REASON_RESOURCE_ALLOCATION_EXCEPTION: _ErrorReason.ValueType  # 340
+    """An allocation failed for a reason of the service's own, such as a strategy that was installed and raised an error;
+    set another strategy.
+    """
+    ERROR_REASON_STRATEGY_NOT_FOUND: _ErrorReason.ValueType  # 341
+    """No strategy of that name is installed; list them."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` that Tercio sends, with domain `tercio.dev`.
@@ -312,4 +318,10 @@ ERROR_REASON_BUDGET_TOO_DEEP: ErrorReason.ValueType  # 323
 """Budgets have four levels; choose a parent that is higher up."""
 ERROR_REASON_BUDGET_SPENT: ErrorReason.ValueType  # 324
 """The cost limit of the budget, or of one above it, is reached; raise it."""
+ERROR_REASON_RESOURCE_ALLOCATION_EXCEPTION: ErrorReason.ValueType  # 340
+"""An allocation failed for a reason of the service's own, such as a strategy that was installed and raised an error;
+set another strategy.
+"""
+ERROR_REASON_STRATEGY_NOT_FOUND: ErrorReason.ValueType  # 341
+"""No strategy of that name is installed; list them."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

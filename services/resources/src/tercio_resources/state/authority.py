@@ -1,0 +1,41 @@
+"""Who may change what everybody shares: pools, quotas, budgets, strategies, and what holders are left with."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tercio_common.errors import Refusal
+from tercio_common.machine.calls import EFFECT
+from tercio_resources.state.budget_commands import CreateBudget, DeleteBudget, UpdateBudget
+from tercio_resources.state.commands import (
+    CreatePool,
+    DeletePool,
+    DeleteQuota,
+    Optimize,
+    SetQuota,
+    SetStrategy,
+    UpdatePool,
+)
+from tercio_resources.state.rules import Rules
+
+_FOR_OPERATORS: Final = (
+    CreatePool,
+    UpdatePool,
+    DeletePool,
+    SetQuota,
+    DeleteQuota,
+    CreateBudget,
+    UpdateBudget,
+    DeleteBudget,
+    Optimize,
+    SetStrategy,
+)
+
+
+def check(command: Any, principal: str, rules: Rules) -> None:
+    """Raise PERMISSION_DENIED unless the principal may give this command; the leader itself may."""
+    if isinstance(command, _FOR_OPERATORS) and principal not in rules.operators and principal != EFFECT.principal:
+        what = type(command).__name__
+        raise Refusal(
+            "PERMISSION_DENIED", f"{principal!r} is no operator, and {what} is for operators; the settings name them"
+        )
