@@ -11,7 +11,12 @@ from tercio.cli.output import print_table
 
 def agent(agent_id: str, state: str = "HEALTHY", *, running: int = 0, slots: int = 4) -> agent_pb2.Agent:
     return agent_pb2.Agent(
-        agent_id=agent_id, state=f"STATE_{state}", active_attempts=running, concurrency=slots, incarnation=1
+        agent_id=agent_id,
+        state=f"STATE_{state}",
+        active_attempts=running,
+        concurrency=slots,
+        incarnation=1,
+        status=agent_pb2.AgentStatus(health=75),
     )
 
 
@@ -42,6 +47,6 @@ def test_a_row_of_top_has_load_and_performance(capsys: pytest.CaptureFixture[str
     view = agent_views.top({"a": performance})
     print_table([agent("a", running=1), agent("b")], view, wide=False)
     title, first, second = capsys.readouterr().out.splitlines()
-    assert title.split() == ["AGENT", "STATE", "LOAD", "RUNNING", "DONE", "FAILED", "SUCCESS", "MEAN", "SEEN"]
-    assert first.split() == ["a", "HEALTHY", "25%", "1/4", "9", "1", "90%", "250ms", "-"]
-    assert second.split() == ["b", "HEALTHY", "0%", "0/4", "0", "0", "-", "-", "-"]
+    assert title.split() == ["AGENT", "STATE", "HEALTH", "LOAD", "RUNNING", "DONE", "FAILED", "SUCCESS", "MEAN", "SEEN"]
+    assert first.split() == ["a", "HEALTHY", "75%", "25%", "1/4", "9", "1", "90%", "250ms", "-"]
+    assert second.split() == ["b", "HEALTHY", "75%", "0%", "0/4", "0", "0", "-", "-", "-"]

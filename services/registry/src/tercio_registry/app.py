@@ -87,7 +87,7 @@ def build(ports: Ports, *, outside: Outside | None = None) -> Service:
         outside = Outside(reservations=reservations) if ports.peers.has(RESOURCES) else Outside()
     link, undoing = Link(rules), Undoing(outside)
     histories = (
-        flush_performance(settings.performance_flush_ms),
+        flush_performance(settings.performance_flush_ms, link),
         show_agents(rules, most=settings.agent_series),
     )
     host = Host(

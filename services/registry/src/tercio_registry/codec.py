@@ -140,6 +140,7 @@ def _agent_record(row: AgentRow) -> records.AgentRow:
         drain=_drain_record(row.drain),
         performance_scores=dict(row.performance),
         ailments=row.ailments,
+        config_revision=row.config_revision,
     )
 
 
@@ -166,6 +167,7 @@ def _agent_row(record: records.AgentRow) -> AgentRow:
         drain=_drain(record.drain) if record.HasField("drain") else None,
         performance=tuple(sorted(record.performance_scores.items())),
         ailments=tuple(map(Ailment, record.ailments)),
+        config_revision=record.config_revision,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
@@ -21,7 +21,7 @@ from tercio_registry.state.config_commands import (
     StartRollout,
     UpdateConfig,
 )
-from tercio_registry.state.documents import MAX_BYTES
+from tercio_registry.state.documents import MAX_BYTES, Difference
 from tercio_registry.state.filters import compile_expression
 from tercio_registry.state.revisions import ConfigSchemaRow, RevisionRow
 from tercio_registry.state.rollout_rows import RolloutRow
@@ -29,6 +29,7 @@ from tercio_registry.state.rollouts import MOST_STEP
 from tercio_registry.state.schemas import MAX_SCHEMA_BYTES
 
 Revision = agent_config_pb2.ConfigRevision
+_NOTHING: Mapping[int, int] = {}
 _HOUR_MS = 3_600_000
 _MOST_TIMEOUT_MS = 300_000
 _MAX_FILTER = 2_048
@@ -126,8 +127,13 @@ def check_agent_type(agent_type: str) -> None:
     found.raise_if_any()
 
 
-def revision_message(row: RevisionRow, *, number: int | None = None) -> agent_config_pb2.ConfigRevision:
-    """Return a revision as the contract has it, with another number if one is given."""
+def revision_message(
+    row: RevisionRow, took: Mapping[int, int] = _NOTHING, *, number: int | None = None
+) -> agent_config_pb2.ConfigRevision:
+    """Return a revision as the contract has it, with another number if one is given.
+
+    `took` has the nanoseconds of the phases that the leader measured.
+    """
     return Revision(
         agent_id=row.agent_id,
         revision=row.revision if number is None else number,
@@ -141,7 +147,7 @@ def revision_message(row: RevisionRow, *, number: int | None = None) -> agent_co
         backup_revision=row.backup,
         restored_revision=row.restored,
         rollout_id=row.rollout_id,
-        steps=_steps(row),
+        steps=_steps(row, took),
     )
 
 
@@ -185,15 +191,39 @@ def rollout_summary(row: RolloutRow) -> rollout_pb2.Rollout:
     )
 
 
-def _steps(row: RevisionRow) -> Iterator[Revision.Step]:
-    """Say what was done, in order, as far as it got."""
+def report_message(revision: Revision, *, elapsed_ns: int, changes: Iterable[Difference] = ()) -> pb.ConfigUpdateReport:
+    """Return how a call went that made this revision."""
+    report = pb.ConfigUpdateReport(
+        validation=revision.steps[0],
+        backup_revision=revision.backup_revision,
+        rollback_performed=revision.state in {Revision.STATE_FAILED, Revision.STATE_ROLLED_BACK},
+        changes=change_messages(changes),
+    )
+    report.duration.FromNanoseconds(elapsed_ns)
+    return report
+
+
+def change_messages(changes: Iterable[Difference]) -> Iterator[pb.GetConfigDiffResponse.Change]:
+    """Give differences as the contract has them."""
+    return (pb.GetConfigDiffResponse.Change(**each._asdict()) for each in changes)
+
+
+def _steps(row: RevisionRow, took: Mapping[int, int]) -> Iterator[Revision.Step]:
+    """Say what was done, in order, as far as it got and with what is known of how long it took."""
+    for step in _done(row):
+        if step.phase in took:
+            step.duration.FromNanoseconds(took[step.phase])
+        yield step
+
+
+def _done(row: RevisionRow) -> Iterator[Revision.Step]:
     how = "it conforms to the schema of its agent's type"
     yield _step(Revision.PHASE_VALIDATE, how if row.checked else "there is no schema: any object is valid")
     yield _step(Revision.PHASE_BACKUP, f"revision {row.backup}" if row.backup else "there was no configuration")
     if row.reason == "CONFIGURATION_APPLY_FAILED":
-        yield _step(Revision.PHASE_APPLY, row.message, passed=False)
+        yield _step(Revision.PHASE_APPLY, row.message, passed=False, took=row.apply_took)
     elif row.reason == "POST_UPDATE_VALIDATION_FAILED":
-        yield _step(Revision.PHASE_APPLY, "the agent took it")
+        yield _step(Revision.PHASE_APPLY, "the agent took it", took=row.apply_took)
         yield _step(Revision.PHASE_REVALIDATE, row.message, passed=False)
     elif row.apply_took >= 0:
         yield _step(Revision.PHASE_APPLY, "the agent took it", took=row.apply_took)
@@ -204,8 +234,8 @@ def _steps(row: RevisionRow) -> Iterator[Revision.Step]:
         yield _step(Revision.PHASE_OBSERVE, detail, passed=passed, took=row.observed)
 
 
-def _step(phase: Revision.Phase.ValueType, detail: str, *, passed: bool = True, took: int = 0) -> Revision.Step:
-    return Revision.Step(phase=phase, passed=passed, duration=_duration(took), detail=detail)
+def _step(phase: Revision.Phase.ValueType, detail: str, *, passed: bool = True, took: int = -1) -> Revision.Step:
+    return Revision.Step(phase=phase, passed=passed, duration=_duration(took) if took >= 0 else None, detail=detail)
 
 
 def _change(request: Changing, found: Violations) -> Change:

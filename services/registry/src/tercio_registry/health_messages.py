@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import health_pb2 as pb
 from tercio_registry.state.agents import AgentRow, Health
+from tercio_registry.state.views import Status
 from tercio_registry.state.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -49,6 +53,22 @@ def report_of(vitals: Vitals | None) -> pb.HealthReport | None:
     )
     report.loop_lag.FromMilliseconds(vitals.loop_lag)
     return report
+
+
+def status_of(status: Status) -> agent_pb2.AgentStatus:
+    """Return a status as the contract has it."""
+    seconds, rest = divmod(status.wall, 1000)
+    availability = (
+        agent_pb2.AgentStatus.AVAILABILITY_AVAILABLE
+        if status.available
+        else agent_pb2.AgentStatus.AVAILABILITY_UNAVAILABLE
+    )
+    return agent_pb2.AgentStatus(
+        availability=availability,
+        health=status.health,
+        load=status.load,
+        time=Timestamp(seconds=seconds, nanos=rest * 1_000_000),
+    )
 
 
 def reasons_of(row: AgentRow) -> Iterator[pb.HealthReason.ValueType]:

@@ -92,6 +92,10 @@ class RegistrySettings(Section):
     likelier than a bad agent."""
     least_attempts: int = Field(default=5, ge=1, le=10_000)
     """Attempts that make one observation of the error rate, 1 to 10,000; fewer wait for the next report."""
+    slow_percent: int = Field(default=300, ge=0, le=10_000)
+    """Time that an agent's attempts take, per time that they took it on the whole or that they take the other agents,
+    from which it is degraded, in percent, up to 10,000; 0 judges nobody. Tasks of one type differ, by less than three
+    times on the average."""
     canary_interval_ms: int = Field(default=30_000, ge=0, le=3_600_000)
     """Mean time between two canaries of an agent, in ms, up to 1 h; 0 sends none. At 30 s a deaf agent is found within
     about a minute, and 10,000 agents answer 333 a second."""
@@ -124,6 +128,7 @@ class RegistrySettings(Section):
             queue_percent=self.queue_percent,
             error_percent=self.error_percent,
             least_attempts=self.least_attempts,
+            slow_percent=self.slow_percent,
             canary_interval=self.canary_interval_ms,
             canary_timeout=self.canary_timeout_ms,
         )

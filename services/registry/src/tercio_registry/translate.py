@@ -188,6 +188,8 @@ def agent_message(shown: AgentView) -> agent_pb2.Agent:
         performance_scores=dict(row.performance),
         health_reasons=health_messages.reasons_of(shown.row),
         health_report=health_messages.report_of(shown.vitals),
+        config_revision=row.config_revision,
+        status=health_messages.status_of(shown.status),
     )
     if profile.started_wall:
         message.start_time.CopyFrom(_timestamp(profile.started_wall))

@@ -28,6 +28,13 @@ def state(agent: agent_pb2.Agent | agent_pb2.AgentTransition) -> str:
     return (f"[{colour}]{name}[/{colour}]" if colour else name) + extra
 
 
+def status(agent: agent_pb2.Agent) -> str:
+    """Return the agent's status in numbers."""
+    found = agent.status
+    answers = found.availability == agent_pb2.AgentStatus.AVAILABILITY_AVAILABLE
+    return f"{'available' if answers else 'unavailable'}, health {found.health}%, load {found.load}%"
+
+
 AGENT: View[agent_pb2.Agent] = View(
     name=lambda agent: agent.agent_id,
     nothing="no agents are registered; `tercio agent exec --help` shows how to start one",
@@ -38,9 +45,11 @@ AGENT: View[agent_pb2.Agent] = View(
         Column("SLOTS", lambda agent: str(agent.concurrency)),
         Column("CAPABILITIES", lambda agent: escape(texts.pairs(agent.capabilities)) or "-"),
         Column("SEEN", lambda agent: texts.age(agent.renew_time)),
+        Column("HEALTH", lambda agent: f"{agent.status.health}%", wide=True),
         Column("REGISTERED", lambda agent: texts.age(agent.register_time), wide=True),
         Column("VERSION", lambda agent: escape(agent.version) or "-", wide=True),
         Column("INCARNATION", lambda agent: str(agent.incarnation), wide=True),
+        Column("CONFIG", lambda agent: str(agent.config_revision or "-"), wide=True),
         Column("LABELS", lambda agent: escape(texts.pairs(agent.labels)) or "-", wide=True),
         Column("WHY", lambda agent: escape(agent.state_reason) or "-", wide=True),
     ),
@@ -96,6 +105,7 @@ def top(performances: Mapping[str, performance_pb2.AgentPerformance]) -> View[ag
         nothing=AGENT.nothing,
         columns=(
             *AGENT.columns[:2],
+            Column("HEALTH", lambda agent: f"{agent.status.health}%"),
             Column("LOAD", lambda agent: f"{load(agent):4.0%}"),
             Column("RUNNING", lambda agent: f"{agent.active_attempts}/{agent.concurrency}"),
             Column("DONE", lambda agent: str(of(agent).succeeded)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
@@ -10,6 +11,7 @@ import grpc
 
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1 import registry_service_pb2_grpc as rpc
+from tercio.api.registry.v1.agent_config_pb2 import ConfigRevision
 from tercio_common.errors import Refusal
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
@@ -30,6 +32,7 @@ from tercio_registry.state.registration import present
 from tercio_registry.state.session import Session
 from tercio_registry.state.views import AgentView, view
 
+_REVALIDATE = int(ConfigRevision.PHASE_REVALIDATE)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -112,7 +115,17 @@ class RegistryServicer(rpc.RegistryServiceServicer):
 
     async def ReportSystemTasks(self, request: pb.ReportSystemTasksRequest, context: Context) -> Any:
         command = ReportSystemTasks(system_tasks.outcomes_of(request.outcomes))
-        reply = await self._host.execute(command, call=call_of(request, context), render=_render_reported)
+        render = _render_reported
+        if delivered := self._host.machine.configuring.tried(each.system_task_id for each in command.outcomes):
+            began = time.perf_counter_ns()
+
+            def render(unknown: tuple[str, ...]) -> bytes:
+                for agent_id, revision in delivered:
+                    took = {_REVALIDATE: time.perf_counter_ns() - began}
+                    self._host.session.timings.note(agent_id, revision, took)
+                return _render_reported(unknown)
+
+        reply = await self._host.execute(command, call=call_of(request, context), render=render)
         with suppress(Refusal):  # the leadership may have ended, but the report is durable
             self._link.note_canaries(command.outcomes, self._host.term)
         return reply

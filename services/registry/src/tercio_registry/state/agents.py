@@ -32,6 +32,7 @@ class Ailment(IntEnum):
     QUEUE_FULL = 5
     DEAF = 6
     RESERVATION_LOST = 7
+    SLOW = 8
 
 
 OWN_AILMENTS = frozenset(Ailment) - {Ailment.RESERVATION_LOST}
@@ -106,6 +107,7 @@ class AgentRow:
         leave_by: fleet time in ms at which a draining agent is removed; 0 when it may take as long as it likes.
         drain: what the agent did before it left, None when it did not say.
         performance: (task type, score in percent) as watchers were told last, sorted by type.
+        config_revision: what is active of its configurations; 0 for nothing.
     """
 
     agent_id: str
@@ -129,6 +131,7 @@ class AgentRow:
     leave_by: int = 0
     drain: Drain | None = None
     performance: tuple[tuple[str, int], ...] = ()
+    config_revision: int = 0
 
     @property
     def active(self) -> bool:

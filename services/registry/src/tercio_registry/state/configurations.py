@@ -223,10 +223,11 @@ class Configurations:
         backup = self.revisions.get(event.agent_id, given_up.backup)
         if row.active and row.active != given_up.revision:
             self._mark(row, row.active, at, state=RevisionState.SUPERSEDED)
-        observed = at.now - row.since if row.stage is Stage.OBSERVING else given_up.observed
-        self._mark(
-            row, row.wanted, at, state=event.state, reason=event.reason, message=event.message, observed=observed
-        )
+        spent = at.now - row.since
+        observed = spent if row.stage is Stage.OBSERVING else given_up.observed
+        took = spent if row.stage is Stage.DELIVERING else given_up.apply_took
+        why = {"state": event.state, "reason": event.reason, "message": event.message}
+        self._mark(row, row.wanted, at, observed=observed, apply_took=took, **why)
         newest = row.newest + 1
         self.revisions.table.put(_restoring(given_up, backup, newest, at))
         rollout_id = row.rollout_id if row.trial else ""

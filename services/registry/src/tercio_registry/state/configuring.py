@@ -81,6 +81,12 @@ class Configuring:
         self._served = self.rollouts.agenda
         return list(self.rollouts.due(at, session, room=room))
 
+    def tried(self, system_task_ids: Iterable[str]) -> list[tuple[str, int]]:
+        """Return the agents, with the revisions, on which these system tasks try something."""
+        known = self.revisions.by_system_task
+        rows = [self.configurations.row(known[each]) for each in system_task_ids if each in known]
+        return [(row.agent_id, row.trial) for row in rows if row.trial]
+
     def ended(self, outcomes: Iterable[SystemTaskOutcome]) -> list[Any]:
         """Decide on the ends of system tasks, of which some carried configurations."""
         return [event for each in outcomes if (event := self.delivery.ended(each)) is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tercio_common.errors import Refusal
@@ -25,6 +26,7 @@ from tercio_registry.state.commands import (
     RegisterAgent,
     ReportSystemTasks,
 )
+from tercio_registry.state.config_events import ConfigActivated, ConfigEvent, ConfigRestored, RolloutEvent
 from tercio_registry.state.configuring import Configuring
 from tercio_registry.state.deadlines import Deadlines
 from tercio_registry.state.events import (
@@ -120,6 +122,7 @@ class RegistryMachine:
             return
         if isinstance(event, configuring.EVENTS):
             self.configuring.apply(event, at)
+            self._tell_configuration(event, at)
             return
         if isinstance(event, PerformanceRecorded):
             self._tell_performance(event, at)
@@ -215,6 +218,11 @@ class RegistryMachine:
         for agent_id, scores in self.performance.apply(event):
             if (row := told(self.agents[agent_id], scores, at.seq)) is not None:
                 self.agents.put(row)
+
+    def _tell_configuration(self, event: ConfigEvent | RolloutEvent, at: Moment) -> None:
+        if isinstance(event, ConfigActivated | ConfigRestored):
+            row, active = self.agents[event.agent_id], self.configuring.configurations.row(event.agent_id).active
+            self.agents.put(replace(row, config_revision=active, changed_seq=at.seq))
 
     def _floor(self) -> int:
         row = self.incarnations.get(_FLOOR)

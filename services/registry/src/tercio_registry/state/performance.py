@@ -52,6 +52,11 @@ class TypeHistory(NamedTuple):
         """Attempts that failed, of all processes."""
         return self.former.failed + self.present.failed
 
+    @property
+    def mean_micros(self) -> int:
+        """Mean run time of all successes; 0 until there is one."""
+        return (self.former.run_micros + self.present.run_micros) // max(1, self.succeeded)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceRow:
@@ -111,6 +116,11 @@ class Performance:
         if not own or not agents:
             return 0
         return min(history.success_ppm, history.success_ppm * self._sums[history.task_type] // (agents * own))
+
+    def others(self, history: TypeHistory, *, fewest: int) -> int:
+        """Return the mean over the other agents of how long an attempt of that type runs; 0 if they are too few."""
+        others = self._agents[history.task_type] - 1
+        return (self._sums[history.task_type] - history.average_micros) // others if others >= fewest else 0
 
     def _without_new_types(self, counted: Counted) -> Counted:
         row = self.table.get(counted.agent_id)

@@ -58,6 +58,7 @@ def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> Agen
         changed_seq=at.seq,
         registration_id=event.registration_id,
         performance=row.performance if row is not None else (),
+        config_revision=row.config_revision if row is not None else 0,
     )
 
 

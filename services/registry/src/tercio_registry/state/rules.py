@@ -28,6 +28,7 @@ class Rules:
         memory_percent, disk_percent, queue_percent: shares in use from which an observation is bad.
         error_percent: failed attempts per attempts from which an observation is bad.
         least_attempts: attempts that make one observation of the error rate.
+        slow_percent: time that attempts take, per time that they should, from which an observation is bad; 0 is never.
         canary_interval: mean time between two canaries of an agent; 0 sends none.
         canary_timeout: how long an agent may take to answer one.
     """
@@ -43,6 +44,7 @@ class Rules:
     queue_percent: int = 100
     error_percent: int = 50
     least_attempts: int = 5
+    slow_percent: int = 300
     canary_interval: int = 30_000
     canary_timeout: int = 10_000
 

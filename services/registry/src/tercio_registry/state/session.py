@@ -12,6 +12,7 @@ from tercio_registry.state.agents import AgentRow, Ailment, Health
 from tercio_registry.state.canaries import Answer, Canaries
 from tercio_registry.state.counting import Counting
 from tercio_registry.state.rules import Rules
+from tercio_registry.state.timings import Timings
 from tercio_registry.state.verdicts import Contradictions
 from tercio_registry.state.vitals import Sign, Vitals, error_sign, signs
 
@@ -22,6 +23,7 @@ class Session:
     Attributes:
         canaries: which agents are to be asked for a sign of life.
         counting: what agents have counted and nobody recorded yet.
+        timings: how long steps of configurations took.
         verdicts: observations in a row that speak against verdicts.
     """
 
@@ -38,6 +40,7 @@ class Session:
         "canaries",
         "counting",
         "rules",
+        "timings",
         "verdicts",
     )
 
@@ -53,6 +56,7 @@ class Session:
         self.canaries = Canaries(rules)
         self.counting = Counting()
         self.verdicts = Contradictions(rules)
+        self.timings = Timings()
         self._began = -1
         self._heard = -1
 
@@ -166,6 +170,7 @@ class Session:
         self._vitals = {each: vitals for each, vitals in self._vitals.items() if each in kept}
         self._attempts = {each: counts for each, counts in self._attempts.items() if each in kept}
         self.verdicts.keep(kept)
+        self.timings.keep(kept)
         self.canaries.keep(kept)
 
     def __len__(self) -> int:

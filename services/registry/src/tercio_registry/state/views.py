@@ -28,6 +28,10 @@ class State(IntEnum):
 
 PRESENT_STATES = frozenset({State.HEALTHY, State.DEGRADED, State.UNHEALTHY, State.UNCONFIRMED})
 
+_ANSWERING = frozenset({State.HEALTHY, State.DEGRADED})
+_HEALTH_OF_A_REASON = 25
+"""Percent of health that one reason costs: what is told of healthy agents and what of ailing ones never meet."""
+
 _OF_HEALTH = {Health.HEALTHY: State.HEALTHY, Health.DEGRADED: State.DEGRADED, Health.UNHEALTHY: State.UNHEALTHY}
 _UNCONFIRMED = "the present leader has not heard the agent yet"
 _REGULARITY = {
@@ -42,6 +46,7 @@ _AILMENTS = {
     Ailment.QUEUE_FULL: "its queue is full",
     Ailment.DEAF: "it does not answer on its Work stream, and gets no new work",
     Ailment.RESERVATION_LOST: "what was reserved for it is gone",
+    Ailment.SLOW: "it takes much longer than it did, or than others do",
 }
 
 
@@ -65,6 +70,15 @@ def state_of(row: AgentRow, epoch: Epoch) -> State:
     return recorded_state(row)
 
 
+class Status(NamedTuple):
+    """How well an agent is and how busy, in percent, at wall time `wall` in ms; see the contract."""
+
+    available: bool = False
+    health: int = 0
+    load: int = 100
+    wall: int = 0
+
+
 class AgentView(NamedTuple):
     """An agent as shown.
 
@@ -73,6 +87,7 @@ class AgentView(NamedTuple):
         why: for people.
         active_attempts: that it was running at its last renewal, 0 while nothing was heard.
         vitals: its last report, None while there was none.
+        status: the same in numbers.
     """
 
     row: AgentRow
@@ -81,6 +96,7 @@ class AgentView(NamedTuple):
     why: str
     active_attempts: int = 0
     vitals: Vitals | None = None
+    status: Status = Status()
 
 
 def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
@@ -92,9 +108,25 @@ def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
         if heard is None and row.confirmed_by(*at.epoch):
             heard = row.enrolled_now
         renewed = None if heard is None else at.wall - (at.now - max(heard, row.enrolled_now))
+    running = session.active_attempts(row.agent_id)
+    status = _status(row, state, running, at.wall if renewed is None else renewed)
     return AgentView(
-        row, state, renewed, why(row, state), session.active_attempts(row.agent_id), session.vitals(row.agent_id)
+        row,
+        state,
+        renewed,
+        why(row, state),
+        running,
+        session.vitals(row.agent_id),
+        status if status.available else Status(wall=at.wall),
     )
+
+
+def _status(row: AgentRow, state: State, running: int, wall: int) -> Status:
+    if state not in _ANSWERING or Ailment.DEAF in row.ailments:
+        return Status()
+    wrong = len(row.ailments) + (row.regularity is not Health.HEALTHY)
+    load = -(-100 * running // row.profile.concurrency)
+    return Status(True, max(1, 100 - _HEALTH_OF_A_REASON * wrong), min(100, load), wall)
 
 
 def _duty(row: AgentRow) -> str:

@@ -657,6 +657,7 @@ class AgentRow(google.protobuf.message.Message):
     LEAVE_BY_MS_FIELD_NUMBER: builtins.int
     DRAIN_FIELD_NUMBER: builtins.int
     AILMENTS_FIELD_NUMBER: builtins.int
+    CONFIG_REVISION_FIELD_NUMBER: builtins.int
     PERFORMANCE_SCORES_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
@@ -692,6 +693,8 @@ class AgentRow(google.protobuf.message.Message):
     """What was reserved and cleared for it is kept under this name; empty when nothing was."""
     leave_by_ms: builtins.int
     """Fleet time at which it is removed, in milliseconds; 0 when it is not."""
+    config_revision: builtins.int
+    """Revision of its configuration that is active; 0 for none."""
     @property
     def profile(self) -> Global___Profile:
         """What it says of itself."""
@@ -702,7 +705,7 @@ class AgentRow(google.protobuf.message.Message):
 
     @property
     def ailments(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """What it ails from: 2 errors, 3 memory, 4 disk, 5 queue, 6 deaf, 7 lost reservation."""
+        """What it ails from: 2 errors, 3 memory, 4 disk, 5 queue, 6 deaf, 7 lost reservation, 8 slow."""
 
     @property
     def performance_scores(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
@@ -731,11 +734,12 @@ class AgentRow(google.protobuf.message.Message):
         leave_by_ms: builtins.int = ...,
         drain: Global___Drain | None = ...,
         ailments: collections.abc.Iterable[builtins.int] | None = ...,
+        config_revision: builtins.int = ...,
         performance_scores: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain", "profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "performance_scores", b"performance_scores", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "config_revision", b"config_revision", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "performance_scores", b"performance_scores", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRow: typing_extensions.TypeAlias = AgentRow

@@ -121,8 +121,9 @@ class ConfigRevision(google.protobuf.message.Message):
         """What it did, or why it failed, for people."""
         @property
         def duration(self) -> google.protobuf.duration_pb2.Duration:
-            """How long it took, in whole milliseconds of fleet time: APPLY from its being sent to the agent's answer. VALIDATE,
-            BACKUP and REVALIDATE take 0: each is decided within one record, during which fleet time stands still.
+            """How long it took. APPLY lasts from its being sent to the agent's answer, OBSERVE from then on, both in milliseconds
+            of fleet time. VALIDATE, BACKUP, until the backup is durable with the revision, and REVALIDATE are what the leader
+            measured that did them; absent after it was replaced.
             """
 
         def __init__(

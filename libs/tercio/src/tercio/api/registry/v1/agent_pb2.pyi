@@ -142,6 +142,8 @@ class Agent(google.protobuf.message.Message):
     PERFORMANCE_SCORES_FIELD_NUMBER: builtins.int
     HEALTH_REASONS_FIELD_NUMBER: builtins.int
     HEALTH_REPORT_FIELD_NUMBER: builtins.int
+    CONFIG_REVISION_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """Chosen by the agent or by the registry. 1 to 128 characters of [A-Za-z0-9._-]."""
     agent_type: builtins.str
@@ -166,6 +168,10 @@ class Agent(google.protobuf.message.Message):
     """Changes with each change of the agent's durable fields."""
     active_attempts: builtins.int
     """Attempts that it was running at its last renewal with the present leader; 0 while nothing was heard."""
+    config_revision: builtins.int
+    """The revision of its configuration that is active; 0 while there is none. What is tried is not active yet, and what is
+    restored is another revision, so every change of it is one that watchers see.
+    """
     @property
     def capabilities(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Level per capability. Levels are 1 to 100; at most 128 capabilities."""
@@ -212,6 +218,10 @@ class Agent(google.protobuf.message.Message):
     def health_report(self) -> tercio.api.registry.v1.health_pb2.HealthReport:
         """Its last report to the present leader; absent while there was none."""
 
+    @property
+    def status(self) -> Global___AgentStatus:
+        """The same in numbers."""
+
     def __init__(
         self,
         *,
@@ -238,13 +248,79 @@ class Agent(google.protobuf.message.Message):
         performance_scores: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         health_reasons: collections.abc.Iterable[tercio.api.registry.v1.health_pb2.HealthReason.ValueType] | None = ...,
         health_report: tercio.api.registry.v1.health_pb2.HealthReport | None = ...,
+        config_revision: builtins.int = ...,
+        status: Global___AgentStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "health_report", b"health_report", "register_time", b"register_time", "renew_time", b"renew_time", "start_time", b"start_time"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["confirmed_epoch", b"confirmed_epoch", "health_report", b"health_report", "register_time", b"register_time", "renew_time", b"renew_time", "start_time", b"start_time", "status", b"status"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "health_reasons", b"health_reasons", "health_report", b"health_report", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "performance_scores", b"performance_scores", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "version", b"version"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "agent_type", b"agent_type", "capabilities", b"capabilities", "concurrency", b"concurrency", "config_revision", b"config_revision", "confirmed_epoch", b"confirmed_epoch", "cordoned", b"cordoned", "draining", b"draining", "etag", b"etag", "fingerprint", b"fingerprint", "health_reasons", b"health_reasons", "health_report", b"health_report", "incarnation", b"incarnation", "labels", b"labels", "max_resources", b"max_resources", "performance_scores", b"performance_scores", "register_time", b"register_time", "renew_time", b"renew_time", "resource_requirements", b"resource_requirements", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "status", b"status", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Agent: typing_extensions.TypeAlias = Agent
+
+@typing.final
+class AgentStatus(google.protobuf.message.Message):
+    """AgentStatus is how well an agent is and how busy, in numbers that can be compared and drawn. It follows from `state`,
+    `health_reasons` and the last heartbeat; it decides nothing.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Availability:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _AvailabilityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[AgentStatus._Availability.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        AVAILABILITY_UNSPECIFIED: AgentStatus._Availability.ValueType  # 0
+        """Not one; never sent."""
+        AVAILABILITY_AVAILABLE: AgentStatus._Availability.ValueType  # 1
+        """HEALTHY, or DEGRADED by anything but being deaf."""
+        AVAILABILITY_UNAVAILABLE: AgentStatus._Availability.ValueType  # 2
+        """Nothing was heard of it lately, or it does not answer what it is asked: UNHEALTHY, UNCONFIRMED, GONE, DEREGISTERED,
+        or deaf.
+        """
+
+    class Availability(_Availability, metaclass=_AvailabilityEnumTypeWrapper):
+        """Whether the agent answers."""
+
+    AVAILABILITY_UNSPECIFIED: AgentStatus.Availability.ValueType  # 0
+    """Not one; never sent."""
+    AVAILABILITY_AVAILABLE: AgentStatus.Availability.ValueType  # 1
+    """HEALTHY, or DEGRADED by anything but being deaf."""
+    AVAILABILITY_UNAVAILABLE: AgentStatus.Availability.ValueType  # 2
+    """Nothing was heard of it lately, or it does not answer what it is asked: UNHEALTHY, UNCONFIRMED, GONE, DEREGISTERED,
+    or deaf.
+    """
+
+    AVAILABILITY_FIELD_NUMBER: builtins.int
+    HEALTH_FIELD_NUMBER: builtins.int
+    LOAD_FIELD_NUMBER: builtins.int
+    TIME_FIELD_NUMBER: builtins.int
+    availability: Global___AgentStatus.Availability.ValueType
+    """Whether it answers."""
+    health: builtins.int
+    """100 when HEALTHY; of a DEGRADED one 25 less for each of its health reasons, at least 1; 0 when UNAVAILABLE."""
+    load: builtins.int
+    """Running attempts per concurrency at the last heartbeat, in percent, rounded up, at most 100; 100 when UNAVAILABLE."""
+    @property
+    def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Of when this is: the last renewal, and of an agent that is UNAVAILABLE the present."""
+
+    def __init__(
+        self,
+        *,
+        availability: Global___AgentStatus.Availability.ValueType = ...,
+        health: builtins.int = ...,
+        load: builtins.int = ...,
+        time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["time", b"time"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["availability", b"availability", "health", b"health", "load", b"load", "time", b"time"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AgentStatus: typing_extensions.TypeAlias = AgentStatus
 
 @typing.final
 class AgentTransition(google.protobuf.message.Message):

@@ -93,21 +93,72 @@ class UpdateConfigResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: builtins.int
+    REPORT_FIELD_NUMBER: builtins.int
     @property
     def revision(self) -> tercio.api.registry.v1.agent_config_pb2.ConfigRevision:
         """The new revision; its number is 0 after `validate_only`."""
+
+    @property
+    def report(self) -> Global___ConfigUpdateReport:
+        """How it went so far."""
 
     def __init__(
         self,
         *,
         revision: tercio.api.registry.v1.agent_config_pb2.ConfigRevision | None = ...,
+        report: Global___ConfigUpdateReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["revision", b"revision"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["report", b"report", "revision", b"revision"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["revision", b"revision"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["report", b"report", "revision", b"revision"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___UpdateConfigResponse: typing_extensions.TypeAlias = UpdateConfigResponse
+
+@typing.final
+class ConfigUpdateReport(google.protobuf.message.Message):
+    """ConfigUpdateReport tells how a call that changes a configuration went. When the change is given up while the call waits,
+    it is among the details of the Status, without `changes`.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DURATION_FIELD_NUMBER: builtins.int
+    VALIDATION_FIELD_NUMBER: builtins.int
+    BACKUP_REVISION_FIELD_NUMBER: builtins.int
+    ROLLBACK_PERFORMED_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    backup_revision: builtins.int
+    """The revision to which to return; 0 when there was no configuration."""
+    rollback_performed: builtins.bool
+    """Whether the backup was restored."""
+    @property
+    def duration(self) -> google.protobuf.duration_pb2.Duration:
+        """How long the call took until this answer; the steps of the revision have their own durations."""
+
+    @property
+    def validation(self) -> tercio.api.registry.v1.agent_config_pb2.ConfigRevision.Step:
+        """The check of the document before the change."""
+
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___GetConfigDiffResponse.Change]:
+        """What differs from the backup, in the order of the paths."""
+
+    def __init__(
+        self,
+        *,
+        duration: google.protobuf.duration_pb2.Duration | None = ...,
+        validation: tercio.api.registry.v1.agent_config_pb2.ConfigRevision.Step | None = ...,
+        backup_revision: builtins.int = ...,
+        rollback_performed: builtins.bool = ...,
+        changes: collections.abc.Iterable[Global___GetConfigDiffResponse.Change] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["duration", b"duration", "validation", b"validation"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["backup_revision", b"backup_revision", "changes", b"changes", "duration", b"duration", "rollback_performed", b"rollback_performed", "validation", b"validation"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ConfigUpdateReport: typing_extensions.TypeAlias = ConfigUpdateReport
 
 @typing.final
 class RollbackConfigRequest(google.protobuf.message.Message):
@@ -161,18 +212,24 @@ class RollbackConfigResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: builtins.int
+    REPORT_FIELD_NUMBER: builtins.int
     @property
     def revision(self) -> tercio.api.registry.v1.agent_config_pb2.ConfigRevision:
         """The new revision."""
+
+    @property
+    def report(self) -> Global___ConfigUpdateReport:
+        """How it went so far."""
 
     def __init__(
         self,
         *,
         revision: tercio.api.registry.v1.agent_config_pb2.ConfigRevision | None = ...,
+        report: Global___ConfigUpdateReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["revision", b"revision"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["report", b"report", "revision", b"revision"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["revision", b"revision"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["report", b"report", "revision", b"revision"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RollbackConfigResponse: typing_extensions.TypeAlias = RollbackConfigResponse

@@ -103,7 +103,8 @@ class ConfigServiceServicer(object):
 
     def UpdateConfig(self, request, context):
         """Gives an agent another configuration. It is validated, applied by the agent, validated again, and the agent is
-        observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so.
+        observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so,
+        beside a ConfigUpdateReport. Watchers of agents see what is active in the end, by `Agent.config_revision`.
         Errors: INVALID_ARGUMENT, INVALID_CONFIGURATION, AGENT_NOT_FOUND, AGENT_NOT_ACTIVE, CONFIGURATION_CONFLICT,
         QUEUE_FULL; with `wait` also CONFIGURATION_APPLY_FAILED, POST_UPDATE_VALIDATION_FAILED, CONFIG_REGRESSION;
         CONFIGURATION_UPDATE_EXCEPTION.

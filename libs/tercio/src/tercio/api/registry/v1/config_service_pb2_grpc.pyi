@@ -29,7 +29,8 @@ class ConfigServiceStub:
     def __new__(cls, channel: grpc.aio.Channel) -> ConfigServiceAsyncStub: ...
     UpdateConfig: grpc.UnaryUnaryMultiCallable[tercio.api.registry.v1.config_service_pb2.UpdateConfigRequest, tercio.api.registry.v1.config_service_pb2.UpdateConfigResponse]
     """Gives an agent another configuration. It is validated, applied by the agent, validated again, and the agent is
-    observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so.
+    observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so,
+    beside a ConfigUpdateReport. Watchers of agents see what is active in the end, by `Agent.config_revision`.
     Errors: INVALID_ARGUMENT, INVALID_CONFIGURATION, AGENT_NOT_FOUND, AGENT_NOT_ACTIVE, CONFIGURATION_CONFLICT,
     QUEUE_FULL; with `wait` also CONFIGURATION_APPLY_FAILED, POST_UPDATE_VALIDATION_FAILED, CONFIG_REGRESSION;
     CONFIGURATION_UPDATE_EXCEPTION.
@@ -87,7 +88,8 @@ class ConfigServiceAsyncStub(ConfigServiceStub):
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
     UpdateConfig: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.config_service_pb2.UpdateConfigRequest, tercio.api.registry.v1.config_service_pb2.UpdateConfigResponse]  # type: ignore[assignment]
     """Gives an agent another configuration. It is validated, applied by the agent, validated again, and the agent is
-    observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so.
+    observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so,
+    beside a ConfigUpdateReport. Watchers of agents see what is active in the end, by `Agent.config_revision`.
     Errors: INVALID_ARGUMENT, INVALID_CONFIGURATION, AGENT_NOT_FOUND, AGENT_NOT_ACTIVE, CONFIGURATION_CONFLICT,
     QUEUE_FULL; with `wait` also CONFIGURATION_APPLY_FAILED, POST_UPDATE_VALIDATION_FAILED, CONFIG_REGRESSION;
     CONFIGURATION_UPDATE_EXCEPTION.
@@ -148,7 +150,8 @@ class ConfigServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.registry.v1.config_service_pb2.UpdateConfigResponse, collections.abc.Awaitable[tercio.api.registry.v1.config_service_pb2.UpdateConfigResponse]]:
         """Gives an agent another configuration. It is validated, applied by the agent, validated again, and the agent is
-        observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so.
+        observed; whatever fails restores the backup, and metadata `revision` and `rollbackPerformed` of the error say so,
+        beside a ConfigUpdateReport. Watchers of agents see what is active in the end, by `Agent.config_revision`.
         Errors: INVALID_ARGUMENT, INVALID_CONFIGURATION, AGENT_NOT_FOUND, AGENT_NOT_ACTIVE, CONFIGURATION_CONFLICT,
         QUEUE_FULL; with `wait` also CONFIGURATION_APPLY_FAILED, POST_UPDATE_VALIDATION_FAILED, CONFIG_REGRESSION;
         CONFIGURATION_UPDATE_EXCEPTION.

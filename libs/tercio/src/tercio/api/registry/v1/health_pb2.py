@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tercio/api/registry/v1/health.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\"\x98\x02\n\x0cHealthReport\x12\x11\n\tcpu_ratio\x18\x01 \x01(\x01\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x04\x12\x1a\n\x12memory_limit_bytes\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_used_bytes\x18\x04 \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x05 \x01(\x04\x12\x14\n\x0cqueue_length\x18\x06 \x01(\r\x12\x13\n\x0bqueue_limit\x18\x07 \x01(\r\x12\x17\n\x0f\x66\x61iled_attempts\x18\x08 \x01(\r\x12\x1a\n\x12succeeded_attempts\x18\t \x01(\r\x12+\n\x08loop_lag\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration*\x95\x02\n\x0cHealthReason\x12\x1d\n\x19HEALTH_REASON_UNSPECIFIED\x10\x00\x12#\n\x1fHEALTH_REASON_MISSED_HEARTBEATS\x10\x01\x12!\n\x1dHEALTH_REASON_HIGH_ERROR_RATE\x10\x02\x12\"\n\x1eHEALTH_REASON_MEMORY_EXHAUSTED\x10\x03\x12 \n\x1cHEALTH_REASON_DISK_EXHAUSTED\x10\x04\x12\x1c\n\x18HEALTH_REASON_QUEUE_FULL\x10\x05\x12\x16\n\x12HEALTH_REASON_DEAF\x10\x06\x12\"\n\x1eHEALTH_REASON_RESERVATION_LOST\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tercio/api/registry/v1/health.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\"\x98\x02\n\x0cHealthReport\x12\x11\n\tcpu_ratio\x18\x01 \x01(\x01\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x04\x12\x1a\n\x12memory_limit_bytes\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_used_bytes\x18\x04 \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x05 \x01(\x04\x12\x14\n\x0cqueue_length\x18\x06 \x01(\r\x12\x13\n\x0bqueue_limit\x18\x07 \x01(\r\x12\x17\n\x0f\x66\x61iled_attempts\x18\x08 \x01(\r\x12\x1a\n\x12succeeded_attempts\x18\t \x01(\r\x12+\n\x08loop_lag\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration*\xad\x02\n\x0cHealthReason\x12\x1d\n\x19HEALTH_REASON_UNSPECIFIED\x10\x00\x12#\n\x1fHEALTH_REASON_MISSED_HEARTBEATS\x10\x01\x12!\n\x1dHEALTH_REASON_HIGH_ERROR_RATE\x10\x02\x12\"\n\x1eHEALTH_REASON_MEMORY_EXHAUSTED\x10\x03\x12 \n\x1cHEALTH_REASON_DISK_EXHAUSTED\x10\x04\x12\x1c\n\x18HEALTH_REASON_QUEUE_FULL\x10\x05\x12\x16\n\x12HEALTH_REASON_DEAF\x10\x06\x12\"\n\x1eHEALTH_REASON_RESERVATION_LOST\x10\x07\x12\x16\n\x12HEALTH_REASON_SLOW\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio.api.registry.v1.heal
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HEALTHREASON']._serialized_start=379
-  _globals['_HEALTHREASON']._serialized_end=656
+  _globals['_HEALTHREASON']._serialized_end=680
   _globals['_HEALTHREPORT']._serialized_start=96
   _globals['_HEALTHREPORT']._serialized_end=376
 # @@protoc_insertion_point(module_scope)

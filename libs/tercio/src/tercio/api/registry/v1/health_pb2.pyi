@@ -42,6 +42,8 @@ class _HealthReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """What was reserved for it is gone: expired while nobody could renew it, or revoked. Found at once, and ended by its
     being reserved anew, which is tried again and again.
     """
+    HEALTH_REASON_SLOW: _HealthReason.ValueType  # 8
+    """What it does takes much longer than it used to, or than it takes other agents."""
 
 class HealthReason(_HealthReason, metaclass=_HealthReasonEnumTypeWrapper):
     """HealthReason is something that is wrong with an agent. Unless told otherwise it takes three observations in a row to
@@ -66,6 +68,8 @@ HEALTH_REASON_RESERVATION_LOST: HealthReason.ValueType  # 7
 """What was reserved for it is gone: expired while nobody could renew it, or revoked. Found at once, and ended by its
 being reserved anew, which is tried again and again.
 """
+HEALTH_REASON_SLOW: HealthReason.ValueType  # 8
+"""What it does takes much longer than it used to, or than it takes other agents."""
 Global___HealthReason: typing_extensions.TypeAlias = HealthReason
 
 @typing.final
