@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from support.resources_machine import CPU, TTL, Driver, spec, tables
 from tercio_common.errors import Refusal
+from tercio_common.leasing.listening import SILENCE_MS
 from tercio_common.strategies import choosing
 from tercio_resources.state.commands import (
     Kind,
@@ -169,7 +170,7 @@ class Resources(RuleBasedStateMachine):
 
     @rule(duration=st.integers(1, 10 * TTL))
     def stop(self, duration: int) -> None:
-        if duration > RULES.silence:
+        if duration > SILENCE_MS:
             self.listening_since = self.driver.now + duration
         self._while_time_passes(lambda: self.driver.sleep(duration))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tercio_common.epochs import Epoch
+from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_resources.codec import ResourcesCodec, decode_event, encode_event
 from tercio_resources.records.v1 import events_pb2
 from tercio_resources.state import budget_events, events
@@ -24,7 +25,6 @@ from tercio_resources.state.rows import (
     Sample,
     SamplesRow,
     StrategyRow,
-    TombstoneRow,
     UsageRow,
     Used,
 )

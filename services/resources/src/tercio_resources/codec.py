@@ -8,6 +8,7 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from tercio_common.epochs import Epoch
+from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
 from tercio_resources import budget_codec
@@ -28,7 +29,6 @@ from tercio_resources.state.rows import (
     Sample,
     SamplesRow,
     StrategyRow,
-    TombstoneRow,
     UsageRow,
     Used,
 )

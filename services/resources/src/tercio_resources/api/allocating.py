@@ -20,6 +20,7 @@ from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import Call
 from tercio_common.machine.term import Proposal, Term
+from tercio_common.rpc.fields import epoch_message
 from tercio_resources import metrics
 from tercio_resources.state import strategies
 from tercio_resources.state.grants import Granted
@@ -29,7 +30,6 @@ from tercio_resources.state.sharing.dominant_share import dominant_shares
 from tercio_resources.state.sharing.order import in_order
 from tercio_resources.state.waiting import Ticket
 from tercio_resources.translate.allocations import Asked, gap_messages
-from tercio_resources.translate.fields import epoch_message
 
 _MARGIN_S = 0.25
 """Left of the caller's time for the answer itself."""

@@ -10,12 +10,13 @@ import grpc
 
 from tercio.api.resources.v1 import budget_service_pb2 as pb
 from tercio.api.resources.v1 import budget_service_pb2_grpc as rpc
+from tercio_common.cursors import decode_page, encode_page
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.term import Term
+from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
 from tercio_resources import metrics
-from tercio_resources.cursors import decode_page, encode_page
 from tercio_resources.state import budgets
 from tercio_resources.state.budget_commands import LeaseBlocks
 from tercio_resources.state.budget_rows import BudgetRow
@@ -23,7 +24,6 @@ from tercio_resources.state.budgets import BudgetView
 from tercio_resources.state.demands import Outcome
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.session import Session
-from tercio_resources.state.views import page
 from tercio_resources.translate import budgets as to_budgets
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -10,21 +10,23 @@ import grpc
 
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio.api.resources.v1 import resource_service_pb2_grpc as rpc
+from tercio_common.cursors import decode_page, encode_page, encode_seq
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
+from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
+from tercio_common.rpc.fields import epoch_message
 from tercio_resources.api.allocating import Allocating
 from tercio_resources.api.watching import Watching
-from tercio_resources.cursors import decode_page, encode_page, encode_seq
 from tercio_resources.state import allocations, grants, pools, quotas
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.rows import AllocationRow, Shortage
 from tercio_resources.state.session import Session
-from tercio_resources.state.views import page, view
+from tercio_resources.state.tables import ALLOCATIONS
+from tercio_resources.state.views import view
 from tercio_resources.translate import allocations as to_allocations
 from tercio_resources.translate import pools as to_pools
 from tercio_resources.translate import quotas as to_quotas
-from tercio_resources.translate.fields import epoch_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -141,7 +143,7 @@ class ResourceServicer(rpc.ResourceServiceServicer):
                 allocations=[to_allocations.allocation_message(view(row, at, session), units) for row in found],
                 next_page_token=encode_page("allocations", str(found[-1].number), request.expression) if more else "",
                 # The state that is read has every record before the next one.
-                cursor="" if request.page_token else encode_seq(at.seq - 1),
+                cursor="" if request.page_token else encode_seq(ALLOCATIONS, at.seq - 1),
             )
 
         return await self._host.read(look)

@@ -9,16 +9,16 @@ import grpc
 
 from tercio.api.resources.v1 import usage_service_pb2 as pb
 from tercio.api.resources.v1 import usage_service_pb2_grpc as rpc
+from tercio_common.cursors import decode_page, encode_page
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
+from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
-from tercio_resources.cursors import decode_page, encode_page
 from tercio_resources.state import optimisation, prediction
 from tercio_resources.state.forecast import forecasts
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.optimisation import Proposal
 from tercio_resources.state.session import Session
-from tercio_resources.state.views import page
 from tercio_resources.translate import usage as to_usage
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -8,13 +8,13 @@ from contextlib import aclosing
 from typing import cast
 
 from tercio.api.resources.v1 import resource_service_pb2 as pb
+from tercio_common.cursors import decode_seq, encode_seq
 from tercio_common.errors import Refusal
 from tercio_common.filtering.predicates import Filter
 from tercio_common.journal.feed import FeedEntry
 from tercio_common.machine.host import Host
 from tercio_common.machine.term import Term
 from tercio_resources import metrics
-from tercio_resources.cursors import decode_seq, encode_seq
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.pools import PoolView
 from tercio_resources.state.rows import AllocationRow
@@ -66,16 +66,16 @@ class Watching:
         """
         term = self._host.term
         term.check_may_release()  # a former leader would call cursors of its successor compacted
-        position = decode_seq(cursor) if cursor else term.feed.committed
+        position = decode_seq(ALLOCATIONS, cursor) if cursor else term.feed.committed
         metrics.WATCHES.labels("allocations").inc()
         try:
             async with aclosing(self._changes(term, position, selected)) as messages:
                 async for message in messages:
                     term.check_may_release()
-                    position = decode_seq(message.cursor)
+                    position = decode_seq(ALLOCATIONS, message.cursor)
                     yield message
         except Refusal as refusal:
-            metadata = {**refusal.metadata, "cursor": encode_seq(position)}
+            metadata = {**refusal.metadata, "cursor": encode_seq(ALLOCATIONS, position)}
             raise Refusal(refusal.reason, refusal.message, metadata, refusal.retry_after_ms) from None
         finally:
             metrics.WATCHES.labels("allocations").dec()
@@ -85,7 +85,7 @@ class Watching:
     ) -> AsyncGenerator[pb.WatchAllocationsResponse, None]:
         feed = term.feed.subscribe(position)
         # At once, so that the reader knows where it began and that the watch stands.
-        yield pb.WatchAllocationsResponse(cursor=encode_seq(position))
+        yield pb.WatchAllocationsResponse(cursor=encode_seq(ALLOCATIONS, position))
         clock = self._host.clock
         reading = asyncio.ensure_future(anext(feed))
         waking = asyncio.ensure_future(clock.sleep_ms(BOOKMARK_MS))
@@ -100,7 +100,7 @@ class Watching:
                 if waking.done():
                     waking = asyncio.ensure_future(clock.sleep_ms(BOOKMARK_MS))
                     if not reading.done():
-                        yield pb.WatchAllocationsResponse(cursor=encode_seq(feed.position))
+                        yield pb.WatchAllocationsResponse(cursor=encode_seq(ALLOCATIONS, feed.position))
         finally:
             reading.cancel()
             waking.cancel()
@@ -120,7 +120,7 @@ def _message(entry: FeedEntry, term: Term, selected: Filter[AllocationRow]) -> p
         return None
     at, units = term.moment(), cast(ResourcesMachine, term.machine).tables.by_dimension
     return pb.WatchAllocationsResponse(
-        cursor=encode_seq(entry.seq),
+        cursor=encode_seq(ALLOCATIONS, entry.seq),
         allocations=[allocation_message(view(row, at, term.session), units) for row in found],
         released_allocation_ids=released,
     )

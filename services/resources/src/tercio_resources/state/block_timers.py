@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tercio_common.leasing.timers import Timers
 from tercio_resources.state.budget_rows import BlockRow
-from tercio_resources.state.timers import Timers
 
 
 class BlockTimers(Timers[tuple[str, str]]):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from tercio_common.leasing.timers import Timers
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table
 from tercio_resources.state.events import AllocationsReleased
 from tercio_resources.state.rows import AllocationRow, Cause
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
-from tercio_resources.state.timers import Timers
 
 _LOOKS_PER_CHANGE = 4
 """A tick looks at four times as many allocations as it may release: a take-over is worked off in slices."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tercio_common.errors import Refusal
+from tercio_common.leasing.tombstones import TombstoneRow, Tombstones
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
 from tercio_resources.state import (
     allocations,
@@ -20,7 +21,6 @@ from tercio_resources.state import (
     prediction,
     quotas,
     strategies,
-    tombstones,
     usage,
 )
 from tercio_resources.state.block_timers import BlockTimers
@@ -64,11 +64,10 @@ from tercio_resources.state.events import (
 )
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolView
-from tercio_resources.state.rows import Lot, PoolRow, TombstoneRow
+from tercio_resources.state.rows import Lot, PoolRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
 from tercio_resources.state.tables import ResourceTables
-from tercio_resources.state.tombstones import Tombstones
 
 _ROW_BYTES = 300
 """About what a row takes in a snapshot."""
@@ -233,8 +232,8 @@ class ResourcesMachine:
         if ended:
             return ended
         self._served = self.tables.barred
-        if pruned := tombstones.prune(self.tables.barred, at, limit=limit):
-            return pruned
+        if owners := self.tables.barred.prunable(at, limit=limit):
+            return [TombstonesPruned(owners)]
         self._served = self.tables.block_timers
         return budgets.lose(self.tables.block_timers, at, limit=limit)
 

@@ -94,13 +94,6 @@ class AllocationRow(NamedTuple):
     revoke_at: int = 0
 
 
-class TombstoneRow(NamedTuple):
-    """Bars an owner that was released, since that fleet time in ms."""
-
-    owner: str
-    released_now: int
-
-
 class Used(NamedTuple):
     """What is used of one dimension of an allocation: at the last report, and the most at any."""
 

@@ -33,7 +33,6 @@ class Rules:
         idle: who used next to nothing for this long may be asked to release.
         default_estimate: what a task is expected to use of each dimension while nothing is known.
         efficiency_target: part of what is granted that is to be used, in thousandths.
-        silence: a leader that did not listen for this long begins to listen anew.
     """
 
     grace: int = 5_000
@@ -53,4 +52,3 @@ class Rules:
     idle: int = 60_000
     default_estimate: Mapping[str, int] = field(default_factory=dict)
     efficiency_target: int = 850
-    silence: int = 10_000

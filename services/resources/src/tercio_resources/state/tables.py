@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 
+from tercio_common.leasing.tombstones import TombstoneRow, Tombstones
 from tercio_common.machine.table import Table, TableStore
 from tercio_resources.state.block_timers import BlockTimers
 from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow
@@ -18,11 +19,9 @@ from tercio_resources.state.rows import (
     QuotaRow,
     SamplesRow,
     StrategyRow,
-    TombstoneRow,
     UsageRow,
 )
 from tercio_resources.state.rules import Rules
-from tercio_resources.state.tombstones import Tombstones
 from tercio_resources.state.usage import UsageSums
 
 POOLS = "pools"
@@ -59,7 +58,7 @@ class ResourceTables(TableStore):
         self.by_dimension = PoolsByDimension()
         self.holdings = Holdings()
         self.leases = Leases(rules)
-        self.barred = Tombstones(rules)
+        self.barred = Tombstones(period=rules.tombstone)
         self.used = UsageSums()
         self.block_timers = BlockTimers()
         self.pools.add_index(self.by_dimension)

@@ -9,23 +9,14 @@ from typing import Final, NamedTuple, cast
 from tercio.api.resources.v1 import allocation_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio_common.filtering.predicates import Filter
+from tercio_common.rpc.fields import duration, epoch_message, filter_of, page_size_of, timestamp
 from tercio_common.rpc.violations import Violations
 from tercio_resources.state.commands import Allocate, Release, Transfer
 from tercio_resources.state.filters import ALLOCATION_FIELDS
 from tercio_resources.state.pools import PoolsByDimension
 from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Gap, Spec
 from tercio_resources.state.views import AllocationView
-from tercio_resources.translate.fields import (
-    amount_messages,
-    amounts_of,
-    duration,
-    epoch_message,
-    filter_of,
-    labels_of,
-    page_size_of,
-    tenant_of,
-    timestamp,
-)
+from tercio_resources.translate.fields import amount_messages, amounts_of, labels_of, tenant_of
 
 MOST_RENEWED: Final = 10_000
 _OWNER: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")

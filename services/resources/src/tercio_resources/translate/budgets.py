@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from tercio.api.resources.v1 import budget_pb2
 from tercio.api.resources.v1 import budget_service_pb2 as pb
+from tercio_common.rpc.fields import duration, page_size_of, timestamp
 from tercio_common.rpc.violations import Violations
 from tercio_resources.state.budget_commands import (
     Ask,
@@ -23,7 +24,6 @@ from tercio_resources.state.budget_commands import (
 from tercio_resources.state.budget_rows import NOTHING_SPENT, BudgetRow, Spending
 from tercio_resources.state.budgets import BLOCK_TTL, BudgetView
 from tercio_resources.state.demands import Outcome
-from tercio_resources.translate.fields import duration, page_size_of, timestamp
 
 _HOLDER: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
 _MOST = Spending(10**12, 10**9)

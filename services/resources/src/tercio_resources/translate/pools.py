@@ -7,12 +7,13 @@ from typing import cast
 from tercio.api.resources.v1 import pool_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio_common.filtering.predicates import Filter
+from tercio_common.rpc.fields import filter_of, page_size_of, timestamp
 from tercio_common.rpc.violations import MAX_TEXT, Violations
 from tercio_resources.state.commands import CreatePool, DeletePool, UpdatePool
 from tercio_resources.state.filters import POOL_FIELDS
 from tercio_resources.state.pools import UNITS, PoolView
 from tercio_resources.state.rows import PoolRow
-from tercio_resources.translate.fields import MOST_OF_ONE, filter_of, labels_of, page_size_of, timestamp
+from tercio_resources.translate.fields import MOST_OF_ONE, labels_of
 
 
 def create_command(request: pb.CreatePoolRequest) -> CreatePool:

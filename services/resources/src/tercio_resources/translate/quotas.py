@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tercio.api.resources.v1 import quota_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
+from tercio_common.rpc.fields import page_size_of
 from tercio_common.rpc.violations import Violations
 from tercio_resources.state.commands import DeleteQuota, SetQuota
 from tercio_resources.state.rows import QuotaRow
 from tercio_resources.state.tables import ResourceTables
-from tercio_resources.translate.fields import amount_messages, amounts_of, page_size_of, tenant_of
+from tercio_resources.translate.fields import amount_messages, amounts_of, tenant_of
 
 
 def set_command(request: pb.SetQuotaRequest) -> SetQuota:

@@ -7,6 +7,7 @@ from typing import Final, cast
 from tercio.api.resources.v1 import forecast_pb2, usage_pb2
 from tercio.api.resources.v1 import usage_service_pb2 as pb
 from tercio_common.machine.protocol import Moment
+from tercio_common.rpc.fields import page_size_of, timestamp
 from tercio_common.rpc.violations import Violations
 from tercio_resources.state.commands import Kind, Optimize, ReportUsage, UsageReport
 from tercio_resources.state.forecast import Forecast
@@ -15,7 +16,7 @@ from tercio_resources.state.pools import PoolsByDimension
 from tercio_resources.state.prediction import Prediction
 from tercio_resources.state.rows import MOST_ITEMS, UsageRow
 from tercio_resources.state.usage import Efficiency
-from tercio_resources.translate.fields import amount_messages, amounts_of, labels_of, page_size_of, timestamp
+from tercio_resources.translate.fields import amount_messages, amounts_of, labels_of
 
 _LABELS: Final = 8
 """Kept of a report: every past task has its own."""

@@ -7,20 +7,19 @@ import hashlib
 from tercio_common.errors import Refusal
 from tercio_common.ids import decode_cursor, encode_cursor
 
-_WATCH = "allocations"
 _SHARD = 0
 _DIGEST_CHARACTERS = 8
 
 
-def encode_seq(seq: int) -> str:
-    """Make the cursor of a watch that has shown every record up to `seq`."""
-    return encode_cursor(_WATCH, shard=_SHARD, position=str(seq))
+def encode_seq(noun: str, seq: int) -> str:
+    """Make the cursor of a watch of `noun` that has shown every record up to `seq`."""
+    return encode_cursor(noun, shard=_SHARD, position=str(seq))
 
 
-def decode_seq(text: str) -> int:
-    """Read the cursor of a watch; raises CURSOR_INVALID."""
+def decode_seq(noun: str, text: str) -> int:
+    """Read the cursor of a watch of `noun`; raises CURSOR_INVALID."""
     try:
-        shard, position = decode_cursor(_WATCH, text)
+        shard, position = decode_cursor(noun, text)
         seq = int(position)
     except ValueError as error:
         raise _invalid("cursor", "list again and watch from the new cursor") from error
