@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = {
     "tercio": "libs/tercio/src",
     "tercio_common": "libs/common/src",
+    "tercio_conflicts": "services/conflicts/src",
     "tercio_registry": "services/registry/src",
     "tercio_resources": "services/resources/src",
     "tercio_scaling": "services/scaling/src",

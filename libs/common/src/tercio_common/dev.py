@@ -117,7 +117,12 @@ def _process_settings(*, port: int, any_port: bool, path: Path | None, log_level
     store = StoreSettings(kind="memory") if path is None else _sqlite(path)
     address = f"{server.bind}:{port}"
     return load_settings(
-        ProcessSettings, server=server, store=store, registry_address=address, resources_address=address
+        ProcessSettings,
+        server=server,
+        store=store,
+        conflicts_address=address,
+        registry_address=address,
+        resources_address=address,
     )
 
 

@@ -69,7 +69,11 @@ NO_PEERS = Peers()
 def peers_of(settings: ProcessSettings) -> Peers:
     """Return the way to other services that a process's settings name."""
     return Peers(
-        addresses={"registry": settings.registry_address, "resources": settings.resources_address},
+        addresses={
+            "conflicts": settings.conflicts_address,
+            "registry": settings.registry_address,
+            "resources": settings.resources_address,
+        },
         replica_token=settings.server.replica_token.get_secret_value(),
     )
 

@@ -116,4 +116,8 @@ REASONS: dict[str, Reason] = {
         StatusCode.INTERNAL, False, "An installed strategy failed while it was used; set another one."
     ),
     "STRATEGY_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No strategy of that name is installed; list them."),
+    "CLAIM_CONFLICT": Reason(StatusCode.ABORTED, True, "Claimed by another; it is named. Retry later, or wait."),
+    "CLAIM_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No claim with this id is held."),
+    "DEADLOCK_VICTIM": Reason(StatusCode.ABORTED, False, "It waited in a cycle; release what is held, and start over."),
+    "CLAIM_LIMIT_EXCEEDED": Reason(_PRECONDITION, False, "Too many claims of one owner; release some of them."),
 }

@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tercio.api.conflicts.v1 import audit_service_pb2 as conflicts_pb2
+from tercio.api.conflicts.v1 import audit_service_pb2_grpc as conflicts_grpc
 from tercio.api.registry.v1 import audit_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import audit_service_pb2_grpc as registry_grpc
 from tercio.api.resources.v1 import audit_service_pb2 as resources_pb2
@@ -20,7 +22,7 @@ from tercio.rpc.channels import Route
 from tercio.rpc.remote import Remote
 from tercio.watching import Page, listed
 
-AuditedService = Literal["registry", "resources", "scheduler"]
+AuditedService = Literal["conflicts", "registry", "resources", "scheduler"]
 
 
 class _Api(NamedTuple):
@@ -29,6 +31,7 @@ class _Api(NamedTuple):
 
 
 _APIS: Final[dict[str, _Api]] = {
+    "conflicts": _Api(conflicts_grpc.AuditServiceStub, conflicts_pb2.ListAuditEventsRequest),
     "registry": _Api(registry_grpc.AuditServiceStub, registry_pb2.ListAuditEventsRequest),
     "resources": _Api(resources_grpc.AuditServiceStub, resources_pb2.ListAuditEventsRequest),
     "scheduler": _Api(scheduler_grpc.AuditServiceStub, scheduler_pb2.ListAuditEventsRequest),

@@ -70,7 +70,8 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
         self._resources = Remote(resources, ResourceServiceStub)
         self._allocation_renewals = Renewals(self._renew_allocations)
         self._budgets = Remote(resources, BudgetServiceStub)
-        routes = {"registry": registry, "resources": resources, "scheduler": scheduler}
+        conflicts = Route(self._channels, service_addresses("conflicts", address=address))
+        routes = {"conflicts": conflicts, "registry": registry, "resources": resources, "scheduler": scheduler}
         self._audit_logs = {service: AuditLog(service, route) for service, route in routes.items()}
         self._timeout_s = timeout_s
         self._templates = Templates()

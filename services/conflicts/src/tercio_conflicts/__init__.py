@@ -1,1 +1,1 @@
-"""The conflicts service: who may edit what, and how disagreements end."""
+"""Who may touch what, who gives way, and how disagreements end."""

@@ -6,10 +6,14 @@ A due time is a lower bound: renewals do not move it. When it comes up, the tick
 from __future__ import annotations
 
 import heapq
-from collections.abc import Set
-from typing import Generic, TypeVar
+from collections.abc import Callable, Set
+from typing import Final, Generic, TypeVar
 
 Key = TypeVar("Key", int, str, tuple[str, str])
+CauseT = TypeVar("CauseT")
+
+_LOOKS_PER_CHANGE: Final = 4
+"""A tick looks at four times as many rows as it may change: a take-over is worked off in slices."""
 
 
 class Timers(Generic[Key]):
@@ -59,3 +63,27 @@ class Timers(Generic[Key]):
     def keys(self) -> Set[Key]:
         """Return what has a due time."""
         return self._due.keys()
+
+
+def worked_off(
+    timers: Timers[Key], now: int, *, look: Callable[[Key], tuple[CauseT | None, int]], limit: int
+) -> dict[CauseT, list[Key]]:
+    """Look at what is due; return what is to end, at most `limit`, by its cause.
+
+    Args:
+        timers: what is due, and when.
+        now: fleet time in ms.
+        look: returns why a row is to end, None when it is not, and when to look again.
+        limit: of rows that end.
+    """
+    found: dict[CauseT, list[Key]] = {}
+    changes = looks = 0
+    while changes < limit and looks < limit * _LOOKS_PER_CHANGE and (key := timers.pop(now)) is not None:
+        looks += 1
+        cause, due = look(key)
+        # Set at once, also where an end follows: should it be undone, the row is looked at again.
+        timers.set(key, max(due, now + 1))
+        if cause is not None:
+            found.setdefault(cause, []).append(key)
+            changes += 1
+    return found

@@ -27,6 +27,7 @@ _PAGE = 1000
 class Service(enum.StrEnum):
     """What `--service` takes."""
 
+    CONFLICTS = "conflicts"
     REGISTRY = "registry"
     RESOURCES = "resources"
     SCHEDULER = "scheduler"

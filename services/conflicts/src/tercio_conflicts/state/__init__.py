@@ -1,1 +1,1 @@
-"""The pure state of the conflicts service."""
+"""Pure state: claims, who waits for them, and what follows from them."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from tercio_common.leasing.timers import Timers
+from tercio_common.leasing.timers import Timers, worked_off
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table
 from tercio_resources.state.events import AllocationsReleased
 from tercio_resources.state.rows import AllocationRow, Cause
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
-
-_LOOKS_PER_CHANGE = 4
-"""A tick looks at four times as many allocations as it may release: a take-over is worked off in slices."""
 
 
 class Leases(Timers[int]):
@@ -34,25 +31,15 @@ def expire(
     allocations: Table[AllocationRow], leases: Leases, at: Moment, *, session: Session, limit: int
 ) -> list[AllocationsReleased]:
     """Decide what is due, for at most `limit` allocations; every other one that came up is looked at again later."""
-    found: dict[Cause, list[int]] = {}
-    changes = looks = 0
-    while changes < limit and looks < limit * _LOOKS_PER_CHANGE and (number := leases.pop(at.now)) is not None:
-        looks += 1
+
+    def look(number: int) -> tuple[Cause | None, int]:
         row = allocations[number]
-        cause, due = _look(row, at, session)
-        # Set at once, also where a release follows: should it be undone, the allocation is looked at again.
-        leases.set(number, max(due, at.now + 1))
-        if cause is not None:
-            found.setdefault(cause, []).append(number)
-            changes += 1
+        if row.revoke_at and at.now >= row.revoke_at:
+            return Cause.REVOKED, at.now
+        end = session.lease_end(row, at.now)
+        if at.now >= end:
+            return Cause.EXPIRED, at.now
+        return None, min(end, row.revoke_at) if row.revoke_at else end
+
+    found = worked_off(leases, at.now, look=look, limit=limit)
     return [AllocationsReleased(cause, tuple(numbers)) for cause, numbers in found.items()]
-
-
-def _look(row: AllocationRow, at: Moment, session: Session) -> tuple[Cause | None, int]:
-    """Return why an allocation is to be released, and when to look again."""
-    if row.revoke_at and at.now >= row.revoke_at:
-        return Cause.REVOKED, at.now
-    end = session.lease_end(row, at.now)
-    if at.now >= end:
-        return Cause.EXPIRED, at.now
-    return None, min(end, row.revoke_at) if row.revoke_at else end

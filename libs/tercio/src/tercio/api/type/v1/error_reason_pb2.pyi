@@ -170,6 +170,18 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_STRATEGY_NOT_FOUND: _ErrorReason.ValueType  # 341
     """No strategy of that name is installed; list them."""
+    ERROR_REASON_CLAIM_CONFLICT: _ErrorReason.ValueType  # 400
+    """Another owner holds an incompatible claim, or waits for one and goes first; PreconditionFailure names what is in the
+    way. Retry when something was released, or wait.
+    """
+    ERROR_REASON_CLAIM_NOT_FOUND: _ErrorReason.ValueType  # 401
+    """No claim with this id is held, by this owner where one is named."""
+    ERROR_REASON_DEADLOCK_VICTIM: _ErrorReason.ValueType  # 402
+    """The call waited in a cycle of calls that wait for each other, and was chosen to end it; release what is held, and
+    start over.
+    """
+    ERROR_REASON_CLAIM_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 403
+    """One owner may not hold that many claims; release some, or claim a glob."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` that Tercio sends, with domain `tercio.dev`.
@@ -324,4 +336,16 @@ set another strategy.
 """
 ERROR_REASON_STRATEGY_NOT_FOUND: ErrorReason.ValueType  # 341
 """No strategy of that name is installed; list them."""
+ERROR_REASON_CLAIM_CONFLICT: ErrorReason.ValueType  # 400
+"""Another owner holds an incompatible claim, or waits for one and goes first; PreconditionFailure names what is in the
+way. Retry when something was released, or wait.
+"""
+ERROR_REASON_CLAIM_NOT_FOUND: ErrorReason.ValueType  # 401
+"""No claim with this id is held, by this owner where one is named."""
+ERROR_REASON_DEADLOCK_VICTIM: ErrorReason.ValueType  # 402
+"""The call waited in a cycle of calls that wait for each other, and was chosen to end it; release what is held, and
+start over.
+"""
+ERROR_REASON_CLAIM_LIMIT_EXCEEDED: ErrorReason.ValueType  # 403
+"""One owner may not hold that many claims; release some, or claim a glob."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
