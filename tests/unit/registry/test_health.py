@@ -6,7 +6,7 @@ import pytest
 
 from support.registry_machine import Driver
 from tercio_common.machine.protocol import Tick
-from tercio_registry.state.commands import ConfirmAgents
+from tercio_registry.state.commands import ConfirmAgents, DeregisterAgent
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.views import State
 
@@ -61,6 +61,29 @@ def test_a_heartbeat_that_is_missed_again_begins_the_row_anew() -> None:
             driver.beat()
             driver.listen(500)
             assert driver.state() is State.DEGRADED
+
+
+def test_a_first_heartbeat_that_comes_late_is_no_punctual_one() -> None:
+    driver = Driver()
+    driver.register()
+    driver.listen(1_600)
+    for _ in range(3):
+        driver.beat()
+        assert driver.state() is State.DEGRADED
+        driver.listen(1_000)
+    driver.beat()
+    assert driver.state() is State.HEALTHY
+
+
+def test_an_agent_whose_deadline_was_set_aside_can_still_be_asked_to_leave() -> None:
+    driver = Driver()
+    driver.register()
+    driver.listen(1_499)
+    driver.machine.deadlines.pop(1_500)
+    driver.machine.deadlines.set_aside_due()
+    driver.do(DeregisterAgent(agent_id="a", leave_within=500))
+    driver.heartbeat_through(1_000)
+    assert driver.state() is State.DEREGISTERED
 
 
 def test_a_new_leader_shows_agents_as_unconfirmed_until_they_renew() -> None:

@@ -135,6 +135,17 @@ def test_a_deaf_agent_is_found_and_comes_back_when_it_answers() -> None:
     assert driver.row().ailments == (), "that it could not is an answer, too"
 
 
+def test_attempts_of_a_former_process_are_not_held_against_the_next() -> None:
+    driver = Driver()
+    driver.register()
+    reported(driver, *[ILL[Ailment.HIGH_ERROR_RATE]] * 2, Vitals(failed=4))
+    driver.register(instance=b"2" * 16)
+    for vitals in (Vitals(succeeded=1), *[ILL[Ailment.HIGH_ERROR_RATE]] * 2):
+        driver.listen(1_000)
+        driver.beat(incarnation=2, vitals=vitals)
+    assert driver.row().ailments == ()
+
+
 LAG = 250
 
 

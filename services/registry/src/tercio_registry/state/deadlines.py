@@ -29,7 +29,7 @@ class Deadlines:
         elif old is None or old.membership is not new.membership:
             self.set(key, self._first(new))
         elif new.leave_by and new.leave_by != old.leave_by:
-            self.set(key, min(self._due[key], new.leave_by))
+            self.set(key, min(self._due.get(key, new.leave_by), new.leave_by))  # it may have been set aside
 
     def set(self, agent_id: str, due: int) -> None:
         """Look at the agent again at `due`, rounded up."""

@@ -52,7 +52,7 @@ class Session:
         self._pending: dict[str, None] = {}
         self._punctual: dict[str, int] = {}  # heartbeats in a row of agents that had missed some
         self._vitals: dict[str, Vitals] = {}
-        self._attempts: dict[str, tuple[int, int]] = {}  # failed and succeeded, too few to be judged
+        self._attempts: dict[str, tuple[int, int, int]] = {}  # by incarnation failed, succeeded: too few to be judged
         self.canaries = Canaries(rules)
         self.counting = Counting()
         self.verdicts = Contradictions(rules)
@@ -75,14 +75,16 @@ class Session:
         former = self._renewals.get(row.agent_id)
         if former is None or former < row.enrolled_now:
             self.canaries.watch(row.agent_id, now)
+        if row.regularity is not Health.HEALTHY:
+            late = now - self.lease_start(row, now) >= self.rules.degraded_after
+            self._punctual[row.agent_id] = 0 if late else self._punctual.get(row.agent_id, 0) + 1
+        elif self._punctual:
+            self._punctual.pop(row.agent_id, None)  # of the last time that it had missed some
         self._renewals[row.agent_id] = now
         if active_attempts:
             self._active[row.agent_id] = active_attempts
         else:
             self._active.pop(row.agent_id, None)
-        if row.regularity is not Health.HEALTHY:
-            late = former is not None and now - former >= self.rules.degraded_after
-            self._punctual[row.agent_id] = 0 if late else self._punctual.get(row.agent_id, 0) + 1
         if self.regularity_of(row) is row.regularity and row.confirmed_by(generation, revision):
             return False
         self._pending[row.agent_id] = None
@@ -102,12 +104,14 @@ class Session:
         for sign in signs(vitals, rules):
             self.judge(row, sign)
         if vitals.failed or vitals.succeeded:
-            failed, succeeded = self._attempts.pop(agent_id, (0, 0))
+            incarnation, failed, succeeded = self._attempts.pop(agent_id, (row.incarnation, 0, 0))
+            if incarnation != row.incarnation:
+                failed = succeeded = 0  # a former process has failed, and not this one
             failed, succeeded = failed + vitals.failed, succeeded + vitals.succeeded
             if failed + succeeded >= rules.least_attempts:
                 self.judge(row, error_sign(failed, succeeded, rules))
             else:
-                self._attempts[agent_id] = failed, succeeded
+                self._attempts[agent_id] = row.incarnation, failed, succeeded
 
     def judge(self, row: AgentRow, sign: Sign) -> None:
         """Take note of one observation; a change of the verdict waits in `take_pending`."""
