@@ -9,6 +9,7 @@ import grpc
 
 from tercio.api.scheduler.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
+from tercio.api.scheduler.v1.queue_service_pb2_grpc import add_QueueServiceServicer_to_server
 from tercio.api.scheduler.v1.task_service_pb2_grpc import add_TaskServiceServicer_to_server
 from tercio.api.scheduler.v1.work_service_pb2_grpc import add_WorkServiceServicer_to_server
 from tercio_common.composition import Ports, Service
@@ -20,6 +21,7 @@ from tercio_scheduler import metrics
 from tercio_scheduler.api.agent_streams import AgentStreams
 from tercio_scheduler.api.audit import AuditServicer
 from tercio_scheduler.api.plans import PlanServicer
+from tercio_scheduler.api.queues import QueueServicer
 from tercio_scheduler.api.streams import OpenStreams
 from tercio_scheduler.api.submission import Submissions
 from tercio_scheduler.api.tasks import TaskServicer
@@ -27,6 +29,7 @@ from tercio_scheduler.api.watching import Watching
 from tercio_scheduler.api.work import WorkServicer
 from tercio_scheduler.codec import SchedulerCodec
 from tercio_scheduler.effects.admit import Admitter
+from tercio_scheduler.effects.count_queues import QueueCounter
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.effects.follow_attempts import AttemptFollower
 from tercio_scheduler.effects.measure import measure
@@ -56,6 +59,7 @@ _METHODS: Final = {
         "ExplainTask",
     ),
     f"{_PACKAGE}.PlanService": ("CreatePlan", "GetPlan", "ListPlans", "CancelPlan"),
+    f"{_PACKAGE}.QueueService": ("GetQueueStats", "WatchQueueStats"),
     f"{_PACKAGE}.WorkService": ("Work",),
     f"{_PACKAGE}.AuditService": ("ListAuditEvents",),
 }
@@ -68,7 +72,7 @@ def build(ports: Ports) -> Service:
     """Compose one replica of the scheduler; nothing runs yet."""
     settings: SchedulerSettings = ports.settings or SchedulerSettings()
     streams, agents = OpenStreams(), AgentStreams()
-    dispatcher = Dispatcher(agents)
+    dispatcher, counter = Dispatcher(agents), QueueCounter()
     system_tasks = SystemTaskRunner(ports.peers)
     participants = _participants(ports.peers, settings)
     admitter = Admitter(participants)
@@ -96,6 +100,7 @@ def build(ports: Ports) -> Service:
             *(ChangeWatch(participant, changed=admitter.poke).run for participant in participants),
             *(delivery.run for delivery in releases),
             RegistryWatch(ports.peers, changed=dispatcher.poke).run,
+            counter.run,
             measure,
         ),
     )
@@ -117,6 +122,7 @@ def build(ports: Ports) -> Service:
     def add_to_server(server: grpc.aio.Server) -> None:
         add_TaskServiceServicer_to_server(task_servicer, server)
         add_PlanServiceServicer_to_server(plan_servicer, server)
+        add_QueueServiceServicer_to_server(QueueServicer(host, counter=counter), server)
         add_WorkServiceServicer_to_server(work_servicer, server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 

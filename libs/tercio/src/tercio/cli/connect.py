@@ -15,6 +15,7 @@ from tercio.api.registry.v1.config_service_pb2_grpc import ConfigServiceStub
 from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
+from tercio.api.scheduler.v1.queue_service_pb2_grpc import QueueServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.audit import AUDITED, AuditLog
 from tercio.cli.output import Format, MessageT, View, show_list
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceAsyncStub
     from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
     from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceAsyncStub
+    from tercio.api.scheduler.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
     from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceAsyncStub
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Fleet:
     client: Client
     tasks: Remote[TaskServiceAsyncStub]
     plans: Remote[PlanServiceAsyncStub]
+    queues: Remote[QueueServiceAsyncStub]
     agents: Remote[RegistryServiceAsyncStub]
     configs: Remote[ConfigServiceAsyncStub]
     performance: Remote[PerformanceServiceAsyncStub]
@@ -70,6 +73,7 @@ async def fleet(address: str | None) -> AsyncIterator[Fleet]:
             client=client,
             tasks=Remote(Route(channels, scheduler), TaskServiceStub),
             plans=Remote(Route(channels, scheduler), PlanServiceStub),
+            queues=Remote(Route(channels, scheduler), QueueServiceStub),
             agents=Remote(Route(channels, registry), RegistryServiceStub),
             configs=Remote(Route(channels, registry), ConfigServiceStub),
             performance=Remote(Route(channels, registry), PerformanceServiceStub),

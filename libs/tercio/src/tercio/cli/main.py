@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tercio.cli import agent, agents, audit, dev, doctor, plans, rollouts, store, submit, tasks
+from tercio.cli import agent, agents, audit, dev, doctor, plans, queues, rollouts, store, submit, tasks
 from tercio.cli.failures import reported
 
 _EPILOG = (
@@ -56,6 +56,7 @@ app.command("dev", epilog=dev.EPILOG)(dev.dev)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(plans.app, name="plans")
+app.add_typer(queues.app, name="queues")
 app.add_typer(agents.app, name="agents")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(agent.app, name="agent")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tercio_common.epochs import Epoch
+from tercio_scheduler.state.queue_counts import QueueCounts
 from tercio_scheduler.state.rows import Requirement
 from tercio_scheduler.state.shortages import Shortages
 
@@ -118,6 +119,7 @@ class SchedulerSession:
         standings: the registry's last words, also on agents without a stream.
         progress: percent by task id, of running attempts.
         shortages: what was refused last.
+        queue_counts: what came and went since somebody asked.
         renewals: when each service that grants was last asked, with success, to renew all grants; set by the renewal.
     """
 
@@ -128,6 +130,7 @@ class SchedulerSession:
     progress: dict[str, int] = field(default_factory=dict)
     shortages: Shortages = field(default_factory=Shortages)
     renewals: dict[str, int] = field(default_factory=dict)
+    queue_counts: QueueCounts = field(default_factory=QueueCounts)
     _most_standings: int = _MOST_STANDINGS
     _arrivals: list[str] = field(default_factory=list)
     _able: dict[Requirement, _Able] = field(default_factory=dict)
