@@ -208,7 +208,7 @@ def _essence(agent: Agent, epoch: Epoch) -> Agent:
     """Return the agent without what heartbeats change, as the present leader shows it."""
     found = Agent()
     found.CopyFrom(agent)
-    for each in ("renew_time", "active_attempts", "health_report", "state_reason"):
+    for each in ("renew_time", "active_attempts", "health_report", "state_reason", "status"):
         found.ClearField(each)
     if _is_present(agent) and _confirmed(agent) != epoch:
         found.state = State.STATE_UNCONFIRMED

@@ -13,6 +13,8 @@ from tercio_common.ids import encode_cursor
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.settings import HostSettings
 from tercio_common.testing.manual_clock import ManualClock
+from tercio_registry.api import watching
+from tercio_registry.state.agents import AgentRow
 
 
 async def test_a_watch_from_a_list_sees_every_change_since_in_order(registry: Registry) -> None:
@@ -156,3 +158,27 @@ async def test_a_watch_that_ends_tells_from_where_to_resume(store: MemoryStore, 
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await watch.message()
         assert info_of(caught.value).metadata["cursor"] == watch.cursor
+
+
+async def test_a_watch_of_a_large_fleet_lets_others_have_their_turn_while_it_begins(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        await registry.register(f"w{number}", agent_type="worker")
+    cursor = await registry.cursor()
+    looked: list[list[str]] = [[]]
+    matches = watching._Reader._matches
+
+    def noted(reader: watching._Reader, row: AgentRow) -> bool:
+        if not looked[-1]:
+            asyncio.get_running_loop().call_soon(looked.append, [])
+        looked[-1].append(row.agent_id)
+        return matches(reader, row)
+
+    monkeypatch.setattr(watching, "_LOOKS", 4)  # a filter makes an agent cost more
+    monkeypatch.setattr(watching._Reader, "_matches", noted)
+    watch = registry.watch(cursor, filter=pb.AgentFilter(expression='type = "worker"'))
+    await asyncio.gather(watch.standing(), registry.register("w3", agent_type="other"))
+    assert max(map(len, looked)) == 2
+    assert await watch.next() == ("w3", "HEALTHY"), "it stops matching while the watch begins"
+    assert {each for turn in looked for each in turn} == {f"w{number}" for number in range(20)}

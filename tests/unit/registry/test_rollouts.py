@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,6 +13,7 @@ from tercio_common.errors import Refusal
 from tercio_common.filtering.grammar import FilterError
 from tercio_common.machine.protocol import Tick
 from tercio_common.machine.system_tasks import Result
+from tercio_registry.state import rollouts
 from tercio_registry.state.agents import Profile
 from tercio_registry.state.commands import RegisterAgent
 from tercio_registry.state.config_commands import CancelRollout, Change, PauseRollout, StartRollout
@@ -196,3 +198,20 @@ def test_a_roll_out_that_fails_is_tried_again_and_then_set_aside_by_name(driver:
         driver.now += 1
     assert driver.machine.set_aside_due() == "the configuration or roll-out 'r'"
     assert driver.machine.next_due() != driver.now
+
+
+def test_a_percentage_is_found_out_on_a_part_of_a_fleet_that_is_too_large_for_the_filter(
+    driver: ConfigDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(400):
+        driver.register(f"many-{number:03}", profile=Profile(agent_type="odd" if number % 2 else "even"))
+    matches = Mock(wraps=driver.machine.configuring.rollouts._matches)
+    monkeypatch.setattr(driver.machine.configuring.rollouts, "_matches", matches)
+    monkeypatch.setattr(rollouts, "_COUNTED", 200)
+    driver.do(
+        StartRollout(
+            rollout_id="r", filter='type = "odd"', change=Change("{}"), step_size=0, percent=50, observe=OBSERVE
+        )
+    )
+    assert matches.call_count == 100, "a comparison makes an agent twice as costly"
+    assert 75 <= driver.rollout().step_size <= 125, "half of two hundred"

@@ -111,6 +111,12 @@ def test_equal_elements_are_found_in_linear_time() -> None:
     assert fields(schema, {"a": [{"n": 1}, {"n": 1}]}) == ["$.a"]
 
 
+def test_what_differs_below_a_long_name_does_not_repeat_it_for_each_member() -> None:
+    before, after = ({"k" * 30_000: {f"{each:04}": number for each in range(3_000)}} for number in (1, 2))
+    (found,) = differences(before, after)
+    assert (json.loads(found.before), json.loads(found.after)) == (*before.values(), *after.values())
+
+
 def test_differences_are_named_by_json_pointer() -> None:
     before = {"a": 1, "b": {"c": [1, 2], "d/e": True}}
     after = {"a": 1.0, "b": {"c": [1], "f": None}}

@@ -10,6 +10,9 @@ from typing import Any, Final, NamedTuple
 MAX_BYTES: Final = 60_000
 """With what is sent beside it, it stays under the 64 kB of a system task."""
 MAX_DEPTH: Final = 32
+_MOST_PATH: Final = 256
+"""Characters of a path under which members are told one by one: else a long name above thousands of them is repeated
+for each, and 60 kB make an answer of 90 MB."""
 EMPTY: Final = "{}"
 """What an agent is told that has no configuration: it uses its own defaults."""
 
@@ -72,8 +75,8 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
-    """Give what differs, by JSON pointer (RFC 6901); lists are compared as a whole."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
+    """Give what differs, by JSON pointer (RFC 6901); lists, and what has a long path, are compared as a whole."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and len(path) < _MOST_PATH:
         for name in sorted({*before, *after}):
             inner = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
             if name not in before:
