@@ -180,7 +180,7 @@ def test_top_prints_one_frame_where_there_is_no_terminal(tercio: Tercio) -> None
     done = tercio("agents", "top")
     assert done.exit_code == 0
     title, row = done.stdout.splitlines()
-    assert title.split()[:4] == ["AGENT", "STATE", "LOAD", "RUNNING"]
+    assert title.split()[:5] == ["AGENT", "STATE", "HEALTH", "LOAD", "RUNNING"]
     assert row.split()[0] == "dev-1"
     assert "\x1b" not in done.stdout
 

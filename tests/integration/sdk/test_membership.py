@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -38,7 +39,10 @@ def answer(*, incarnation: int = 1, **fields: object) -> registry_pb2.HeartbeatR
 async def test_an_agent_registers_and_beats() -> None:
     registry = ScriptedRegistry()
     async with serving(ScriptedScheduler(), registry) as address:
-        agent = Agent(address=address, agent_id="a1", capabilities={"python": 9}, labels={"zone": "b"}, concurrency=2)
+        agent = Agent(
+            address=address, agent_id="a1", capabilities={"python": 9}, labels={"zone": "b"}, concurrency=2,
+            resource_requirements={"cpu_cores": 2}, max_resources={"cpu_cores": 4, "memory_mb": 512},
+        )  # fmt: skip
         async with running(agent):
             stream = await registry.heartbeats.next()
             for _ in range(3):
@@ -52,6 +56,12 @@ async def test_an_agent_registers_and_beats() -> None:
             assert registration.concurrency == 2
             assert len(registration.identity_secret) >= 16
             assert len(registration.instance_id) == 16
+            assert [(each.dimension, each.amount) for each in registration.resource_requirements] == [("cpu_cores", 2)]
+            assert {each.dimension: each.amount for each in registration.max_resources} == {
+                "cpu_cores": 4,
+                "memory_mb": 512,
+            }
+            assert abs(registration.start_time.ToSeconds() - time.time()) < 60
             assert len(registry.registrations) == 1
 
 

@@ -76,3 +76,13 @@ def test_an_age_is_never_negative_when_clocks_differ() -> None:
 )
 def test_a_payload_is_shown_as_text_where_it_is_text(data: bytes, expected: str) -> None:
     assert texts.readable(data) == expected
+
+
+def test_amounts_are_whole_numbers_by_dimension() -> None:
+    assert texts.parse_amounts(["cpu_cores=2", "gpu=1"]) == {"cpu_cores": 2, "gpu": 1}
+
+
+@pytest.mark.parametrize("text", ["cpu", "=2", "cpu=", "cpu=1.5", "cpu=-1"])
+def test_a_wrong_amount_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(ValueError, match="write DIMENSION=AMOUNT"):
+        texts.parse_amounts([text])

@@ -67,6 +67,8 @@ class Agent:
         agent_type: str = "",
         version: str = "",
         labels: Mapping[str, str] | None = None,
+        resource_requirements: Mapping[str, int] | None = None,
+        max_resources: Mapping[str, int] | None = None,
         address: str | None = None,
         identity_secret: bytes | None = None,
         register_when_replaced: bool = False,
@@ -82,6 +84,10 @@ class Agent:
             agent_type: free name of the kind of agent.
             version: version of the agent's software.
             labels: for filters.
+            resource_requirements: what the fleet reserves for the agent while it lives, for instance
+                `{"cpu_cores": 2, "memory_mb": 512}`, or by dimensions of pools; while that is not free, the agent works
+                and is not shown in the fleet.
+            max_resources: the most that the agent may use, in the same units; for the fleet's information.
             address: one for all services, or several replicas separated by commas; by default the environment says.
             identity_secret: 16 to 128 bytes that tell a restart from an impostor; by default
                 `TERCIO_AGENT_SECRET`, else random, so that only this process can use the id while it lives.
@@ -101,6 +107,8 @@ class Agent:
             agent_type=agent_type,
             version=version,
             labels=dict(labels or {}),
+            resource_requirements=dict(resource_requirements or {}),
+            max_resources=dict(max_resources or {}),
         )
         self._secret = _checked_secret(identity_secret or os.environ.get("TERCIO_AGENT_SECRET", "").encode())
         self._scheduler = service_addresses("scheduler", address=address)

@@ -97,6 +97,7 @@ class Attempt:
         "failure",
         "failures",
         "has_resources",
+        "measures",
         "number",
         "outcome",
         "payload",
@@ -128,6 +129,7 @@ class Attempt:
         self.failures = 0
         self.deadline_unix_ms = 0
         self.has_resources = False
+        self.measures: dict[str, float] | None = None
         self.stage = Stage.QUEUED
         self.stop: Stop | None = None
         self.started_ns = 0

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tercio.attempts import Attempt, FencingToken
+from tercio.counts import MOST_MEASURES
 from tercio.payloads import MAX_BYTES, decode_json, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_VALUE: Final = 1e9
 
 
 class AttemptReports(Protocol):
@@ -96,6 +102,22 @@ class _Facts:
         """True when the attempt was asked to stop: cancelled, timed out, or no longer this agent's."""
         return self._attempt.stop is not None
 
+    def measure(self, name: str, value: float) -> None:
+        """Tell something about this attempt that the fleet keeps an average of, by agent and type of task.
+
+        By convention `quality_score` and `task_complexity` are 0 to 1, and `memory_latency_ms` is how long it took to
+        integrate what the agent remembers. The last value of a name counts, once, when the attempt succeeds or fails.
+
+        Args:
+            name: 1 to 64 characters of [A-Za-z0-9._-]; at most 8 names an attempt, and the first 8 of a type count.
+            value: 0 to 10^9.
+
+        Raises:
+            ValueError: name or value is out of bounds.
+        """
+        measures = self._attempt.measures or {}
+        self._attempt.measures = {**measures, _checked_name(name, measures): _checked_value(value)}
+
     def raise_if_cancelled(self) -> None:
         """End the attempt here if it was asked to stop.
 
@@ -172,6 +194,20 @@ class BlockingContext(_Facts):
         """Set the event if the attempt was asked to stop. For the agent."""
         if self.is_cancelled:
             self.cancelled.set()
+
+
+def _checked_name(name: str, known: Mapping[str, float]) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the name of a measure is 1 to 64 characters of [A-Za-z0-9._-], not {name!r}")
+    if name not in known and len(known) >= MOST_MEASURES:
+        raise ValueError(f"an attempt has at most {MOST_MEASURES} measures: {', '.join(known)}")
+    return name
+
+
+def _checked_value(value: float) -> float:
+    if not 0 <= value <= _MOST_VALUE:
+        raise ValueError(f"a measure is from 0 to {_MOST_VALUE:.0e}, not {value}")
+    return value
 
 
 def _checked_percent(percent: int) -> int:

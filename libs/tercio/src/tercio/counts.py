@@ -15,6 +15,12 @@ from tercio.attempts import Attempt
 # The contract's bound; what does not fit goes with the next heartbeat.
 _MOST_TYPES: Final = 64
 
+MOST_MEASURES: Final = 8
+"""Of one type; the contract's bound."""
+
+# The contract's as well: sums stay under it for as long as anybody measures.
+_MOST_TOTAL: Final = 1 << 56
+
 _COUNTED: Final = {work_pb2.OUTCOME_SUCCEEDED: 0, work_pb2.OUTCOME_FAILED: 1}
 
 
@@ -25,6 +31,7 @@ class TaskCounts:
         """Start with none."""
         self._totals: dict[str, list[int]] = {}
         self._untold: dict[str, None] = {}
+        self._measures: dict[str, dict[str, tuple[int, int]]] = {}
 
     def ended(self, attempt: Attempt) -> None:
         """Count an attempt; cancelled ones say nothing about the agent."""
@@ -35,7 +42,16 @@ class TaskCounts:
         totals[place] += 1
         if not place:
             totals[2] += attempt.run_micros
+        for name, value in (attempt.measures or {}).items():
+            self._add(attempt.task_type, name, value)
         self._untold[attempt.task_type] = None
+
+    def _add(self, task_type: str, name: str, value: float) -> None:
+        measures = self._measures.setdefault(task_type, {})
+        if name not in measures and len(measures) >= MOST_MEASURES:
+            return
+        count, micros = measures.get(name, (0, 0))
+        measures[name] = count + 1, min(_MOST_TOTAL, micros + round(value * 1_000_000))
 
     def sums(self) -> tuple[int, int]:
         """Return how many attempts succeeded and failed, of all types."""
@@ -54,4 +70,8 @@ class TaskCounts:
         for name in names:
             del self._untold[name]
         succeeded, failed, run_micros = columns
-        return performance_pb2.TaskTotals(task_types=names, succeeded=succeeded, failed=failed, run_micros=run_micros)
+        told = performance_pb2.TaskTotals(task_types=names, succeeded=succeeded, failed=failed, run_micros=run_micros)
+        for index, task_type in enumerate(names):
+            for name, (count, micros) in self._measures.get(task_type, {}).items():
+                told.measures.add(task_type_index=index, name=name, count=count, sum_micros=micros)
+        return told

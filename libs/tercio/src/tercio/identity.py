@@ -18,6 +18,8 @@ class AgentIdentity:
         agent_type: free name of the kind of agent.
         version: version of the agent's software.
         labels: for filters.
+        resource_requirements: what is reserved for the agent, by dimension.
+        max_resources: the most that it may use, by dimension.
     """
 
     agent_id: str
@@ -27,3 +29,5 @@ class AgentIdentity:
     agent_type: str = ""
     version: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    resource_requirements: Mapping[str, int] = field(default_factory=dict)
+    max_resources: Mapping[str, int] = field(default_factory=dict)

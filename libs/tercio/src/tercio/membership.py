@@ -11,13 +11,15 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import registry_service_pb2_grpc as registry_grpc
+from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio.counts import TaskCounts
 from tercio.errors import AgentReplacedError
 from tercio.identity import AgentIdentity
@@ -92,6 +94,8 @@ class Membership:
         self._register_when_replaced = register_when_replaced
         self._random = source or random.Random()
         self._incarnation = 0
+        self._started = Timestamp()
+        self._started.GetCurrentTime()
         self._interval_ms = _DEFAULT_INTERVAL_MS
         # The lease may be short, and an agent beats within a second of being able to.
         self._reconnect = Reconnect(remote.route, Backoff(maximum_ms=1_000))
@@ -162,6 +166,9 @@ class Membership:
             concurrency=identity.concurrency,
             identity_secret=self._secret,
             instance_id=identity.instance_id,
+            resource_requirements=_amounts(identity.resource_requirements),
+            max_resources=_amounts(identity.max_resources),
+            start_time=self._started,
         )
 
     async def _beat_endlessly(self) -> None:
@@ -240,3 +247,7 @@ class Membership:
     def _take_interval(self, interval_ms: int) -> None:
         if interval_ms:
             self._interval_ms = interval_ms
+
+
+def _amounts(by_dimension: Mapping[str, int]) -> list[ResourceAmount]:
+    return [ResourceAmount(dimension=dimension, amount=amount) for dimension, amount in by_dimension.items()]

@@ -124,7 +124,8 @@ def build(ports: Ports, *, outside: Outside | None = None) -> Service:
         add_RegistryServiceServicer_to_server(servicer, server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
         add_ConfigServiceServicer_to_server(ConfigServicer(host, ids=ports.ids), server)
-        add_PerformanceServiceServicer_to_server(PerformanceServicer(host), server)
+        performance = PerformanceServicer(host, dimensions=settings.reservations.dimensions)
+        add_PerformanceServiceServicer_to_server(performance, server)
 
     names = (FULL_NAME, AUDIT, CONFIG, PERFORMANCE)
     return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=names, rules=RULES)

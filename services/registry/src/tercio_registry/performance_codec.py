@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, repeat
 
 from tercio_registry.records.v1 import events_pb2 as records
 from tercio_registry.state.events import PerformanceRecorded
 from tercio_registry.state.history import HistoryRow, Transition
-from tercio_registry.state.performance import PerformanceRow, TypeHistory
-from tercio_registry.state.totals import Counted, Totals
+from tercio_registry.state.performance import MeasureHistory, PerformanceRow, TypeHistory
+from tercio_registry.state.totals import Counted, Measured, Totals
 from tercio_registry.state.views import State
 
 
@@ -26,6 +27,7 @@ def recorded_record(event: PerformanceRecorded) -> records.Event:
         failed=[totals.failed for _, totals in entries],
         run_micros=[totals.run_micros for _, totals in entries],
     )
+    _write_measures(record, [totals.measures for _, totals in entries])
     return records.Event(performance_recorded=record)
 
 
@@ -53,6 +55,7 @@ def performance_record(row: PerformanceRow) -> records.PerformanceRow:
                 present=_totals_record(each.present),
                 success_ppm=each.success_ppm,
                 average_micros=each.average_micros,
+                measures=[records.PerformanceRow.Measure(**measure._asdict()) for measure in each.measures],
             )
             for each in row.types
         ],
@@ -63,7 +66,16 @@ def performance_of(data: bytes) -> PerformanceRow:
     """Read a row of the table `performance`."""
     record = records.PerformanceRow.FromString(data)
     types = tuple(
-        TypeHistory(each.task_type, _totals(each.former), _totals(each.present), each.success_ppm, each.average_micros)
+        TypeHistory(
+            each.task_type,
+            _totals(each.former),
+            _totals(each.present),
+            each.success_ppm,
+            each.average_micros,
+            tuple(
+                MeasureHistory(m.name, m.former_times, m.times, m.sum_micros, m.average_micros) for m in each.measures
+            ),
+        )
         for each in record.task_types
     )
     return PerformanceRow(agent_id=record.agent_id, instance_id=record.instance_id, types=types)
@@ -99,8 +111,29 @@ def history_of(data: bytes) -> HistoryRow:
 
 def _entries(record: records.PerformanceRecorded) -> Iterator[tuple[str, Totals]]:
     columns = zip(record.types, record.succeeded, record.failed, record.run_micros, strict=True)
-    for place, succeeded, failed, run_micros in columns:
-        yield record.task_types[place], Totals(succeeded, failed, run_micros)
+    measures = _measures(record)
+    # Records from before there were measures have no counts of them.
+    counts = chain(record.measure_counts, repeat(0))
+    for (place, succeeded, failed, run_micros), count in zip(columns, counts, strict=False):
+        measured = tuple(islice(measures, count))
+        yield record.task_types[place], Totals(succeeded, failed, run_micros, measured)
+
+
+def _write_measures(record: records.PerformanceRecorded, entries: Sequence[tuple[Measured, ...]]) -> None:
+    measures = list(chain.from_iterable(entries))
+    if not measures:
+        return
+    places: dict[str, int] = {}
+    record.measures.extend(places.setdefault(each.name, len(places)) for each in measures)
+    record.measure_counts.extend(map(len, entries))
+    record.measure_names.extend(places)
+    record.measured.extend(each.times for each in measures)
+    record.measured_micros.extend(each.sum_micros for each in measures)
+
+
+def _measures(record: records.PerformanceRecorded) -> Iterator[Measured]:
+    for place, count, micros in zip(record.measures, record.measured, record.measured_micros, strict=True):
+        yield Measured(record.measure_names[place], count, micros)
 
 
 def _totals_record(totals: Totals) -> records.PerformanceRow.Totals:

@@ -44,6 +44,9 @@ def exec_(
     kill_grace: Annotated[str, typer.Option("--kill-grace", help="from SIGTERM to SIGKILL when cancelled")] = "4s",
     agent_id: Annotated[str, typer.Option("--agent-id", help="else TERCIO_AGENT_ID, else made up")] = "",
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
+    require: Annotated[
+        list[str] | None, typer.Option("--require", help="DIMENSION=AMOUNT reserved for the agent, repeated")
+    ] = None,
     json_log: Annotated[bool, typer.Option("--json-log", help="starts and ends as JSON, one a line")] = False,
     address: Address = None,
 ) -> None:
@@ -74,6 +77,7 @@ def exec_(
             capabilities=texts.parse_capabilities(capability or []),
             labels=texts.parse_pairs(label or [], what="label"),
             concurrency=concurrency,
+            resource_requirements=texts.parse_amounts(require or []),
             address=address,
         )
         if on_configure:

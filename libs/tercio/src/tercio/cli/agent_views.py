@@ -55,6 +55,12 @@ AGENT: View[agent_pb2.Agent] = View(
     ),
 )
 
+
+def measures(found: Iterable[performance_pb2.Measure]) -> str:
+    """Return what handlers measured, on the average."""
+    return ", ".join(f"{each.name} {each.average:.3g}" for each in found)
+
+
 PERFORMANCE: View[performance_pb2.TaskTypePerformance] = View(
     name=lambda each: each.task_type,
     nothing="",
@@ -64,7 +70,9 @@ PERFORMANCE: View[performance_pb2.TaskTypePerformance] = View(
         Column("FAILED", lambda each: str(each.failed)),
         Column("SUCCESS", lambda each: f"{each.success_ratio:.0%}"),
         Column("MEAN", lambda each: texts.span(each.average_duration) if each.HasField("average_duration") else "-"),
+        Column("EFFICIENCY", lambda each: f"{each.efficiency:.0%}"),
         Column("SCORE", lambda each: f"{each.score:.0%}"),
+        Column("MEASURES", lambda each: escape(measures(each.measures)) or "-"),
     ),
 )
 

@@ -133,11 +133,31 @@ def describe(agent_id: AgentId, address: Address = None) -> None:
             "Renewed": texts.clock_time(agent.renew_time),
             "Incarnation": str(agent.incarnation),
             "Confirmed by": f"epoch {agent.confirmed_epoch.generation}.{agent.confirmed_epoch.revision}",
+            **_usage(performance),
             **{f"Registration {name}": escape(what) for name, what in _phases(found.registration)},
         }
     )
     _print_section(found.transitions, agent_views.TRANSITION)
     _print_section(performance.task_types, agent_views.PERFORMANCE)
+
+
+def _usage(performance: performance_pb2.AgentPerformance) -> dict[str, str]:
+    """Return what the agent uses and how well; only what is known."""
+    used = performance.resource_usage
+    return {
+        "CPU": f"{used.cpu_ratio:.2f} cores" if used.cpu_ratio else "",
+        "CPU efficiency": f"{performance.cpu_efficiency:.0%} of what it requires"
+        if performance.HasField("cpu_efficiency")
+        else "",
+        "Memory": _share(used.memory_used_bytes, used.memory_limit_bytes),
+        "Disk": _share(used.disk_used_bytes, used.disk_total_bytes),
+        "Waiting": str(used.queue_length) if performance.HasField("resource_usage") else "",
+        "Efficiency": f"{performance.efficiency:.0%} of the fleet's pace" if performance.task_types else "",
+    }
+
+
+def _share(used: int, limit: int) -> str:
+    return f"{used / limit:.0%} of {limit >> 20} MB" if limit else ""
 
 
 def _print_section(messages: Sequence[MessageT], view: View[MessageT]) -> None:

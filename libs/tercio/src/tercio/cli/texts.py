@@ -43,6 +43,21 @@ def parse_pairs(pairs: list[str], *, what: str) -> dict[str, str]:
     return found
 
 
+def parse_amounts(texts: list[str]) -> dict[str, int]:
+    """Read `cpu_cores=2`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = {}
+    for text in texts:
+        name, _, amount = text.partition("=")
+        if not name or not amount.isdigit():
+            raise ValueError(f"{text!r} is not an amount: write DIMENSION=AMOUNT with a whole number")
+        found[name] = int(amount)
+    return found
+
+
 def parse_capabilities(texts: list[str]) -> dict[str, int]:
     """Read `python` (which means level 1) or `python=50`.
 

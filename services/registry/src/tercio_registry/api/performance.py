@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.rpc.violations import MAX_TEXT, Violations
 from tercio_registry.cursors import decode_page, encode_page
 from tercio_registry.performance_messages import performance_message
+from tercio_registry.settings import DimensionSettings
 from tercio_registry.state.filters import AgentFilter
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.registration import present
@@ -29,8 +31,9 @@ _LOOKS_PER_PAGE = 20_000
 class PerformanceServicer(rpc.PerformanceServiceServicer):
     """See the contract."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, *, dimensions: Mapping[str, DimensionSettings]) -> None:
+        """Serve; `dimensions` say what agents call what pools call otherwise."""
+        self._host, self._dimensions = host, dimensions
 
     async def GetAgentPerformance(
         self, request: pb.GetAgentPerformanceRequest, context: Context
@@ -41,7 +44,7 @@ class PerformanceServicer(rpc.PerformanceServiceServicer):
 
         def look(machine: RegistryMachine, session: Session, _at: Moment) -> performance_pb2.AgentPerformance:
             row = present(request.agent_id, machine.agents.get(request.agent_id))
-            return performance_message(row, machine.performance, session)
+            return performance_message(row, machine.performance, session, dimensions=self._dimensions)
 
         return pb.GetAgentPerformanceResponse(performance=await self._host.read(look))
 
@@ -64,7 +67,9 @@ class PerformanceServicer(rpc.PerformanceServiceServicer):
                     page.next_page_token = encode_page(last, selected)
                     break
                 row, last = machine.agents[agent_id], agent_id
-                message = performance_message(row, machine.performance, session, only=request.task_type)
+                message = performance_message(
+                    row, machine.performance, session, only=request.task_type, dimensions=self._dimensions
+                )
                 if row.active and (message.task_types or not request.task_type):
                     page.performances.append(message)
             return page

@@ -8,7 +8,6 @@ from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.totals import MOST_TYPES, Counted, Totals
 
 _AGENT_BYTES: Final = 64
-_TYPE_BYTES: Final = 24
 
 
 class Counting:
@@ -38,7 +37,8 @@ class Counting:
         taken: list[Counted] = []
         while self._types:
             (agent_id, instance_id), types = next(iter(self._types.items()))
-            most_bytes -= _AGENT_BYTES + len(agent_id) + sum(_TYPE_BYTES + len(name) for name in types)
+            most_bytes -= _AGENT_BYTES + len(agent_id)
+            most_bytes -= sum(len(name) + totals.size_bytes for name, totals in types.items())
             if taken and most_bytes < 0:
                 break
             del self._types[agent_id, instance_id]

@@ -17,13 +17,42 @@ from typing import Final, NamedTuple
 from tercio_common.machine.table import Table, TableStore
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.events import PerformanceRecorded
-from tercio_registry.state.totals import MOST_TOTAL, MOST_TYPES, NO_TOTALS, Counted, Totals
+from tercio_registry.state.totals import (
+    MOST_MEASURES,
+    MOST_TOTAL,
+    MOST_TYPES,
+    NO_TOTALS,
+    Counted,
+    Measured,
+    Totals,
+)
 
 PERFORMANCE: Final = "performance"
 _MILLION: Final = 1_000_000
 _RATE: Final = 0.1
 _TOLD_AT: Final = 5
 """Percentage points by which a score moves before watchers hear of it."""
+
+
+class MeasureHistory(NamedTuple):
+    """Something that handlers measured of one type of task.
+
+    Attributes:
+        former_times: attempts of former processes of which it was measured.
+        times, sum_micros: attempts of the present one, and the sum of the values in millionths.
+        average_micros: moving average, in millionths.
+    """
+
+    name: str
+    former_times: int = 0
+    times: int = 0
+    sum_micros: int = 0
+    average_micros: int = 0
+
+    @property
+    def total_times(self) -> int:
+        """Attempts of all processes."""
+        return self.former_times + self.times
 
 
 class TypeHistory(NamedTuple):
@@ -34,6 +63,7 @@ class TypeHistory(NamedTuple):
         present: of the present one.
         success_ppm: moving average of successes, in millionths.
         average_micros: moving average of the run time of successes; 0 until there is one.
+        measures: what handlers measured, the least recently measured first.
     """
 
     task_type: str
@@ -41,6 +71,7 @@ class TypeHistory(NamedTuple):
     present: Totals = NO_TOTALS
     success_ppm: int = 0
     average_micros: int = 0
+    measures: tuple[MeasureHistory, ...] = ()
 
     @property
     def succeeded(self) -> int:
@@ -69,7 +100,8 @@ class PerformanceRow:
     @property
     def size_bytes(self) -> int:
         """About what the row costs in a snapshot."""
-        return 40 + len(self.agent_id) + sum(48 + len(each.task_type) for each in self.types)
+        measures = sum(28 + len(measure.name) for each in self.types for measure in each.measures)
+        return 40 + len(self.agent_id) + measures + sum(48 + len(each.task_type) for each in self.types)
 
 
 class Performance:
@@ -108,24 +140,31 @@ class Performance:
             self.table.delete(agent_id)
 
     def score(self, history: TypeHistory) -> int:
-        """Return the success rate times the time efficiency, in millionths.
+        """Return the success rate times the time efficiency, in millionths."""
+        return self._in_time(history, history.success_ppm)
 
-        The efficiency is the fleet's mean duration divided by the agent's own, at most 1.
-        """
-        own, agents = history.average_micros, self._agents[history.task_type]
-        if not own or not agents:
-            return 0
-        return min(history.success_ppm, history.success_ppm * self._sums[history.task_type] // (agents * own))
+    def efficiency(self, history: TypeHistory) -> int:
+        """Return the fleet's mean duration divided by the agent's own, at most 1, in millionths."""
+        return self._in_time(history, _MILLION)
 
     def others(self, history: TypeHistory, *, fewest: int) -> int:
         """Return the mean over the other agents of how long an attempt of that type runs; 0 if they are too few."""
         others = self._agents[history.task_type] - 1
         return (self._sums[history.task_type] - history.average_micros) // others if others >= fewest else 0
 
+    def _in_time(self, history: TypeHistory, most: int) -> int:
+        own, agents = history.average_micros, self._agents[history.task_type]
+        return min(most, most * self._sums[history.task_type] // (agents * own)) if own and agents else 0
+
     def _without_new_types(self, counted: Counted) -> Counted:
         row = self.table.get(counted.agent_id)
-        known = {each.task_type for each in row.types} if row is not None else set()
-        return replace(counted, types=tuple(each for each in counted.types if each[0] in known))
+        known = {each.task_type: each.measures for each in row.types} if row is not None else {}
+        kept = []
+        for name, totals in counted.types:
+            if name in known:
+                names = {each.name for each in known[name]}
+                kept.append((name, totals._replace(measures=tuple(m for m in totals.measures if m.name in names))))
+        return replace(counted, types=tuple(kept))
 
     def _count(self, row: PerformanceRow, by: int) -> None:
         self.size_bytes += by * row.size_bytes
@@ -169,8 +208,27 @@ def _with(history: TypeHistory, totals: Totals) -> TypeHistory:
     if succeeded:
         mean = max(1, (totals.run_micros - before.run_micros) // succeeded)
         average = _moved(average or None, mean, succeeded)
-    present = Totals(*map(max, totals, before))
-    return history._replace(present=present, success_ppm=success, average_micros=average)
+    present = Totals(
+        max(totals.succeeded, before.succeeded),
+        max(totals.failed, before.failed),
+        max(totals.run_micros, before.run_micros),
+    )
+    measures = _measured(history.measures, totals.measures)
+    return history._replace(present=present, success_ppm=success, average_micros=average, measures=measures)
+
+
+def _measured(known: tuple[MeasureHistory, ...], told: tuple[Measured, ...]) -> tuple[MeasureHistory, ...]:
+    histories = {each.name: each for each in known}
+    for name, times, total in told:
+        history = histories.get(name, MeasureHistory(name))
+        if times <= history.times:
+            continue  # nothing new
+        mean = max(0, total - history.sum_micros) // (times - history.times)
+        former = history.average_micros if history.total_times else None
+        average = _moved(former, mean, times - history.times)
+        histories.pop(name, None)
+        histories[name] = history._replace(times=times, sum_micros=total, average_micros=average)  # now the last
+    return tuple(histories.values())[-MOST_MEASURES:]
 
 
 def _moved(average: int | None, mean: int, count: int) -> int:
@@ -180,5 +238,13 @@ def _moved(average: int | None, mean: int, count: int) -> int:
 
 
 def _as_former(history: TypeHistory) -> TypeHistory:
-    sums = map(sum, zip(history.former, history.present, strict=True))
-    return history._replace(former=Totals(*(min(each, MOST_TOTAL) for each in sums)), present=NO_TOTALS)
+    measures = tuple(
+        each._replace(former_times=min(MOST_TOTAL, each.total_times), times=0, sum_micros=0)
+        for each in history.measures
+    )
+    former = Totals(
+        min(MOST_TOTAL, history.succeeded),
+        min(MOST_TOTAL, history.failed),
+        min(MOST_TOTAL, history.former.run_micros + history.present.run_micros),
+    )
+    return history._replace(former=former, present=NO_TOTALS, measures=measures)

@@ -800,6 +800,11 @@ class PerformanceRecorded(google.protobuf.message.Message):
     SUCCEEDED_FIELD_NUMBER: builtins.int
     FAILED_FIELD_NUMBER: builtins.int
     RUN_MICROS_FIELD_NUMBER: builtins.int
+    MEASURE_NAMES_FIELD_NUMBER: builtins.int
+    MEASURE_COUNTS_FIELD_NUMBER: builtins.int
+    MEASURES_FIELD_NUMBER: builtins.int
+    MEASURED_FIELD_NUMBER: builtins.int
+    MEASURED_MICROS_FIELD_NUMBER: builtins.int
     @property
     def agent_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The agents."""
@@ -832,6 +837,26 @@ class PerformanceRecorded(google.protobuf.message.Message):
     def run_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """How long those that succeeded ran, in microseconds."""
 
+    @property
+    def measure_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of measures, each once."""
+
+    @property
+    def measure_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of each entry, how many measures follow in the next columns; empty when there are none at all."""
+
+    @property
+    def measures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of each measure, the place of its name in `measure_names`."""
+
+    @property
+    def measured(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Attempts of which it was measured since the process started."""
+
+    @property
+    def measured_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Sum of its values, in millionths."""
+
     def __init__(
         self,
         *,
@@ -843,8 +868,13 @@ class PerformanceRecorded(google.protobuf.message.Message):
         succeeded: collections.abc.Iterable[builtins.int] | None = ...,
         failed: collections.abc.Iterable[builtins.int] | None = ...,
         run_micros: collections.abc.Iterable[builtins.int] | None = ...,
+        measure_names: collections.abc.Iterable[builtins.str] | None = ...,
+        measure_counts: collections.abc.Iterable[builtins.int] | None = ...,
+        measures: collections.abc.Iterable[builtins.int] | None = ...,
+        measured: collections.abc.Iterable[builtins.int] | None = ...,
+        measured_micros: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids", "counts", b"counts", "failed", b"failed", "instance_ids", b"instance_ids", "run_micros", b"run_micros", "succeeded", b"succeeded", "task_types", b"task_types", "types", b"types"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids", "counts", b"counts", "failed", b"failed", "instance_ids", b"instance_ids", "measure_counts", b"measure_counts", "measure_names", b"measure_names", "measured", b"measured", "measured_micros", b"measured_micros", "measures", b"measures", "run_micros", b"run_micros", "succeeded", b"succeeded", "task_types", b"task_types", "types", b"types"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___PerformanceRecorded: typing_extensions.TypeAlias = PerformanceRecorded
@@ -881,6 +911,39 @@ class PerformanceRow(google.protobuf.message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     @typing.final
+    class Measure(google.protobuf.message.Message):
+        """Something that was measured of attempts."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: builtins.int
+        FORMER_TIMES_FIELD_NUMBER: builtins.int
+        TIMES_FIELD_NUMBER: builtins.int
+        SUM_MICROS_FIELD_NUMBER: builtins.int
+        AVERAGE_MICROS_FIELD_NUMBER: builtins.int
+        name: builtins.str
+        """Its name."""
+        former_times: builtins.int
+        """Attempts of former processes of which it was measured."""
+        times: builtins.int
+        """Attempts of the present one."""
+        sum_micros: builtins.int
+        """Sum of the values of the present one, in millionths."""
+        average_micros: builtins.int
+        """Moving average, in millionths."""
+        def __init__(
+            self,
+            *,
+            name: builtins.str = ...,
+            former_times: builtins.int = ...,
+            times: builtins.int = ...,
+            sum_micros: builtins.int = ...,
+            average_micros: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_micros", b"average_micros", "former_times", b"former_times", "name", b"name", "sum_micros", b"sum_micros", "times", b"times"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    @typing.final
     class TaskType(google.protobuf.message.Message):
         """One type of task."""
 
@@ -891,6 +954,7 @@ class PerformanceRow(google.protobuf.message.Message):
         PRESENT_FIELD_NUMBER: builtins.int
         SUCCESS_PPM_FIELD_NUMBER: builtins.int
         AVERAGE_MICROS_FIELD_NUMBER: builtins.int
+        MEASURES_FIELD_NUMBER: builtins.int
         task_type: builtins.str
         """Its name."""
         success_ppm: builtins.int
@@ -905,6 +969,10 @@ class PerformanceRow(google.protobuf.message.Message):
         def present(self) -> Global___PerformanceRow.Totals:
             """Of the present one."""
 
+        @property
+        def measures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PerformanceRow.Measure]:
+            """The least recently measured first."""
+
         def __init__(
             self,
             *,
@@ -913,10 +981,11 @@ class PerformanceRow(google.protobuf.message.Message):
             present: Global___PerformanceRow.Totals | None = ...,
             success_ppm: builtins.int = ...,
             average_micros: builtins.int = ...,
+            measures: collections.abc.Iterable[Global___PerformanceRow.Measure] | None = ...,
         ) -> None: ...
         _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["former", b"former", "present", b"present"]
         def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_micros", b"average_micros", "former", b"former", "present", b"present", "success_ppm", b"success_ppm", "task_type", b"task_type"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_micros", b"average_micros", "former", b"former", "measures", b"measures", "present", b"present", "success_ppm", b"success_ppm", "task_type", b"task_type"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     AGENT_ID_FIELD_NUMBER: builtins.int

@@ -23,19 +23,24 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from tercio.api.registry.v1 import health_pb2 as tercio_dot_api_dot_registry_dot_v1_dot_health__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tercio/api/registry/v1/performance.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\"W\n\nTaskTotals\x12\x12\n\ntask_types\x18\x01 \x03(\t\x12\x11\n\tsucceeded\x18\x02 \x03(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x03(\x04\x12\x12\n\nrun_micros\x18\x04 \x03(\x04\"\xa6\x01\n\x13TaskTypePerformance\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12\x11\n\tsucceeded\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x04\x12\x15\n\rsuccess_ratio\x18\x04 \x01(\x01\x12\x33\n\x10\x61verage_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05score\x18\x06 \x01(\x01\"\x88\x02\n\x10\x41gentPerformance\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12?\n\ntask_types\x18\x02 \x03(\x0b\x32+.tercio.api.registry.v1.TaskTypePerformance\x12\x19\n\x11utilization_ratio\x18\x03 \x01(\x01\x12\x17\n\x0f\x61\x63tive_attempts\x18\x04 \x01(\r\x12\x11\n\tsucceeded\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\x12\x15\n\rsuccess_ratio\x18\x07 \x01(\x01\x12\x33\n\x10\x61verage_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tercio/api/registry/v1/performance.proto\x12\x16tercio.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#tercio/api/registry/v1/health.proto\"\xf6\x01\n\nTaskTotals\x12\x12\n\ntask_types\x18\x01 \x03(\t\x12\x11\n\tsucceeded\x18\x02 \x03(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x03(\x04\x12\x12\n\nrun_micros\x18\x04 \x03(\x04\x12\x42\n\x08measures\x18\x05 \x03(\x0b\x32\x30.tercio.api.registry.v1.TaskTotals.MeasureTotals\x1aY\n\rMeasureTotals\x12\x17\n\x0ftask_type_index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x12\n\nsum_micros\x18\x04 \x01(\x04\"7\n\x07Measure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0f\n\x07\x61verage\x18\x03 \x01(\x01\"\xed\x01\n\x13TaskTypePerformance\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12\x11\n\tsucceeded\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x04\x12\x15\n\rsuccess_ratio\x18\x04 \x01(\x01\x12\x33\n\x10\x61verage_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x12\n\nefficiency\x18\x07 \x01(\x01\x12\x31\n\x08measures\x18\x08 \x03(\x0b\x32\x1f.tercio.api.registry.v1.Measure\"\xbd\x03\n\x10\x41gentPerformance\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12?\n\ntask_types\x18\x02 \x03(\x0b\x32+.tercio.api.registry.v1.TaskTypePerformance\x12\x19\n\x11utilization_ratio\x18\x03 \x01(\x01\x12\x17\n\x0f\x61\x63tive_attempts\x18\x04 \x01(\r\x12\x11\n\tsucceeded\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\x12\x15\n\rsuccess_ratio\x18\x07 \x01(\x01\x12\x33\n\x10\x61verage_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nefficiency\x18\t \x01(\x01\x12\x1b\n\x0e\x63pu_efficiency\x18\n \x01(\x01H\x00\x88\x01\x01\x12<\n\x0eresource_usage\x18\x0b \x01(\x0b\x32$.tercio.api.registry.v1.HealthReport\x12\x31\n\x08measures\x18\x0c \x03(\x0b\x32\x1f.tercio.api.registry.v1.MeasureB\x11\n\x0f_cpu_efficiencyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio.api.registry.v1.performance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKTOTALS']._serialized_start=100
-  _globals['_TASKTOTALS']._serialized_end=187
-  _globals['_TASKTYPEPERFORMANCE']._serialized_start=190
-  _globals['_TASKTYPEPERFORMANCE']._serialized_end=356
-  _globals['_AGENTPERFORMANCE']._serialized_start=359
-  _globals['_AGENTPERFORMANCE']._serialized_end=623
+  _globals['_TASKTOTALS']._serialized_start=138
+  _globals['_TASKTOTALS']._serialized_end=384
+  _globals['_TASKTOTALS_MEASURETOTALS']._serialized_start=295
+  _globals['_TASKTOTALS_MEASURETOTALS']._serialized_end=384
+  _globals['_MEASURE']._serialized_start=386
+  _globals['_MEASURE']._serialized_end=441
+  _globals['_TASKTYPEPERFORMANCE']._serialized_start=444
+  _globals['_TASKTYPEPERFORMANCE']._serialized_end=681
+  _globals['_AGENTPERFORMANCE']._serialized_start=684
+  _globals['_AGENTPERFORMANCE']._serialized_end=1129
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
+import tercio.api.registry.v1.health_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -27,10 +28,40 @@ class TaskTotals(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class MeasureTotals(google.protobuf.message.Message):
+        """What handlers measured of attempts of one type, by a name of their own."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        TASK_TYPE_INDEX_FIELD_NUMBER: builtins.int
+        NAME_FIELD_NUMBER: builtins.int
+        COUNT_FIELD_NUMBER: builtins.int
+        SUM_MICROS_FIELD_NUMBER: builtins.int
+        task_type_index: builtins.int
+        """Place of the type in `task_types`."""
+        name: builtins.str
+        """1 to 64 characters of [A-Za-z0-9._-]; see `Measure.name`."""
+        count: builtins.int
+        """Attempts of which it was measured."""
+        sum_micros: builtins.int
+        """Sum of the values, in millionths."""
+        def __init__(
+            self,
+            *,
+            task_type_index: builtins.int = ...,
+            name: builtins.str = ...,
+            count: builtins.int = ...,
+            sum_micros: builtins.int = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["count", b"count", "name", b"name", "sum_micros", b"sum_micros", "task_type_index", b"task_type_index"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     TASK_TYPES_FIELD_NUMBER: builtins.int
     SUCCEEDED_FIELD_NUMBER: builtins.int
     FAILED_FIELD_NUMBER: builtins.int
     RUN_MICROS_FIELD_NUMBER: builtins.int
+    MEASURES_FIELD_NUMBER: builtins.int
     @property
     def task_types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Types of tasks, each once. At most 64; each 1 to 128 characters."""
@@ -47,6 +78,10 @@ class TaskTotals(google.protobuf.message.Message):
     def run_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """How long those that succeeded ran, summed per type, in microseconds."""
 
+    @property
+    def measures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TaskTotals.MeasureTotals]:
+        """At most 8 names a type, each once."""
+
     def __init__(
         self,
         *,
@@ -54,11 +89,41 @@ class TaskTotals(google.protobuf.message.Message):
         succeeded: collections.abc.Iterable[builtins.int] | None = ...,
         failed: collections.abc.Iterable[builtins.int] | None = ...,
         run_micros: collections.abc.Iterable[builtins.int] | None = ...,
+        measures: collections.abc.Iterable[Global___TaskTotals.MeasureTotals] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["failed", b"failed", "run_micros", b"run_micros", "succeeded", b"succeeded", "task_types", b"task_types"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["failed", b"failed", "measures", b"measures", "run_micros", b"run_micros", "succeeded", b"succeeded", "task_types", b"task_types"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TaskTotals: typing_extensions.TypeAlias = TaskTotals
+
+@typing.final
+class Measure(google.protobuf.message.Message):
+    """Measure is something that handlers measured of attempts."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    AVERAGE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The handlers' own name, which says the unit. By convention `quality_score` and `task_complexity` are 0 to 1, and
+    `memory_latency_ms` is how long it took to integrate what the agent remembers.
+    """
+    count: builtins.int
+    """Attempts of which it was measured, over all processes of the agent."""
+    average: builtins.float
+    """A moving average in which an attempt weighs 0.1; of several types, their mean weighed by attempts."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        count: builtins.int = ...,
+        average: builtins.float = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average", b"average", "count", b"count", "name", b"name"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Measure: typing_extensions.TypeAlias = Measure
 
 @typing.final
 class TaskTypePerformance(google.protobuf.message.Message):
@@ -72,6 +137,8 @@ class TaskTypePerformance(google.protobuf.message.Message):
     SUCCESS_RATIO_FIELD_NUMBER: builtins.int
     AVERAGE_DURATION_FIELD_NUMBER: builtins.int
     SCORE_FIELD_NUMBER: builtins.int
+    EFFICIENCY_FIELD_NUMBER: builtins.int
+    MEASURES_FIELD_NUMBER: builtins.int
     task_type: builtins.str
     """The type."""
     succeeded: builtins.int
@@ -84,9 +151,15 @@ class TaskTypePerformance(google.protobuf.message.Message):
     """Performance score, 0 to 1: `success_ratio` times the time efficiency, which is the fleet's mean duration of the type
     divided by the agent's own, at most 1.
     """
+    efficiency: builtins.float
+    """Time efficiency, 0 to 1: see `score`; 0 until an attempt has succeeded."""
     @property
     def average_duration(self) -> google.protobuf.duration_pb2.Duration:
         """How long an attempt that succeeds runs: a moving average like `success_ratio`. Absent until one has succeeded."""
+
+    @property
+    def measures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Measure]:
+        """What handlers measured, at most 8; the least recently measured name goes first."""
 
     def __init__(
         self,
@@ -97,10 +170,12 @@ class TaskTypePerformance(google.protobuf.message.Message):
         success_ratio: builtins.float = ...,
         average_duration: google.protobuf.duration_pb2.Duration | None = ...,
         score: builtins.float = ...,
+        efficiency: builtins.float = ...,
+        measures: collections.abc.Iterable[Global___Measure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_duration", b"average_duration"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_duration", b"average_duration", "failed", b"failed", "score", b"score", "succeeded", b"succeeded", "success_ratio", b"success_ratio", "task_type", b"task_type"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_duration", b"average_duration", "efficiency", b"efficiency", "failed", b"failed", "measures", b"measures", "score", b"score", "succeeded", b"succeeded", "success_ratio", b"success_ratio", "task_type", b"task_type"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TaskTypePerformance: typing_extensions.TypeAlias = TaskTypePerformance
@@ -119,6 +194,10 @@ class AgentPerformance(google.protobuf.message.Message):
     FAILED_FIELD_NUMBER: builtins.int
     SUCCESS_RATIO_FIELD_NUMBER: builtins.int
     AVERAGE_DURATION_FIELD_NUMBER: builtins.int
+    EFFICIENCY_FIELD_NUMBER: builtins.int
+    CPU_EFFICIENCY_FIELD_NUMBER: builtins.int
+    RESOURCE_USAGE_FIELD_NUMBER: builtins.int
+    MEASURES_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     utilization_ratio: builtins.float
@@ -131,6 +210,10 @@ class AgentPerformance(google.protobuf.message.Message):
     """Attempts that failed, of all types."""
     success_ratio: builtins.float
     """Mean of the success ratios, weighed by attempts; 0 without any."""
+    efficiency: builtins.float
+    """Mean of the time efficiencies, weighed by successes; 0 without any."""
+    cpu_efficiency: builtins.float
+    """Share of the CPU that it requires which its process used at its last report, 0 to 1; absent unless both are known."""
     @property
     def task_types(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TaskTypePerformance]:
         """At most 64 types, the most recently counted last."""
@@ -138,6 +221,14 @@ class AgentPerformance(google.protobuf.message.Message):
     @property
     def average_duration(self) -> google.protobuf.duration_pb2.Duration:
         """Mean of the durations, weighed by successes; absent without any."""
+
+    @property
+    def resource_usage(self) -> tercio.api.registry.v1.health_pb2.HealthReport:
+        """Its last report to the present leader: memory, CPU, disk, and how many attempts wait in it; absent while there was none."""
+
+    @property
+    def measures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Measure]:
+        """What handlers measured, over all types, in the order of the names."""
 
     def __init__(
         self,
@@ -150,10 +241,17 @@ class AgentPerformance(google.protobuf.message.Message):
         failed: builtins.int = ...,
         success_ratio: builtins.float = ...,
         average_duration: google.protobuf.duration_pb2.Duration | None = ...,
+        efficiency: builtins.float = ...,
+        cpu_efficiency: builtins.float | None = ...,
+        resource_usage: tercio.api.registry.v1.health_pb2.HealthReport | None = ...,
+        measures: collections.abc.Iterable[Global___Measure] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["average_duration", b"average_duration"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_cpu_efficiency", b"_cpu_efficiency", "average_duration", b"average_duration", "cpu_efficiency", b"cpu_efficiency", "resource_usage", b"resource_usage"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["active_attempts", b"active_attempts", "agent_id", b"agent_id", "average_duration", b"average_duration", "failed", b"failed", "succeeded", b"succeeded", "success_ratio", b"success_ratio", "task_types", b"task_types", "utilization_ratio", b"utilization_ratio"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_cpu_efficiency", b"_cpu_efficiency", "active_attempts", b"active_attempts", "agent_id", b"agent_id", "average_duration", b"average_duration", "cpu_efficiency", b"cpu_efficiency", "efficiency", b"efficiency", "failed", b"failed", "measures", b"measures", "resource_usage", b"resource_usage", "succeeded", b"succeeded", "success_ratio", b"success_ratio", "task_types", b"task_types", "utilization_ratio", b"utilization_ratio"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpu_efficiency: typing_extensions.TypeAlias = typing.Literal["cpu_efficiency"]
+    _WhichOneofArgType__cpu_efficiency: typing_extensions.TypeAlias = typing.Literal["_cpu_efficiency", b"_cpu_efficiency"]
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_efficiency) -> _WhichOneofReturnType__cpu_efficiency | None: ...
 
 Global___AgentPerformance: typing_extensions.TypeAlias = AgentPerformance
