@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from support.cli_processes import Processes
+from support.cli_processes import Processes, eventually
+from support.git_repository import new_repository
 from tercio.cli.main import app
 
 Tercio = Callable[..., Result]
@@ -63,3 +65,31 @@ def test_mutations_of_pools_are_in_the_audit_trail(tercio: Tercio) -> None:
     tercio("pools", "resize", "network", "--capacity", "999")
     listed = tercio("audit", "list", "--service", "resources", "--method", "UpdatePool")
     assert "pools/network" in listed.stdout
+
+
+def test_a_pool_of_worktrees_lives_and_ends_by_hand(tercio: Tercio, tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repository")
+    options = ("--repository", str(repository), "--folder", str(tmp_path / "trees"), "--ahead", "1")
+    created = tercio("worktrees", "create", "trees", *options)
+    assert created.stdout.startswith("trees keeps 1 worktrees of "), created.output
+    shown = _ready(tercio)
+    assert "READY" in tercio("worktrees", "list", "--pool", "trees").stdout
+    cleaned = tercio("worktrees", "clean", "trees", shown["number"])
+    assert cleaned.stdout == f"{shown['path']} is CLEANING\n"
+    _ready(tercio)
+    assert tercio("worktrees", "remove", "trees", shown["number"]).stdout == f"{shown['path']} is REMOVING\n"
+    assert _ready(tercio)["path"] != shown["path"]
+    assert tercio("pools", "delete", "trees").exit_code == 0
+    eventually(lambda: not list((tmp_path / "trees").iterdir()))
+
+
+def _ready(tercio: Tercio) -> dict[str, str]:
+    """Wait for the only worktree to be ready and return it."""
+    rows: list[dict[str, str]] = []
+
+    def is_ready() -> bool:
+        rows[:] = json.loads(tercio("worktrees", "list", "-o", "json").stdout)
+        return [row["state"] for row in rows] == ["STATE_READY"]
+
+    eventually(is_ready)
+    return rows[0]

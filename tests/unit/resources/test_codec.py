@@ -8,7 +8,7 @@ from tercio_common.epochs import Epoch
 from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_resources.codec import ResourcesCodec, decode_event, encode_event
 from tercio_resources.records.v1 import events_pb2
-from tercio_resources.state import budget_events, events
+from tercio_resources.state import budget_events, events, worktree_events
 from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow, Settlement, Spending
 from tercio_resources.state.commands import UsageReport
 from tercio_resources.state.rows import (
@@ -41,10 +41,15 @@ from tercio_resources.state.tables import (
     STRATEGIES,
     TOMBSTONES,
     USAGES,
+    WORKTREE_POOLS,
+    WORKTREES,
 )
+from tercio_resources.state.worktree_rows import WorktreePoolRow, WorktreeRow, WorktreeState
 
 LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True, task_type="build")
 POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=True, created_wall=7)
+WORKTREE_POOL = WorktreePoolRow("trees", "/repository/.git", "/trees", "main", 7)
+WORKTREE = WorktreeRow("trees", 7, WorktreeState.HELD, 3, 1024, 2, "why", 99, made=True)
 BUDGET = BudgetRow("b", "account", Spending(1, 2), 3_000, 4, 5, 6)
 SETTLEMENT = Settlement("b", Spending(1, 2), Spending(3, 4), Spending(5, 6), Spending(7, 8), Spending(9, 10))
 EVENTS = [
@@ -78,8 +83,14 @@ EVENTS = [
     (budget_events.BlocksSettled("a", (SETTLEMENT,), 99), "BlocksSettled", ["budgets/b"]),
     (budget_events.BlocksLost((("b", "a"), ("c", "a"))), "BlocksLost", ["budgets/b", "budgets/c"]),
     (budget_events.AccountFrozen("b", 99), "AccountFrozen", ["budgets/b"]),
+    (worktree_events.WorktreePoolsSet((WORKTREE_POOL,)), "WorktreePoolsSet", ["pools/trees"]),
+    (worktree_events.WorktreePoolClosed("trees"), "WorktreePoolClosed", ["pools/trees"]),
+    (worktree_events.WorktreesSet((WORKTREE,)), "WorktreesSet", ["worktrees/trees-7"]),
+    (worktree_events.WorktreeRemoved("trees", 7), "WorktreeRemoved", ["worktrees/trees-7"]),
 ]
 ROWS = [
+    (WORKTREE_POOLS, WORKTREE_POOL),
+    (WORKTREES, WORKTREE),
     (POOLS, POOL),
     (QUOTAS, QuotaRow("t", (("cpu", 5),), borrowing=True)),
     (ALLOCATIONS, AllocationRow(1024, "a", LOT, 2048, Epoch(1, 7), 10, 20, 30)),

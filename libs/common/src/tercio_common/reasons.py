@@ -112,6 +112,9 @@ REASONS: dict[str, Reason] = {
     "BUDGET_IN_USE": Reason(_PRECONDITION, False, "Some of it is leased, or a budget is below it; end that first."),
     "BUDGET_TOO_DEEP": Reason(_PRECONDITION, False, "Budgets have four levels; choose a parent that is higher up."),
     "BUDGET_SPENT": Reason(_PRECONDITION, False, "A cost limit is reached; raise it."),
+    "REPOSITORY_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No such git repository or commit on that machine."),
+    "WORKTREE_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No such worktree; list them."),
+    "WORKTREE_IN_USE": Reason(_PRECONDITION, False, "Somebody has it, or it is being removed; release it first."),
     "RESOURCE_ALLOCATION_EXCEPTION": Reason(
         StatusCode.INTERNAL, False, "An installed strategy failed while it was used; set another one."
     ),

@@ -11,6 +11,7 @@ from tercio.api.resources.v1.budget_service_pb2_grpc import add_BudgetServiceSer
 from tercio.api.resources.v1.resource_service_pb2_grpc import add_ResourceServiceServicer_to_server
 from tercio.api.resources.v1.strategy_service_pb2_grpc import add_StrategyServiceServicer_to_server
 from tercio.api.resources.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
+from tercio.api.resources.v1.worktree_service_pb2_grpc import add_WorktreeServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
@@ -21,8 +22,11 @@ from tercio_resources.api.resources import ResourceServicer
 from tercio_resources.api.strategies import StrategyServicer
 from tercio_resources.api.usage import UsageServicer
 from tercio_resources.api.watching import Watching
+from tercio_resources.api.worktrees import WorktreeServicer
 from tercio_resources.codec import ResourcesCodec
+from tercio_resources.effects.git import Git
 from tercio_resources.effects.listen import listen
+from tercio_resources.effects.prepare_worktrees import WorktreeKeeper
 from tercio_resources.effects.sample_use import sample_use
 from tercio_resources.settings import ResourcesSettings
 from tercio_resources.state.machine import ResourcesMachine
@@ -33,6 +37,7 @@ FULL_NAME = "tercio.api.resources.v1.ResourceService"
 USAGE = "tercio.api.resources.v1.UsageService"
 BUDGETS = "tercio.api.resources.v1.BudgetService"
 STRATEGIES = "tercio.api.resources.v1.StrategyService"
+WORKTREES = "tercio.api.resources.v1.WorktreeService"
 AUDIT = "tercio.api.resources.v1.AuditService"
 RULES = {
     f"/{FULL_NAME}/{method}": Rule.ANY_PRINCIPAL
@@ -76,6 +81,17 @@ RULES |= {
     )
 }
 RULES |= {f"/{STRATEGIES}/{method}": Rule.ANY_PRINCIPAL for method in ("SetStrategy", "ListStrategies")}
+RULES |= {
+    f"/{WORKTREES}/{method}": Rule.ANY_PRINCIPAL
+    for method in (
+        "CreateWorktreePool",
+        "ListWorktreePools",
+        "ListWorktrees",
+        "GetHeldWorktrees",
+        "CleanWorktree",
+        "RemoveWorktree",
+    )
+}
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 
@@ -85,6 +101,7 @@ def build(ports: Ports) -> Service:
     # A grant may be on its way for as long as its request id is kept: so long is its owner barred.
     rules = replace(settings.rules(), tombstone=ports.host_settings.request_window_ms)
     allocating = Allocating()
+    keeper = WorktreeKeeper(timeout_ms=settings.git_timeout_ms)
     host = Host(
         name=NAME,
         machine=lambda: ResourcesMachine(replace(rules, max_live_bytes=host.budget.live_bytes)),
@@ -95,9 +112,10 @@ def build(ports: Ports) -> Service:
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(listen(allocating), sample_use(every_ms=settings.sample_ms)),
+        effects=(listen(allocating), sample_use(every_ms=settings.sample_ms), keeper.run),
     )
     host.on_commit(allocating.serve_waiting)
+    host.on_commit(keeper.committed)
     servicer = ResourceServicer(host, allocating=allocating, watching=Watching(host))
 
     def add_to_server(server: grpc.aio.Server) -> None:
@@ -105,12 +123,13 @@ def build(ports: Ports) -> Service:
         add_UsageServiceServicer_to_server(UsageServicer(host), server)
         add_BudgetServiceServicer_to_server(BudgetServicer(host), server)
         add_StrategyServiceServicer_to_server(StrategyServicer(host), server)
+        add_WorktreeServiceServicer_to_server(WorktreeServicer(host, Git(timeout_ms=settings.git_timeout_ms)), server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
     return Service(
         name=NAME,
         host=host,
         add_to_server=add_to_server,
-        full_names=(FULL_NAME, USAGE, BUDGETS, STRATEGIES, AUDIT),
+        full_names=(FULL_NAME, USAGE, BUDGETS, STRATEGIES, WORKTREES, AUDIT),
         rules=RULES,
     )

@@ -11,7 +11,7 @@ from tercio_common.epochs import Epoch
 from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
-from tercio_resources import budget_codec
+from tercio_resources import budget_codec, worktree_codec
 from tercio_resources.records.v1 import events_pb2 as records
 from tercio_resources.state import events
 from tercio_resources.state.commands import UsageReport
@@ -89,6 +89,8 @@ class ResourcesCodec:
                 return described._replace(resources=(f"budgets/{item.budget_id}" for item in fact.items))
             case "blocks_lost":
                 return described._replace(resources=(f"budgets/{budget_id}" for budget_id in fact.budget_ids))
+            case "worktree_pools_set" | "worktrees_set" | "worktree_removed":
+                return described._replace(resources=worktree_codec.names(fact))
             case _:
                 return described
 
@@ -117,6 +119,8 @@ class ResourcesCodec:
             return _pool_record_row(records.PoolRecordRow.FromString(data))
         if table in budget_codec.ROW_DECODERS:
             return budget_codec.ROW_DECODERS[table](data)
+        if table in worktree_codec.ROW_DECODERS:
+            return worktree_codec.ROW_DECODERS[table](data)
         raise ValueError(f"the resources service has no table {table!r}")
 
 
@@ -353,6 +357,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     ),
     events.StrategySet: lambda e: records.Event(strategy_set=_strategy_record(e.row)),
     **budget_codec.ENCODERS,
+    **worktree_codec.ENCODERS,
 }
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
@@ -374,6 +379,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "allocations_reshaped": lambda r: events.AllocationsReshaped(tuple(r.allocation_numbers), tuple(map(_lot, r.lots))),
     "strategy_set": lambda r: events.StrategySet(_strategy(r)),
     **budget_codec.DECODERS,
+    **worktree_codec.DECODERS,
 }
 
 _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
@@ -387,4 +393,5 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     STRATEGIES: _strategy_record,
     POOL_RECORDS: _pool_record_record,
     **budget_codec.ROW_ENCODERS,
+    **worktree_codec.ROW_ENCODERS,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge
@@ -10,6 +11,7 @@ from tercio_resources.state.forecast import Forecast
 from tercio_resources.state.pools import PoolView
 from tercio_resources.state.rows import HistoryRow
 from tercio_resources.state.usage import Efficiency
+from tercio_resources.state.worktree_rows import WorktreeRow
 
 ALLOCATIONS = Counter(
     "tercio_resources_allocations", "Items that were asked for, by what became of them.", ("outcome",)
@@ -34,6 +36,12 @@ PREDICTION_ERROR = Gauge(
 )
 EXHAUSTED_IN = Gauge(
     "tercio_resources_exhausted_in_seconds", "Until all of a pool is granted; absent while not foreseen.", ("pool",)
+)
+WORKTREES = Gauge("tercio_resources_worktrees", "Git worktrees, by their state.", ("pool", "state"))
+WORKTREE_STEPS = Counter(
+    "tercio_resources_worktree_steps",
+    "What was done about git worktrees: by the state that was left, and how it ended.",
+    ("step", "outcome"),
 )
 LIVE_BYTES = Gauge("tercio_resources_live_bytes", "About the size of all rows in a snapshot.")
 WATCHES = Gauge("tercio_resources_watches", "Open watches.", ("of",))
@@ -82,3 +90,10 @@ def show_forecasts(forecasts: Iterable[Forecast]) -> None:
     for each in forecasts:
         if each.exhausted_in is not None:
             EXHAUSTED_IN.labels(each.pool.pool_id).set(each.exhausted_in / 1_000)
+
+
+def show_worktrees(rows: Iterable[WorktreeRow]) -> None:
+    """Set how many worktrees there are of each pool in each state."""
+    WORKTREES.clear()
+    for (pool, state), count in Counts((row.pool_id, row.state.name.lower()) for row in rows).items():
+        WORKTREES.labels(pool, state).set(count)

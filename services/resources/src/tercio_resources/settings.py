@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Self
 
@@ -14,6 +16,7 @@ from tercio_common.strategies.protocol import Choosing, Sharing
 from tercio_resources.state.pools import UNITS
 from tercio_resources.state.rows import PoolRow
 from tercio_resources.state.rules import Rules
+from tercio_resources.state.worktree_rows import DIMENSION, MOST_WORKTREES, WorktreePoolRow
 
 _MOST = 10**15
 _Amount = Annotated[int, Field(ge=0, le=_MOST)]
@@ -42,6 +45,19 @@ class PoolSettings(Section):
         if not known and not self.unit:
             raise ValueError(f"unit must say what {self.dimension} counts in")
         return self
+
+
+class WorktreeSettings(Section):
+    """One pool of git worktrees that the first start makes."""
+
+    repository: str = Field(min_length=1, max_length=4096)
+    """A path in a git repository on the machine of the service; all its worktrees are one repository."""
+    folder: str = Field(pattern="^/", max_length=4096)
+    """The directory that the worktrees are made in, absolute; it is created if it is not there."""
+    ref: str = Field(default="HEAD", pattern="^[^-]", max_length=256)
+    """What is checked out, detached: anything that names a commit."""
+    ahead: int = Field(default=20, ge=1, le=MOST_WORKTREES)
+    """How many worktrees there are, made ahead of time, 1 to 1,000: the pool's capacity."""
 
 
 _POOLS = {
@@ -94,6 +110,13 @@ class ResourcesSettings(Section):
     sample_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
     """How often it is noted how much of each pool is granted, in ms, 1 s to 1 day: forecasts look at the last 240, so
     at four hours."""
+    worktrees: dict[_Id, WorktreeSettings] = Field(default_factory=dict)
+    """Pools of git worktrees by id that the very first start makes; they take the place of pools of the same id. None
+    by default: then git_worktrees are only counted. The leader runs git on its own machine, so replicas belong on the
+    one that has the repositories."""
+    git_timeout_ms: int = Field(default=300_000, ge=1_000, le=3_600_000)
+    """A git command that takes longer is ended and tried again, in ms, 1 s to 1 h: a checkout of a large repository
+    takes minutes."""
     emergency_principals: tuple[str, ...] = ("local", "replica")
     """Who may open the reserve of the pools and have lower priorities revoked."""
 
@@ -132,11 +155,20 @@ class ResourcesSettings(Section):
             sharing=_catalogues()[1],
             default_choosing=self.choosing,
             default_sharing=self.sharing,
-            default_pools=tuple(
-                PoolRow(name, pool.dimension, UNITS.get(pool.dimension, pool.unit), pool.capacity, pool.reserve)
-                for name, pool in sorted(self.pools.items())
+            default_pools=tuple(sorted(self._pool_rows())),
+            worktree_pools=tuple(
+                WorktreePoolRow(name, pool.repository, os.path.normpath(pool.folder), pool.ref)
+                for name, pool in sorted(self.worktrees.items())
             ),
         )
+
+    def _pool_rows(self) -> Iterator[PoolRow]:
+        for name, pool in self.pools.items():
+            if name not in self.worktrees:
+                unit = UNITS.get(pool.dimension, pool.unit)
+                yield PoolRow(name, pool.dimension, unit, pool.capacity, pool.reserve)
+        for name, kept in self.worktrees.items():
+            yield PoolRow(name, DIMENSION, UNITS[DIMENSION], kept.ahead)
 
 
 class ResourcesProcessSettings(ProcessSettings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -116,8 +116,8 @@ class ResourceServicer(rpc.ResourceServiceServicer):
         term = self._host.term
 
         def render(rows: list[AllocationRow]) -> bytes:
-            at, units = term.moment(), term.machine.tables.by_dimension  # type: ignore[attr-defined]
-            shown = [to_allocations.allocation_message(view(row, at, term.session), units) for row in rows]
+            at, machine = term.moment(), cast(ResourcesMachine, term.machine)
+            shown = [to_allocations.allocation_message(view(row, at, term.session), machine.tables) for row in rows]
             return pb.TransferResponse(allocations=shown).SerializeToString()
 
         return await self._host.execute(command, call=call, render=render)
@@ -125,9 +125,7 @@ class ResourceServicer(rpc.ResourceServiceServicer):
     async def GetAllocation(self, request: pb.GetAllocationRequest, context: Context) -> pb.GetAllocationResponse:
         def look(machine: ResourcesMachine, session: Session, at: Moment) -> pb.GetAllocationResponse:
             shown = view(allocations.present(request.allocation_id, machine.tables.allocations), at, session)
-            return pb.GetAllocationResponse(
-                allocation=to_allocations.allocation_message(shown, machine.tables.by_dimension)
-            )
+            return pb.GetAllocationResponse(allocation=to_allocations.allocation_message(shown, machine.tables))
 
         return await self._host.read(look)
 
@@ -138,9 +136,10 @@ class ResourceServicer(rpc.ResourceServiceServicer):
         def look(machine: ResourcesMachine, session: Session, at: Moment) -> pb.ListAllocationsResponse:
             rows = machine.tables.allocations.values()
             found, more = page(rows, key=attrgetter("number"), after=after, size=size, selects=selected.matches)
-            units = machine.tables.by_dimension
             return pb.ListAllocationsResponse(
-                allocations=[to_allocations.allocation_message(view(row, at, session), units) for row in found],
+                allocations=[
+                    to_allocations.allocation_message(view(row, at, session), machine.tables) for row in found
+                ],
                 next_page_token=encode_page("allocations", str(found[-1].number), request.expression) if more else "",
                 # The state that is read has every record before the next one.
                 cursor="" if request.page_token else encode_seq(ALLOCATIONS, at.seq - 1),

@@ -118,9 +118,9 @@ def _message(entry: FeedEntry, term: Term, selected: Filter[AllocationRow]) -> p
     released = [number for number, row in rows.items() if row is None]
     if not found and not released:
         return None
-    at, units = term.moment(), cast(ResourcesMachine, term.machine).tables.by_dimension
+    at, tables = term.moment(), cast(ResourcesMachine, term.machine).tables
     return pb.WatchAllocationsResponse(
         cursor=encode_seq(ALLOCATIONS, entry.seq),
-        allocations=[allocation_message(view(row, at, term.session), units) for row in found],
+        allocations=[allocation_message(view(row, at, term.session), tables) for row in found],
         released_allocation_ids=released,
     )

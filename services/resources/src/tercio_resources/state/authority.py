@@ -17,6 +17,7 @@ from tercio_resources.state.commands import (
     UpdatePool,
 )
 from tercio_resources.state.rules import Rules
+from tercio_resources.state.worktree_commands import CleanWorktree, CreateWorktreePool, RemoveWorktree
 
 _FOR_OPERATORS: Final = (
     CreatePool,
@@ -29,6 +30,9 @@ _FOR_OPERATORS: Final = (
     DeleteBudget,
     Optimize,
     SetStrategy,
+    CreateWorktreePool,
+    CleanWorktree,
+    RemoveWorktree,
 )
 
 

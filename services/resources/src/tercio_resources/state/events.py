@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tercio_resources.state.budget_events import BudgetEvent
 from tercio_resources.state.commands import UsageReport
 from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow, StrategyRow
+from tercio_resources.state.worktree_events import WorktreeEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +123,5 @@ Event = (
     | UseSampled
     | StrategySet
     | BudgetEvent
+    | WorktreeEvent
 )

@@ -165,8 +165,13 @@ class Ledger:
         key = dimension, labels
         if key not in self._pools:
             wanted = set(labels)
+            keeping = self._tables.worktree_pools
+            # While any pool has worktrees, one that is a mere number grants none: each grant names paths.
+            named = any(pool.pool_id in keeping for pool in self._tables.by_dimension.of(dimension))
             self._pools[key] = [
-                pool for pool in self._tables.by_dimension.of(dimension) if wanted.issubset(pool.labels)
+                pool
+                for pool in self._tables.by_dimension.of(dimension)
+                if wanted.issubset(pool.labels) and (not named or pool.pool_id in keeping)
             ]
         return self._pools[key]
 
@@ -174,8 +179,12 @@ class Ledger:
         """Return what a pool may still grant: nothing while it is fenced or over-committed."""
         if pool.fenced or (not self._emergency and pool.dimension in self._session.waiting.kept):
             return 0
-        used = self._tables.holdings.granted.get(pool.pool_id, 0) + self._taken.get(pool.pool_id, 0)
-        return max(0, pool.capacity - (0 if self._emergency else pool.reserve) - used)
+        taken = self._taken.get(pool.pool_id, 0)
+        used = self._tables.holdings.granted.get(pool.pool_id, 0) + taken
+        free = pool.capacity - (0 if self._emergency else pool.reserve) - used
+        if pool.pool_id in self._tables.worktree_pools:
+            free = min(free, len(self._tables.worktree_index.ready(pool.pool_id)) - taken)
+        return max(0, free)
 
     def _most(self, pool: PoolRow) -> int:
         """Return what a pool may grant as a whole, as it is set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tercio_resources.state import budget_invariants
+from tercio_resources.state import budget_invariants, worktree_invariants
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.tables import ResourceTables
 
@@ -52,6 +52,7 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
         if not 0 <= pool.reserve <= pool.capacity:
             yield f"pool {pool.pool_id!r} reserves {pool.reserve} of {pool.capacity}"
     yield from budget_invariants.violations(tables)
+    yield from worktree_invariants.violations(tables)
 
 
 def _usage_violations(tables: ResourceTables) -> Iterator[str]:

@@ -22,6 +22,7 @@ from tercio_resources.state import (
     quotas,
     strategies,
     usage,
+    worktrees,
 )
 from tercio_resources.state.block_timers import BlockTimers
 from tercio_resources.state.budget_commands import (
@@ -68,6 +69,15 @@ from tercio_resources.state.rows import Lot, PoolRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
 from tercio_resources.state.tables import ResourceTables
+from tercio_resources.state.worktree_commands import (
+    CleanWorktree,
+    CreateWorktreePool,
+    DoubtWorktree,
+    RemoveWorktree,
+    SettleWorktree,
+    TendWorktrees,
+)
+from tercio_resources.state.worktree_events import WorktreePoolClosed, WorktreePoolsSet, WorktreeRemoved, WorktreesSet
 
 _ROW_BYTES = 300
 """About what a row takes in a snapshot."""
@@ -86,6 +96,9 @@ class ResourcesMachine:
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
         authority.check(command, at.principal, self.rules)
+        return worktrees.followed(self._decide(command, at, session), at, self.tables)
+
+    def _decide(self, command: Any, at: Moment, session: Session) -> Decision:
         match command:
             case Allocate():
                 self._check_space(len(command.owners))
@@ -108,11 +121,13 @@ class ResourcesMachine:
                 if isinstance(command, CreateBudget | LeaseBlocks):
                     self._check_space(1)
                 return budgets.decide(command, at, self.tables, session)
+            case SettleWorktree() | TendWorktrees() | DoubtWorktree():
+                return worktrees.decide(command, at, self.tables)
             case Tick(limit=limit):
                 return Decision(self._expire(at, session, limit=limit))
             case ElectionWon():
                 # The first record of a journal: what an operator deletes later does not come back.
-                return Decision([PoolsSet(self.rules.default_pools)]) if at.seq == 1 else NOTHING
+                return Decision(self._first_events()) if at.seq == 1 else NOTHING
             case _:
                 return self._decide_for_operator(command, at)
 
@@ -159,6 +174,8 @@ class ResourcesMachine:
                 tables.quotas.delete(event.tenant)
             case StrategySet():
                 tables.strategies.put(event.row)
+            case WorktreesSet() | WorktreeRemoved() | WorktreePoolsSet() | WorktreePoolClosed():
+                worktrees.apply(event, tables)
             case _:
                 budgets.apply(event, at, tables)
 
@@ -173,7 +190,12 @@ class ResourcesMachine:
 
     def pool_view(self, row: PoolRow) -> PoolView:
         """Show a pool."""
-        return PoolView(row, self.tables.holdings.granted.get(row.pool_id, 0))
+        granted, ready = self.tables.holdings.granted, self.tables.worktree_index.ready(row.pool_id)
+        return PoolView(row, granted.get(row.pool_id, 0), len(ready))
+
+    def _first_events(self) -> list[Event]:
+        keeping = self.rules.worktree_pools
+        return [PoolsSet(self.rules.default_pools), *([WorktreePoolsSet(keeping)] if keeping else ())]
 
     def _release(self, event: AllocationsReleased, at: Moment) -> None:
         tables = self.tables
@@ -205,7 +227,8 @@ class ResourcesMachine:
         match command:
             case CreatePool():
                 self._check_space(1)
-                row = pools.created(command, tables.pools, tables.by_dimension)._replace(created_wall=at.wall)
+                row = pools.created(command, tables.pools, tables.worktree_pools, tables.by_dimension)
+                row = row._replace(created_wall=at.wall)
                 return Decision([PoolsSet((row,))], self.pool_view(row), creates_work=True)
             case UpdatePool():
                 row = pools.updated(command, tables.pools)
@@ -214,6 +237,10 @@ class ResourcesMachine:
             case DeletePool(pool_id=pool_id):
                 pools.check_deletable(pool_id, tables.pools, granted=tables.holdings.granted.get(pool_id, 0))
                 return Decision([PoolDeleted(pool_id)])
+            case CreateWorktreePool() | CleanWorktree() | RemoveWorktree():
+                if isinstance(command, CreateWorktreePool):
+                    self._check_space(command.pool.capacity)
+                return worktrees.decide(command, at, tables)
             case SetQuota():
                 return Decision([QuotaSet(quotas.checked(command, tables.by_dimension))], command.row)
             case DeleteQuota(tenant=tenant):

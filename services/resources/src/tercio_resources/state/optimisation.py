@@ -67,7 +67,7 @@ def proposals(command: Optimize, at: Moment, tables: ResourceTables, rules: Rule
 
 
 class _Plan:
-    """What is proposed so far: each allocation is changed in one way only."""
+    """What is proposed so far: each allocation is changed in one way only. Worktrees are neither shrunk nor moved."""
 
     def __init__(self, tables: ResourceTables) -> None:
         self._tables = tables
@@ -79,7 +79,10 @@ class _Plan:
         """Add all of these, or none."""
         numbers = {each.number for each in proposed}
         revoking = any(self._tables.allocations[number].revoke_at for number in numbers)
-        if revoking or numbers & self._changed or len(self.found) + len(proposed) > MOST_ITEMS:
+        named = any(
+            each.kind is not Kind.RECLAIM and each.part.pool_id in self._tables.worktree_pools for each in proposed
+        )
+        if revoking or named or numbers & self._changed or len(self.found) + len(proposed) > MOST_ITEMS:
             return
         self.found += proposed
         self._changed |= numbers
@@ -113,7 +116,7 @@ class _Plan:
         """Tell whether something may move to a pool: it grants, is in use, and is not being emptied itself."""
         in_use = self._tables.holdings.granted.get(pool.pool_id, 0) > 0
         leaving = any(each.to_pool_id and each.part.pool_id == pool.pool_id for each in self.found)
-        return in_use and not pool.fenced and not leaving
+        return in_use and not pool.fenced and not leaving and pool.pool_id not in self._tables.worktree_pools
 
     def _room(self, pool: PoolRow) -> int:
         used = self._tables.holdings.granted.get(pool.pool_id, 0) + self._moved_in.get(pool.pool_id, 0)

@@ -13,6 +13,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.table import Table
 from tercio_resources.state.commands import CreatePool, UpdatePool
 from tercio_resources.state.rows import PoolRow
+from tercio_resources.state.worktree_rows import WorktreePoolRow
 
 UNITS: Final[Mapping[str, str]] = {
     "cpu": "millicores",
@@ -36,10 +37,15 @@ class PoolState(IntEnum):
 
 
 class PoolView(NamedTuple):
-    """A pool as shown."""
+    """A pool as shown.
+
+    Attributes:
+        ready: of a pool that keeps worktrees: how many can be handed out.
+    """
 
     row: PoolRow
     granted: int
+    ready: int = 0
 
     @property
     def state(self) -> PoolState:
@@ -84,16 +90,27 @@ class PoolsByDimension:
         return {name: sum(pool.capacity for pool in pools.values()) for name, pools in self._pools.items()}
 
 
-def created(command: CreatePool, pools: Table[PoolRow], units: PoolsByDimension) -> PoolRow:
+def created(
+    command: CreatePool, pools: Table[PoolRow], keeping: Table[WorktreePoolRow], units: PoolsByDimension
+) -> PoolRow:
     """Decide a new pool.
 
     Raises:
         Refusal: POOL_EXISTS or UNIT_MISMATCH.
     """
     row = command.row
-    if row.pool_id in pools:
-        raise Refusal("POOL_EXISTS", f"pool {row.pool_id!r} exists; change it, or use another id")
+    check_new(row.pool_id, pools, keeping)
     return row._replace(unit=checked_unit(row.dimension, row.unit, units))
+
+
+def check_new(pool_id: str, pools: Table[PoolRow], keeping: Table[WorktreePoolRow]) -> None:
+    """Raise POOL_EXISTS if there is a pool of that id, or one that was deleted still has worktrees."""
+    if pool_id in pools:
+        raise Refusal("POOL_EXISTS", f"pool {pool_id!r} exists; change it, or use another id")
+    if pool_id in keeping:
+        raise Refusal(
+            "POOL_EXISTS", f"the worktrees of pool {pool_id!r} are still being removed; wait, or use another id"
+        )
 
 
 def updated(command: UpdatePool, pools: Table[PoolRow]) -> PoolRow:

@@ -9,6 +9,7 @@ from tercio_common.strategies import choosing, sharing
 from tercio_common.strategies.catalogue import Catalogue
 from tercio_common.strategies.protocol import Choosing, Sharing
 from tercio_resources.state.rows import PoolRow
+from tercio_resources.state.worktree_rows import WorktreePoolRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Rules:
         default_choosing: the one in use until another was set.
         default_sharing: the one in use until another was set.
         default_pools: made with the first record.
+        worktree_pools: which of them keep worktrees, and where.
         max_live_bytes: about how much all rows may take.
         idle: who used next to nothing for this long may be asked to release.
         default_estimate: what a task is expected to use of each dimension while nothing is known.
@@ -48,6 +50,7 @@ class Rules:
     default_choosing: str = "best_fit"
     default_sharing: str = "priority"
     default_pools: tuple[PoolRow, ...] = ()
+    worktree_pools: tuple[WorktreePoolRow, ...] = ()
     max_live_bytes: int = 64 << 20
     idle: int = 60_000
     default_estimate: Mapping[str, int] = field(default_factory=dict)

@@ -23,6 +23,8 @@ from tercio_resources.state.rows import (
 )
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.usage import UsageSums
+from tercio_resources.state.worktree_index import WorktreeIndex
+from tercio_resources.state.worktree_rows import WorktreePoolRow, WorktreeRow
 
 POOLS = "pools"
 QUOTAS = "quotas"
@@ -36,6 +38,8 @@ POOL_RECORDS = "pool_records"
 BUDGETS = "budgets"
 METERS = "meters"
 BLOCKS = "blocks"
+WORKTREE_POOLS = "worktree_pools"
+WORKTREES = "worktrees"
 
 
 class ResourceTables(TableStore):
@@ -55,20 +59,24 @@ class ResourceTables(TableStore):
         self.budgets: Table[BudgetRow] = Table(BUDGETS, itemgetter(0), store=self)
         self.meters: Table[MeterRow] = Table(METERS, itemgetter(0), store=self, fed=False)
         self.blocks: Table[BlockRow] = Table(BLOCKS, itemgetter(0, 1), store=self, fed=False)
+        self.worktree_pools: Table[WorktreePoolRow] = Table(WORKTREE_POOLS, itemgetter(0), store=self)
+        self.worktrees: Table[WorktreeRow] = Table(WORKTREES, itemgetter(0, 1), store=self)
         self.by_dimension = PoolsByDimension()
         self.holdings = Holdings()
         self.leases = Leases(rules)
         self.barred = Tombstones(period=rules.tombstone)
         self.used = UsageSums()
         self.block_timers = BlockTimers()
+        self.worktree_index = WorktreeIndex()
         self.pools.add_index(self.by_dimension)
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
         self.usages.add_index(self.used)
         self.blocks.add_index(self.block_timers)
+        self.worktrees.add_index(self.worktree_index)
 
     @property
     def freed(self) -> int:
-        """Rises whenever who waits may be served: something was given back, or a pool changed."""
-        return self.holdings.returned + self.by_dimension.changes
+        """Rises whenever who waits may be served: something was given back, a pool changed, or a worktree is ready."""
+        return self.holdings.returned + self.by_dimension.changes + self.worktree_index.readied

@@ -11,10 +11,11 @@ from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio_common.filtering.predicates import Filter
 from tercio_common.rpc.fields import duration, epoch_message, filter_of, page_size_of, timestamp
 from tercio_common.rpc.violations import Violations
+from tercio_resources.state import worktrees
 from tercio_resources.state.commands import Allocate, Release, Transfer
 from tercio_resources.state.filters import ALLOCATION_FIELDS
-from tercio_resources.state.pools import PoolsByDimension
 from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Gap, Spec
+from tercio_resources.state.tables import ResourceTables
 from tercio_resources.state.views import AllocationView
 from tercio_resources.translate.fields import amount_messages, amounts_of, labels_of, tenant_of
 
@@ -66,7 +67,7 @@ def check_of(request: pb.CheckAllocationRequest) -> tuple[Spec, str]:
     found = Violations()
     spec = _spec("spec", request.spec, found)
     if request.owner:
-        _check_owner("owner", request.owner, found)
+        check_owner("owner", request.owner, found)
     found.raise_if_any()
     return spec, request.owner
 
@@ -91,8 +92,8 @@ def release_command(request: pb.ReleaseRequest) -> Release:
 def transfer_command(request: pb.TransferRequest) -> Transfer:
     """Translate a hand-over."""
     found = Violations()
-    _check_owner("from_owner", request.from_owner, found)
-    _check_owner("to_owner", request.to_owner, found)
+    check_owner("from_owner", request.from_owner, found)
+    check_owner("to_owner", request.to_owner, found)
     found.check_length("allocation_ids", request.allocation_ids, most=MOST_ITEMS, unit="allocations")
     found.raise_if_any()
     return Transfer(from_owner=request.from_owner, to_owner=request.to_owner, numbers=tuple(request.allocation_ids))
@@ -114,7 +115,7 @@ def watch_filter(request: pb.WatchAllocationsRequest) -> Filter[AllocationRow]:
     return selected
 
 
-def allocation_message(shown: AllocationView, units: PoolsByDimension) -> allocation_pb2.Allocation:
+def allocation_message(shown: AllocationView, tables: ResourceTables) -> allocation_pb2.Allocation:
     """Return an allocation as the contract has it."""
     row, lot = shown.row, shown.row.lot
     message = allocation_pb2.Allocation(
@@ -129,9 +130,10 @@ def allocation_message(shown: AllocationView, units: PoolsByDimension) -> alloca
         expire_time=timestamp(shown.expires_wall),
         revoke_time=timestamp(shown.revoked_wall) if shown.revoked_wall else None,
         emergency=lot.emergency,
+        worktree_paths=worktrees.paths_of(row.number, tables),
     )
     for part in lot.parts:
-        (amount,) = amount_messages([(part.dimension, part.amount, units.unit(part.dimension))])
+        (amount,) = amount_messages([(part.dimension, part.amount, tables.by_dimension.unit(part.dimension))])
         message.parts.add(pool_id=part.pool_id, amount=amount)
     return message
 
@@ -167,7 +169,8 @@ def _spec(field: str, message: allocation_pb2.AllocationSpec, found: Violations)
     )
 
 
-def _check_owner(field: str, owner: str, found: Violations) -> None:
+def check_owner(field: str, owner: str, found: Violations) -> None:
+    """Note what is wrong with an owner."""
     found.check_pattern(field, owner, _OWNER)
 
 
@@ -177,4 +180,4 @@ def _check_owners(
     found.check_length(field, owners, least=fewest, most=most, unit="owners")
     for index, owner in enumerate(owners):
         if _OWNER.fullmatch(owner) is None:
-            _check_owner(f"{field}[{index}]", owner, found)
+            check_owner(f"{field}[{index}]", owner, found)

@@ -83,4 +83,5 @@ def pool_message(shown: PoolView) -> pool_pb2.Pool:
         fenced=row.fenced,
         state=cast("pool_pb2.Pool.State.ValueType", int(shown.state)),
         create_time=timestamp(row.created_wall),
+        ready_worktrees=shown.ready,
     )

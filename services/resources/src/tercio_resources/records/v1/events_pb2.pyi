@@ -11,6 +11,7 @@ import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sys
 import tercio_resources.records.v1.budgets_pb2
+import tercio_resources.records.v1.worktrees_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -44,6 +45,10 @@ class Event(google.protobuf.message.Message):
     BLOCKS_SETTLED_FIELD_NUMBER: builtins.int
     BLOCKS_LOST_FIELD_NUMBER: builtins.int
     ACCOUNT_FROZEN_FIELD_NUMBER: builtins.int
+    WORKTREE_POOLS_SET_FIELD_NUMBER: builtins.int
+    WORKTREE_POOL_CLOSED_FIELD_NUMBER: builtins.int
+    WORKTREES_SET_FIELD_NUMBER: builtins.int
+    WORKTREE_REMOVED_FIELD_NUMBER: builtins.int
     @property
     def pools_set(self) -> Global___PoolsSet:
         """Pools were created or changed."""
@@ -116,6 +121,22 @@ class Event(google.protobuf.message.Message):
     def account_frozen(self) -> tercio_resources.records.v1.budgets_pb2.AccountFrozen:
         """A provider refused a call."""
 
+    @property
+    def worktree_pools_set(self) -> tercio_resources.records.v1.worktrees_pb2.WorktreePoolsSet:
+        """Pools begin to keep worktrees."""
+
+    @property
+    def worktree_pool_closed(self) -> tercio_resources.records.v1.worktrees_pb2.WorktreePoolClosed:
+        """A pool that was deleted has no worktrees left."""
+
+    @property
+    def worktrees_set(self) -> tercio_resources.records.v1.worktrees_pb2.WorktreesSet:
+        """Worktrees became something else."""
+
+    @property
+    def worktree_removed(self) -> tercio_resources.records.v1.worktrees_pb2.WorktreeRemoved:
+        """A worktree is no more."""
+
     def __init__(
         self,
         *,
@@ -137,12 +158,16 @@ class Event(google.protobuf.message.Message):
         blocks_settled: tercio_resources.records.v1.budgets_pb2.BlocksSettled | None = ...,
         blocks_lost: tercio_resources.records.v1.budgets_pb2.BlocksLost | None = ...,
         account_frozen: tercio_resources.records.v1.budgets_pb2.AccountFrozen | None = ...,
+        worktree_pools_set: tercio_resources.records.v1.worktrees_pb2.WorktreePoolsSet | None = ...,
+        worktree_pool_closed: tercio_resources.records.v1.worktrees_pb2.WorktreePoolClosed | None = ...,
+        worktrees_set: tercio_resources.records.v1.worktrees_pb2.WorktreesSet | None = ...,
+        worktree_removed: tercio_resources.records.v1.worktrees_pb2.WorktreeRemoved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

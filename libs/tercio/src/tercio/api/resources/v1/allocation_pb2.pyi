@@ -186,6 +186,7 @@ class Allocation(google.protobuf.message.Message):
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     REVOKE_TIME_FIELD_NUMBER: builtins.int
     EMERGENCY_FIELD_NUMBER: builtins.int
+    WORKTREE_PATHS_FIELD_NUMBER: builtins.int
     allocation_id: builtins.int
     """Names it; never given twice within a generation. From 1."""
     owner: builtins.str
@@ -222,6 +223,10 @@ class Allocation(google.protobuf.message.Message):
     def revoke_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it is revoked; absent while ACTIVE."""
 
+    @property
+    def worktree_paths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The worktrees that were granted, if any: absolute paths on the machine that keeps their pool."""
+
     def __init__(
         self,
         *,
@@ -237,10 +242,11 @@ class Allocation(google.protobuf.message.Message):
         expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         revoke_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         emergency: builtins.bool = ...,
+        worktree_paths: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["expire_time", b"expire_time", "grant_time", b"grant_time", "revoke_time", b"revoke_time", "token", b"token", "ttl", b"ttl"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_id", b"allocation_id", "emergency", b"emergency", "expire_time", b"expire_time", "grant_time", b"grant_time", "owner", b"owner", "parts", b"parts", "priority", b"priority", "revoke_time", b"revoke_time", "state", b"state", "tenant", b"tenant", "token", b"token", "ttl", b"ttl"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_id", b"allocation_id", "emergency", b"emergency", "expire_time", b"expire_time", "grant_time", b"grant_time", "owner", b"owner", "parts", b"parts", "priority", b"priority", "revoke_time", b"revoke_time", "state", b"state", "tenant", b"tenant", "token", b"token", "ttl", b"ttl", "worktree_paths", b"worktree_paths"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Allocation: typing_extensions.TypeAlias = Allocation

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/resources/v1/pool.proto\x12\x17tercio.api.resources.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x03\n\x04Pool\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x03\x12\x0f\n\x07reserve\x18\x05 \x01(\x03\x12\x0f\n\x07granted\x18\x06 \x01(\x03\x12\x39\n\x06labels\x18\x07 \x03(\x0b\x32).tercio.api.resources.v1.Pool.LabelsEntry\x12\x0e\n\x06\x66\x65nced\x18\x08 \x01(\x08\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.tercio.api.resources.v1.Pool.State\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x10\n\x0cSTATE_FENCED\x10\x02\x12\x18\n\x14STATE_OVER_COMMITTED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/resources/v1/pool.proto\x12\x17tercio.api.resources.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\x04Pool\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x03\x12\x0f\n\x07reserve\x18\x05 \x01(\x03\x12\x0f\n\x07granted\x18\x06 \x01(\x03\x12\x39\n\x06labels\x18\x07 \x03(\x0b\x32).tercio.api.resources.v1.Pool.LabelsEntry\x12\x0e\n\x06\x66\x65nced\x18\x08 \x01(\x08\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.tercio.api.resources.v1.Pool.State\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fready_worktrees\x18\x0b \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x10\n\x0cSTATE_FENCED\x10\x02\x12\x18\n\x14STATE_OVER_COMMITTED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POOL_LABELSENTRY']._loaded_options = None
   _globals['_POOL_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_POOL']._serialized_start=97
-  _globals['_POOL']._serialized_end=522
-  _globals['_POOL_LABELSENTRY']._serialized_start=383
-  _globals['_POOL_LABELSENTRY']._serialized_end=428
-  _globals['_POOL_STATE']._serialized_start=430
-  _globals['_POOL_STATE']._serialized_end=522
+  _globals['_POOL']._serialized_end=547
+  _globals['_POOL_LABELSENTRY']._serialized_start=408
+  _globals['_POOL_LABELSENTRY']._serialized_end=453
+  _globals['_POOL_STATE']._serialized_start=455
+  _globals['_POOL_STATE']._serialized_end=547
 # @@protoc_insertion_point(module_scope)

@@ -80,6 +80,7 @@ class Pool(google.protobuf.message.Message):
     FENCED_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    READY_WORKTREES_FIELD_NUMBER: builtins.int
     pool_id: builtins.str
     """Names it. 1 to 128 characters of [A-Za-z0-9._-]."""
     dimension: builtins.str
@@ -99,6 +100,8 @@ class Pool(google.protobuf.message.Message):
     """Set by an operator; see `STATE_FENCED`."""
     state: Global___Pool.State.ValueType
     """Derived from the above."""
+    ready_worktrees: builtins.int
+    """Of a pool that keeps worktrees: how many are clean and not granted. No more than these can be granted now."""
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """For people and for `AllocationSpec.pool_labels`. At most 64, keys of 1 to 128 and values of at most 128 characters."""
@@ -120,10 +123,11 @@ class Pool(google.protobuf.message.Message):
         fenced: builtins.bool = ...,
         state: Global___Pool.State.ValueType = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ready_worktrees: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["create_time", b"create_time"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["capacity", b"capacity", "create_time", b"create_time", "dimension", b"dimension", "fenced", b"fenced", "granted", b"granted", "labels", b"labels", "pool_id", b"pool_id", "reserve", b"reserve", "state", b"state", "unit", b"unit"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["capacity", b"capacity", "create_time", b"create_time", "dimension", b"dimension", "fenced", b"fenced", "granted", b"granted", "labels", b"labels", "pool_id", b"pool_id", "ready_worktrees", b"ready_worktrees", "reserve", b"reserve", "state", b"state", "unit", b"unit"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Pool: typing_extensions.TypeAlias = Pool

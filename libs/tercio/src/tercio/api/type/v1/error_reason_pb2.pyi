@@ -164,6 +164,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Budgets have four levels; choose a parent that is higher up."""
     ERROR_REASON_BUDGET_SPENT: _ErrorReason.ValueType  # 324
     """The cost limit of the budget, or of one above it, is reached; raise it."""
+    ERROR_REASON_REPOSITORY_NOT_FOUND: _ErrorReason.ValueType  # 330
+    """No git repository, or no commit of that name in it, on the machine of the service."""
+    ERROR_REASON_WORKTREE_NOT_FOUND: _ErrorReason.ValueType  # 331
+    """The pool has no such worktree; list them."""
+    ERROR_REASON_WORKTREE_IN_USE: _ErrorReason.ValueType  # 332
+    """An allocation has the worktree, or it is being removed; release the allocation first."""
     ERROR_REASON_RESOURCE_ALLOCATION_EXCEPTION: _ErrorReason.ValueType  # 340
     """An allocation failed for a reason of the service's own, such as a strategy that was installed and raised an error;
     set another strategy.
@@ -330,6 +336,12 @@ ERROR_REASON_BUDGET_TOO_DEEP: ErrorReason.ValueType  # 323
 """Budgets have four levels; choose a parent that is higher up."""
 ERROR_REASON_BUDGET_SPENT: ErrorReason.ValueType  # 324
 """The cost limit of the budget, or of one above it, is reached; raise it."""
+ERROR_REASON_REPOSITORY_NOT_FOUND: ErrorReason.ValueType  # 330
+"""No git repository, or no commit of that name in it, on the machine of the service."""
+ERROR_REASON_WORKTREE_NOT_FOUND: ErrorReason.ValueType  # 331
+"""The pool has no such worktree; list them."""
+ERROR_REASON_WORKTREE_IN_USE: ErrorReason.ValueType  # 332
+"""An allocation has the worktree, or it is being removed; release the allocation first."""
 ERROR_REASON_RESOURCE_ALLOCATION_EXCEPTION: ErrorReason.ValueType  # 340
 """An allocation failed for a reason of the service's own, such as a strategy that was installed and raised an error;
 set another strategy.
