@@ -230,7 +230,7 @@ class StartAdmissions:
         participants: the services that can be asked; whoever needs another one waits.
     """
 
-    limit: int = 200
+    limit: int = 500
     participants: Collection[str] = PARTICIPANTS
 
 
