@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tercio.api.resources.v1 import pool_pb2, quota_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio.api.scheduler.v1 import task_service_pb2 as task_api
 from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
+from tercio.usage import UsageReports
 from tercio_common.clock import SystemClock
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.peers import Peers
@@ -158,6 +160,38 @@ async def test_the_next_leader_keeps_what_runs_and_tries_the_rest_anew(
             await eventually(lambda: _is_empty(resources))
         finally:
             await agent.cut()
+
+
+async def test_what_attempts_use_is_reported_and_learned(
+    scheduler: Scheduler, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERCIO_SCHEDULER_ADDRESS", f"127.0.0.1:{scheduler.port}")
+    monkeypatch.setenv("TERCIO_RESOURCES_ADDRESS", f"127.0.0.1:{resources.port}")
+    monkeypatch.setenv("TERCIO_REGISTRY_ADDRESS", "127.0.0.1:9")
+    monkeypatch.setattr("tercio.agent.UsageReports", partial(UsageReports, report_s=0.1))
+    tables = resources.service.host.machine.tables
+    agent, reported = Agent(agent_id="a"), asyncio.Event()
+
+    async def compute(_context: Context) -> None:
+        while not reported.is_set():
+            sum(range(10_000))
+            await asyncio.sleep(0)
+
+    agent.task("echo")(compute)
+    running = asyncio.create_task(agent.run())
+    try:
+        await scheduler.submit("t", resources={"cpu": 700})
+        await eventually(lambda: any(row.used[0].peak > 100 for row in tables.usages.values()))
+        ((dimension, granted, used),) = tables.used.efficiencies()
+        assert (dimension, granted) == ("cpu", 700)
+        assert used > 0
+        reported.set()
+        await scheduler.reaches("t", "SUCCEEDED")
+        await eventually(lambda: "echo" in tables.histories)
+        assert dict(tables.histories["echo"].tasks[0].peaks)["cpu"] > 100
+    finally:
+        agent.stop()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_renewals_are_confirmed_while_the_grants_are_renewed(scheduler: Scheduler) -> None:

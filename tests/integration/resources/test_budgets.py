@@ -17,6 +17,7 @@ from tercio import Client, ConflictError, NotFoundError
 from tercio.api.resources.v1 import budget_pb2
 from tercio.api.resources.v1 import budget_service_pb2 as pb
 from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
+from tercio.budgets import Budgets
 from tercio_common.testing.eventually import eventually
 from tercio_common.testing.manual_clock import ManualClock
 from tercio_resources.cli.budgets import app
@@ -142,6 +143,58 @@ async def test_a_provider_s_refusal_freezes_the_account_and_is_not_spent(
     assert (shown.spent_tokens, shown.leased_tokens) == (0, 0)
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_what_one_agent_was_refused_stops_the_others_at_once(
+    stub: BudgetServiceStub, client: Client, clock: ManualClock
+) -> None:
+    await create(stub)
+    await create(stub, "tenant", parent_id="openai")
+    await create(stub, "other")
+    await clock.advance(10_000)
+    async with client.budgets() as refused, client.budgets() as others:
+        for budget_id in ("tenant", "other"):
+            async with others.tokens(budget_id, 1_000) as spent:
+                spent.used(100)  # so it has 900 of each left, for which it asks nobody
+        async with refused.tokens("openai", 100) as spent:
+            await spent.throttled(20)
+        await eventually(lambda: _is_held_back(others, "tenant"))
+        assert not await _is_held_back(others, "other")
+
+
+async def _is_held_back(budgets: Budgets, budget_id: str) -> bool:
+    async def spend_one() -> None:
+        async with budgets.tokens(budget_id, 1):
+            pass
+
+    try:
+        await asyncio.wait_for(spend_one(), 0.05)
+    except TimeoutError:
+        return True
+    return False
+
+
+async def test_calls_that_wait_for_calls_eight_deep_hold_nothing_meanwhile(
+    stub: BudgetServiceStub, client: Client, clock: ManualClock
+) -> None:
+    await create(stub, burst=Duration(seconds=1))  # 1,000 tokens: two calls never fit at once
+    ended: list[int] = []
+
+    async def call(depth: int) -> None:
+        async with budgets.tokens("openai", 600):
+            if depth < 8:
+                await call(depth + 1)
+            ended.append(depth)
+
+    async def let_it_fill() -> bool:
+        await clock.advance(1_000)
+        return chain.done()
+
+    async with client.budgets() as budgets:
+        chain = asyncio.create_task(call(1))
+        await eventually(let_it_fill, within_ms=30_000)
+        await chain
+    assert ended == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
 async def test_the_command_line_creates_and_shows_budgets(resources: Resources) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from support.resources_machine import Driver
+from support.resources_machine import CPU, Driver
 from tercio_common.errors import Refusal
 from tercio_resources.state.commands import ReportUsage, Transfer, UsageReport
-from tercio_resources.state.rows import Amount, Used
+from tercio_resources.state.rows import Amount, PoolRow, Used
+from tercio_resources.state.rules import Rules
+from tercio_resources.state.usage import Unknown
 
 
 def report(driver: Driver, number: int, used: int, *, unit: str = "", **fields: str) -> tuple[int, ...]:
     """Report what is used of cpu; return the numbers that are not held."""
-    unknown: tuple[int, ...] = driver.do(ReportUsage((UsageReport(number, (Amount("cpu", used, unit),), **fields),)))
-    return unknown
+    unknown: Unknown = driver.do(ReportUsage((UsageReport(number, (Amount("cpu", used, unit),), **fields),)))
+    return unknown.numbers
 
 
 def efficiencies(driver: Driver) -> list[tuple[str, int, int, int]]:
@@ -38,6 +40,17 @@ def test_what_a_holder_does_not_name_is_of_the_type_that_was_asked_for() -> None
     assert driver.machine.tables.usages[number].task_type == "compile"
     report(driver, number, 80, task_type="link")
     assert driver.machine.tables.usages[number].task_type == "link"
+
+
+def test_an_owner_reports_of_whatever_it_holds() -> None:
+    driver = Driver(Rules(default_pools=(CPU, PoolRow("memory", "memory", "MB", 100))))
+    first, second = driver.grant("a"), driver.grant("a", amounts={"cpu": 50, "memory": 10})
+    used = (Amount("cpu", 80), Amount("memory", 7), Amount("tokens", 5))
+    reports = (UsageReport(0, used, owner="a"), UsageReport(0, used, owner="nobody"), UsageReport(99, used))
+    assert driver.do(ReportUsage(reports)) == Unknown((99,), ("nobody",))
+    usages = driver.machine.tables.usages
+    assert usages[first].used == (Used("cpu", 100, 80, 80),)
+    assert usages[second].used == (Used("memory", 10, 7, 7),)
 
 
 def test_efficiency_counts_only_holders_that_report_and_none_over_its_grant() -> None:

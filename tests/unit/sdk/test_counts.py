@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.attempts import Attempt, Epoch
 from tercio.counts import TaskCounts
 from tercio.prefetch import Credit
 from tercio.reports import Reports
+from tercio.rpc.channels import Channels, Route
+from tercio.rpc.remote import Remote
+from tercio.usage import UsageReports
 
 SUCCEEDED, FAILED, CANCELLED = work_pb2.OUTCOME_SUCCEEDED, work_pb2.OUTCOME_FAILED, work_pb2.OUTCOME_CANCELLED
 
@@ -61,7 +65,8 @@ def test_more_types_than_fit_go_with_later_beats() -> None:
 
 def test_reports_count_what_was_begun_and_no_system_tasks() -> None:
     counts = TaskCounts()
-    reports = Reports(credit=Credit(concurrency=1), counts=counts, wake=lambda: None)
+    usage = UsageReports(Remote(Route(Channels(), ["nowhere:1"]), UsageServiceStub))
+    reports = Reports(credit=Credit(concurrency=1), counts=counts, usage=usage, wake=lambda: None)
     reports.ended(ended("a", SUCCEEDED))
     reports.ended(ended("a", FAILED, started=0))
     reports.ended(ended("tercio.canary", SUCCEEDED))

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from tercio.addresses import service_addresses
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
 from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
 from tercio.attempts import SYSTEM_TYPES
 from tercio.configuration import Configuration, ConfigureT, Document
@@ -29,6 +30,7 @@ from tercio.link import WorkLink
 from tercio.membership import Membership
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
+from tercio.usage import UsageReports
 from tercio.vitals import Vitals
 
 _log = logging.getLogger(__name__)
@@ -113,6 +115,7 @@ class Agent:
         self._secret = _checked_secret(identity_secret or os.environ.get("TERCIO_AGENT_SECRET", "").encode())
         self._scheduler = service_addresses("scheduler", address=address)
         self._registry = service_addresses("registry", address=address)
+        self._resources = service_addresses("resources", address=address)
         self._register_when_replaced = register_when_replaced
         self._stop_grace = _checked_grace(stop_grace)
         self._handlers = Handlers()
@@ -213,12 +216,14 @@ class Agent:
 
     async def _serve(self) -> None:
         channels = Channels()
+        usage = UsageReports(Remote(Route(channels, self._resources), UsageServiceStub))
         link = self._link = WorkLink(
             Remote(Route(channels, self._scheduler), WorkServiceStub),
             self._identity,
             self._handlers,
             connected=self._connected,
             counts=self._counts,
+            usage=usage,
             configuration=self._configuration,
             stop_grace=self._stop_grace,
         )
@@ -235,7 +240,7 @@ class Agent:
         if self._drain_wanted:
             link.drain()
         try:
-            await _first_of(link.run(), membership.run())
+            await _first_of(link.run(), membership.run(), usage.run())
         finally:
             self._link = self._membership = None
             await link.close()

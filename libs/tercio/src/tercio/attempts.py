@@ -86,7 +86,11 @@ def failure_of(reason: str, message: str, *, permanent: bool = False) -> Failure
 
 
 class Attempt:
-    """One attempt from its offer until its end is committed. Plain slots, for there are many a second."""
+    """One attempt from its offer until its end is committed. Plain slots, for there are many a second.
+
+    `session_id` is the session of processes that runs it, 0 for this one; `spent` counts what it spent, by dimension,
+    while it holds resources.
+    """
 
     __slots__ = (
         "checkpoint",
@@ -104,6 +108,8 @@ class Attempt:
         "result",
         "run_micros",
         "runner",
+        "session_id",
+        "spent",
         "stage",
         "started_ns",
         "started_reported",
@@ -130,6 +136,8 @@ class Attempt:
         self.deadline_unix_ms = 0
         self.has_resources = False
         self.measures: dict[str, float] | None = None
+        self.session_id = 0
+        self.spent: dict[str, int] | None = None
         self.stage = Stage.QUEUED
         self.stop: Stop | None = None
         self.started_ns = 0

@@ -16,9 +16,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from tercio.api.resources.v1 import budget_service_pb2 as pb
 from tercio.blocks import IDLE_MS, NOTHING, Amount, Block
+from tercio.freezes import FreezeWatch
 from tercio.requests import new_request_id
 from tercio.rpc.errors import CallError, ConflictError, DeadlineExceededError, ExhaustedError, UnavailableError
 from tercio.rpc.remote import Remote
+from tercio.usage import note_spent
 
 if TYPE_CHECKING:
     from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceAsyncStub
@@ -62,6 +64,7 @@ class Budgets:
         self._remote = remote
         self._holder = holder or f"client-{new_request_id()}"
         self._purses: dict[str, _Purse] = {}
+        self._hearing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Return itself; leaving the block gives back what was not spent."""
@@ -69,6 +72,9 @@ class Budgets:
 
     async def __aexit__(self, *_: object) -> None:
         """Give back what was not spent."""
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.gather(self._hearing, return_exceptions=True)
         await asyncio.gather(*(purse.close() for purse in self._purses.values()))
 
     @asynccontextmanager
@@ -82,6 +88,8 @@ class Budgets:
         purse = self._purses.get(budget_id)
         if purse is None:
             purse = self._purses[budget_id] = _Purse(self._remote, self._holder, budget_id)
+        if self._hearing is None:
+            self._hearing = asyncio.create_task(FreezeWatch(self._remote, self._freeze).run(), name="tercio-freezes")
         reserved = Amount(tokens, requests)
         await purse.take(reserved)
         spent = Spent(purse, reserved)
@@ -89,6 +97,11 @@ class Budgets:
             yield spent
         finally:
             purse.correct(reserved, spent.actual)
+            note_spent("tokens", spent.actual.tokens)
+
+    def _freeze(self, budget_id: str, duration_ms: int) -> None:
+        if (purse := self._purses.get(budget_id)) is not None:
+            purse.freeze(duration_ms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,9 +139,12 @@ class _Purse:
             self._block.correct(reserved, actual, _now())
             self._wake.set()
 
+    def freeze(self, duration_ms: int) -> None:
+        self._block.freeze(_now() + duration_ms)
+
     async def throttled(self, retry_after_s: float) -> None:
         retry_after = max(1, round(retry_after_s * 1000))
-        self._block.freeze(_now() + retry_after)
+        self.freeze(retry_after)
         request = pb.ReportThrottledRequest(
             request_id=new_request_id(), budget_id=self._budget_id, retry_after=_duration(min(retry_after, 3_600_000))
         )

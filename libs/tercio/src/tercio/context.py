@@ -80,6 +80,10 @@ class _Facts:
         epoch = self._attempt.epoch
         return FencingToken(epoch.generation, epoch.revision, self._attempt.number)
 
+    def runs_in(self, session_id: int) -> None:
+        """Say that a session of processes (`setsid`) runs the attempt: what they use is reported as its usage."""
+        self._attempt.session_id = session_id
+
     @property
     def deadline(self) -> datetime | None:
         """When the task fails if it is not finished; None means never."""

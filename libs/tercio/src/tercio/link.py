@@ -34,6 +34,7 @@ from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio.sessions import FrameSession
 from tercio.system_tasks import AgentRunners
+from tercio.usage import UsageReports
 from tercio.vitals import Queue
 from tercio.wakeup import Wakeup
 
@@ -80,6 +81,7 @@ class WorkLink:
         *,
         connected: asyncio.Event,
         counts: TaskCounts,
+        usage: UsageReports,
         configuration: Configuration,
         stop_grace: timedelta | None = None,
     ) -> None:
@@ -92,7 +94,8 @@ class WorkLink:
         self._handlers = handlers
         self._wakeup = Wakeup()
         self._credit = Credit(concurrency=identity.concurrency)
-        self._reports = Reports(credit=self._credit, counts=counts, wake=self._wakeup.signal)
+        self._usage = usage
+        self._reports = Reports(credit=self._credit, counts=counts, usage=usage, wake=self._wakeup.signal)
         self._stop_grace = stop_grace or timedelta.max
         self._runners = AgentRunners(
             handlers,
@@ -353,6 +356,7 @@ class WorkLink:
                 self._held[key] = attempt
                 fresh.append(attempt)
         if self._resource_leases.hold(fresh):
+            self._usage.hold(fresh)
             self._renewal_due = True
             self._wakeup.signal()
         self._runners.offer(fresh)

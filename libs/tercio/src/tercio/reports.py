@@ -11,6 +11,7 @@ from tercio.attempts import SYSTEM_TYPES, Attempt, columns_of
 from tercio.counts import TaskCounts
 from tercio.errors import ClosedError
 from tercio.prefetch import Credit
+from tercio.usage import UsageReports
 
 # A hundred records a frame is the knee of the cost curve; beyond this a frame only delays its own commit.
 _MOST_RECORDS: Final = 500
@@ -42,10 +43,11 @@ class FrameContent(NamedTuple):
 class Reports:
     """Reports that were not put into a frame yet. Implements `RunnerReports`."""
 
-    def __init__(self, *, credit: Credit, counts: TaskCounts, wake: Callable[[], None]) -> None:
+    def __init__(self, *, credit: Credit, counts: TaskCounts, usage: UsageReports, wake: Callable[[], None]) -> None:
         """Gather reports, count what ended, and call `wake` whenever there is a new one."""
         self._credit = credit
         self._counts = counts
+        self._usage = usage
         self._wake = wake
         self._started: list[Attempt] = []
         self._ended: list[Attempt] = []
@@ -64,6 +66,8 @@ class Reports:
             self._wake()
 
     def ended(self, attempt: Attempt) -> None:
+        if attempt.has_resources:
+            self._usage.ended(attempt)
         if attempt.started_ns and not attempt.task_type.startswith(SYSTEM_TYPES):
             self._credit.observe(attempt.run_micros)
             self._counts.ended(attempt)

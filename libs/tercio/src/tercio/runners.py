@@ -22,6 +22,7 @@ from tercio.errors import HandlerError, PermanentError
 from tercio.handlers import Handler, Handlers
 from tercio.isolation import Isolated
 from tercio.payloads import MAX_BYTES, encode
+from tercio.usage import SPENT
 
 _log = logging.getLogger(__name__)
 
@@ -215,6 +216,8 @@ class Runners:
         if handler is None:
             raise HandlerError(f"this agent has no handler for {attempt.task_type!r}", reason="UNKNOWN_TASK_TYPE")
         own = self._base_context.copy()
+        if attempt.spent is not None:
+            own.run(SPENT.set, attempt.spent)
         if not handler.is_plain:
             context = attempt.context = Context(attempt, self._reports)
             return await Isolated(handler.function(context), own)

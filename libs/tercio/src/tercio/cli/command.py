@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,8 +68,8 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     kill_grace_s: float = 5.0
 
-    async def run(self, stdin: bytes) -> Ended:
-        """Run it to its end. Cancelling this stops the command first.
+    async def run(self, stdin: bytes, *, started: Callable[[int], None] = lambda _session: None) -> Ended:
+        """Run it to its end; `started` is told the session of its processes. Cancelling this stops the command first.
 
         Raises:
             OSError: the directory does not exist or no process could be started.
@@ -91,6 +91,7 @@ class Command:
             raise
         finally:
             os.close(lifeline)
+        started(process.pid)
         return await self._supervise(process, stdin, ours)
 
     async def _supervise(self, process: asyncio.subprocess.Process, stdin: bytes, ours: int) -> Ended:

@@ -80,7 +80,7 @@ class ExecHandler:
         self._tell("started", context, slot=slot)
         started, code = time.monotonic(), -1
         try:
-            ended = await command.run(b"" if self.argv is None else context.payload)
+            ended = await command.run(b"" if self.argv is None else context.payload, started=context.runs_in)
             code = ended.code
         except OSError as error:
             raise HandlerError(f"{error.strerror}: {error.filename}") from None

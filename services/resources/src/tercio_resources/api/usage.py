@@ -35,7 +35,9 @@ class UsageServicer(rpc.UsageServiceServicer):
         return await self._host.execute(
             command,
             call=call,
-            render=lambda unknown: pb.ReportUsageResponse(unknown_allocation_ids=unknown).SerializeToString(),
+            render=lambda unknown: pb.ReportUsageResponse(
+                unknown_allocation_ids=unknown.numbers, unknown_owners=unknown.owners
+            ).SerializeToString(),
         )
 
     async def ListUsages(self, request: pb.ListUsagesRequest, context: Context) -> pb.ListUsagesResponse:

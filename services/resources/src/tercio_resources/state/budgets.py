@@ -43,11 +43,12 @@ _MOST_LEVELS: Final = 4
 
 
 class BudgetView(NamedTuple):
-    """A budget as shown. `frozen_wall` is wall time in ms, 0 when it was never frozen."""
+    """A budget as shown. In ms: `frozen_wall` is wall time, 0 if never frozen; `frozen_for` counts from now."""
 
     row: BudgetRow
     meter: MeterRow
     frozen_wall: int
+    frozen_for: int
 
 
 def decide(command: BudgetCommand, at: Moment, tables: ResourceTables, session: Session) -> Decision:
@@ -59,7 +60,7 @@ def decide(command: BudgetCommand, at: Moment, tables: ResourceTables, session: 
     match command:
         case CreateBudget(row=row):
             _check_new(row, tables.budgets)
-            return Decision([BudgetSet(row)], BudgetView(row, MeterRow(row.budget_id), 0), creates_work=True)
+            return Decision([BudgetSet(row)], BudgetView(row, MeterRow(row.budget_id), 0, 0), creates_work=True)
         case UpdateBudget():
             row = _updated(command, present(command.budget_id, tables.budgets))
             unchanged = row == tables.budgets[row.budget_id]
@@ -123,7 +124,8 @@ def lose(timers: BlockTimers, at: Moment, *, limit: int) -> list[BlocksLost]:
 def view(row: BudgetRow, tables: ResourceTables, at: Moment) -> BudgetView:
     """Show a budget at that moment."""
     meter = Books(tables, at.now).meter(row)
-    return BudgetView(row, meter, row.frozen_until + at.wall - at.now if row.frozen_until else 0)
+    frozen_wall = row.frozen_until + at.wall - at.now if row.frozen_until else 0
+    return BudgetView(row, meter, frozen_wall, max(0, row.frozen_until - at.now))
 
 
 def present(budget_id: str, budgets: Table[BudgetRow]) -> BudgetRow:

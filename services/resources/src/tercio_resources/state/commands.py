@@ -89,12 +89,13 @@ class SetStrategy:
 
 
 class UsageReport(NamedTuple):
-    """What a holder uses of an allocation."""
+    """What a holder uses of an allocation; with an owner, of whatever that holds. In events the number alone counts."""
 
     number: int
     used: tuple[Amount, ...]
     task_type: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class ResourcesMachine:
                 return Decision([handed], rows)
             case ReportUsage():
                 self._check_space(len(command.reports))
-                return usage.report(command, self.tables.allocations, self.tables.by_dimension)
+                return usage.report(command, self.tables.allocations, self.tables.holdings, self.tables.by_dimension)
             case SampleUse():
                 noted = forecast.sampled(self.tables.pools, self.tables.holdings.granted)
                 return Decision([noted] if noted.granted else (), creates_work=True)

@@ -13,6 +13,7 @@ from tercio_common.machine.protocol import Decision, Moment
 from tercio_common.machine.table import Table
 from tercio_resources.state.commands import ReportUsage, UsageReport
 from tercio_resources.state.events import UsageReported
+from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.pools import PoolsByDimension, checked_unit
 from tercio_resources.state.rows import AllocationRow, UsageRow, Used
 
@@ -55,8 +56,17 @@ class UsageSums:
             yield Efficiency(dimension, granted, self._used[dimension])
 
 
-def report(command: ReportUsage, allocations: Table[AllocationRow], units: PoolsByDimension) -> Decision:
-    """Decide reports; the reply is the numbers of allocations that are not held.
+class Unknown(NamedTuple):
+    """What reports named that is not held: numbers of allocations, and owners."""
+
+    numbers: tuple[int, ...] = ()
+    owners: tuple[str, ...] = ()
+
+
+def report(
+    command: ReportUsage, allocations: Table[AllocationRow], holdings: Holdings, units: PoolsByDimension
+) -> Decision:
+    """Decide reports; the reply is `Unknown`.
 
     Raises:
         Refusal: UNIT_MISMATCH.
@@ -64,10 +74,28 @@ def report(command: ReportUsage, allocations: Table[AllocationRow], units: Pools
     for each in command.reports:
         for amount in each.used:
             checked_unit(amount.dimension, amount.unit, units)
-    latest = {each.number: each for each in command.reports}
-    unknown = tuple(number for number in latest if number not in allocations)
-    held = tuple(_without_units(each) for number, each in latest.items() if number in allocations)
+    latest = {each.owner or each.number: each for each in command.reports}
+    named = {each.number: each for each in latest.values() if not each.owner and each.number in allocations}
+    owned = {each.owner: _by_number(each, allocations, holdings) for each in latest.values() if each.owner}
+    found = named | {number: each for reports in owned.values() for number, each in reports.items()}
+    held = tuple(_without_units(each) for each in found.values())
+    unknown = Unknown(
+        tuple(each.number for each in latest.values() if not each.owner and each.number not in named),
+        tuple(owner for owner, reports in owned.items() if not reports),
+    )
     return Decision([UsageReported(held)] if held else (), unknown, creates_work=True)
+
+
+def _by_number(given: UsageReport, allocations: Table[AllocationRow], holdings: Holdings) -> dict[int, UsageReport]:
+    """Return an owner's report as those of its allocations: a dimension is of the first one that has it."""
+    found: dict[int, UsageReport] = {}
+    left = {amount.dimension: amount for amount in given.used}
+    for number in holdings.of(given.owner):
+        dimensions = [part.dimension for part in allocations[number].lot.parts if part.dimension in left]
+        if dimensions:
+            used = tuple(left.pop(dimension) for dimension in dimensions)
+            found[number] = given._replace(number=number, used=used, owner="")
+    return found
 
 
 def reported(given: UsageReport, held: AllocationRow, before: UsageRow | None, at: Moment) -> UsageRow:

@@ -143,6 +143,7 @@ def budget_message(shown: BudgetView) -> budget_pb2.Budget:
         spent_requests=meter.spent.requests,
         spent_micros=meter.cost // 10**6,
         frozen_until=timestamp(shown.frozen_wall) if shown.frozen_wall else None,
+        frozen_for=duration(shown.frozen_for) if shown.frozen_for else None,
     )
 
 

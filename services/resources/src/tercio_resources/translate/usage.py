@@ -16,6 +16,7 @@ from tercio_resources.state.pools import PoolsByDimension
 from tercio_resources.state.prediction import Prediction
 from tercio_resources.state.rows import MOST_ITEMS, UsageRow
 from tercio_resources.state.usage import Efficiency
+from tercio_resources.translate.allocations import check_owner
 from tercio_resources.translate.fields import amount_messages, amounts_of, labels_of
 
 _LABELS: Final = 8
@@ -32,7 +33,10 @@ def report_command(request: pb.ReportUsageRequest) -> ReportUsage:
         found.check_id(f"{path}.task_type", each.task_type, optional=True)
         used = amounts_of(f"{path}.used", each.used, found, least=0, fewest=1)
         labels = labels_of(f"{path}.labels", each.labels, found)
-        reports.append(UsageReport(each.allocation_id, used, each.task_type, labels[:_LABELS]))
+        if each.owner:
+            check_owner(f"{path}.owner", each.owner, found)
+            found.check(f"{path}.allocation_id", not each.allocation_id, "excludes `owner`: name one of them")
+        reports.append(UsageReport(each.allocation_id, used, each.task_type, labels[:_LABELS], each.owner))
     found.raise_if_any()
     return ReportUsage(tuple(reports))
 

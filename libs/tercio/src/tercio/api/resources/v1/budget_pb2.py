@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tercio/api/resources/v1/budget.proto\x12\x17tercio.api.resources.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x02\n\x06\x42udget\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\x12\x19\n\x11tokens_per_minute\x18\x03 \x01(\x03\x12\x1b\n\x13requests_per_minute\x18\x04 \x01(\x03\x12(\n\x05\x62urst\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x19micros_per_million_tokens\x18\x06 \x01(\x03\x12\x19\n\x11\x63ost_limit_micros\x18\x07 \x01(\x03\x12\x15\n\rleased_tokens\x18\x08 \x01(\x03\x12\x17\n\x0fleased_requests\x18\t \x01(\x03\x12\x14\n\x0cspent_tokens\x18\n \x01(\x03\x12\x16\n\x0espent_requests\x18\x0b \x01(\x03\x12\x14\n\x0cspent_micros\x18\x0c \x01(\x03\x12\x30\n\x0c\x66rozen_until\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tercio/api/resources/v1/budget.proto\x12\x17tercio.api.resources.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x03\n\x06\x42udget\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\x12\x19\n\x11tokens_per_minute\x18\x03 \x01(\x03\x12\x1b\n\x13requests_per_minute\x18\x04 \x01(\x03\x12(\n\x05\x62urst\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x19micros_per_million_tokens\x18\x06 \x01(\x03\x12\x19\n\x11\x63ost_limit_micros\x18\x07 \x01(\x03\x12\x15\n\rleased_tokens\x18\x08 \x01(\x03\x12\x17\n\x0fleased_requests\x18\t \x01(\x03\x12\x14\n\x0cspent_tokens\x18\n \x01(\x03\x12\x16\n\x0espent_requests\x18\x0b \x01(\x03\x12\x14\n\x0cspent_micros\x18\x0c \x01(\x03\x12\x30\n\x0c\x66rozen_until\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nfrozen_for\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio.api.resources.v1.bud
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BUDGET']._serialized_start=131
-  _globals['_BUDGET']._serialized_end=503
+  _globals['_BUDGET']._serialized_end=550
 # @@protoc_insertion_point(module_scope)

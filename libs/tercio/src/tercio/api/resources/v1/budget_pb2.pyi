@@ -39,6 +39,7 @@ class Budget(google.protobuf.message.Message):
     SPENT_REQUESTS_FIELD_NUMBER: builtins.int
     SPENT_MICROS_FIELD_NUMBER: builtins.int
     FROZEN_UNTIL_FIELD_NUMBER: builtins.int
+    FROZEN_FOR_FIELD_NUMBER: builtins.int
     budget_id: builtins.str
     """Names it. 1 to 128 characters of [A-Za-z0-9._-]."""
     parent_id: builtins.str
@@ -73,6 +74,12 @@ class Budget(google.protobuf.message.Message):
     def frozen_until(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Nothing is leased until then, because the provider refused a call; absent when it never did. Of an account."""
 
+    @property
+    def frozen_for(self) -> google.protobuf.duration_pb2.Duration:
+        """How long that is from the moment in which this was sent, whatever the reader's clock shows; absent when it is not
+        frozen.
+        """
+
     def __init__(
         self,
         *,
@@ -89,10 +96,11 @@ class Budget(google.protobuf.message.Message):
         spent_requests: builtins.int = ...,
         spent_micros: builtins.int = ...,
         frozen_until: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        frozen_for: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["burst", b"burst", "frozen_until", b"frozen_until"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["burst", b"burst", "frozen_for", b"frozen_for", "frozen_until", b"frozen_until"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["budget_id", b"budget_id", "burst", b"burst", "cost_limit_micros", b"cost_limit_micros", "frozen_until", b"frozen_until", "leased_requests", b"leased_requests", "leased_tokens", b"leased_tokens", "micros_per_million_tokens", b"micros_per_million_tokens", "parent_id", b"parent_id", "requests_per_minute", b"requests_per_minute", "spent_micros", b"spent_micros", "spent_requests", b"spent_requests", "spent_tokens", b"spent_tokens", "tokens_per_minute", b"tokens_per_minute"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["budget_id", b"budget_id", "burst", b"burst", "cost_limit_micros", b"cost_limit_micros", "frozen_for", b"frozen_for", "frozen_until", b"frozen_until", "leased_requests", b"leased_requests", "leased_tokens", b"leased_tokens", "micros_per_million_tokens", b"micros_per_million_tokens", "parent_id", b"parent_id", "requests_per_minute", b"requests_per_minute", "spent_micros", b"spent_micros", "spent_requests", b"spent_requests", "spent_tokens", b"spent_tokens", "tokens_per_minute", b"tokens_per_minute"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Budget: typing_extensions.TypeAlias = Budget

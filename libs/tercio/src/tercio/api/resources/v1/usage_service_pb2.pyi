@@ -54,10 +54,15 @@ class ReportUsageRequest(google.protobuf.message.Message):
         USED_FIELD_NUMBER: builtins.int
         TASK_TYPE_FIELD_NUMBER: builtins.int
         LABELS_FIELD_NUMBER: builtins.int
+        OWNER_FIELD_NUMBER: builtins.int
         allocation_id: builtins.int
-        """The allocation."""
+        """The allocation; 0 with an owner."""
         task_type: builtins.str
         """What it is used for. At most 128 characters of [A-Za-z0-9._-]; without it nothing is learned for predictions."""
+        owner: builtins.str
+        """Instead of the allocation: who holds it, for instance an attempt. A dimension is reported of the first of its
+        allocations that has it. 1 to 200 characters of [A-Za-z0-9._:/@-].
+        """
         @property
         def used(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
             """What is used of it now, from 0. Dimensions that were not granted are not looked at. 1 to 32, each once."""
@@ -75,8 +80,9 @@ class ReportUsageRequest(google.protobuf.message.Message):
             used: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
             task_type: builtins.str = ...,
             labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+            owner: builtins.str = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_id", b"allocation_id", "labels", b"labels", "task_type", b"task_type", "used", b"used"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_id", b"allocation_id", "labels", b"labels", "owner", b"owner", "task_type", b"task_type", "used", b"used"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     REQUEST_ID_FIELD_NUMBER: builtins.int
@@ -105,16 +111,22 @@ class ReportUsageResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     UNKNOWN_ALLOCATION_IDS_FIELD_NUMBER: builtins.int
+    UNKNOWN_OWNERS_FIELD_NUMBER: builtins.int
     @property
     def unknown_allocation_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Allocations that are not held: they were released, or never granted."""
+
+    @property
+    def unknown_owners(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Owners that hold nothing of what they reported."""
 
     def __init__(
         self,
         *,
         unknown_allocation_ids: collections.abc.Iterable[builtins.int] | None = ...,
+        unknown_owners: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["unknown_allocation_ids", b"unknown_allocation_ids"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["unknown_allocation_ids", b"unknown_allocation_ids", "unknown_owners", b"unknown_owners"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ReportUsageResponse: typing_extensions.TypeAlias = ReportUsageResponse
