@@ -85,7 +85,7 @@ class Simulation:
         while (asked := scheduler.propose(StartAdmissions())).keys:
             saga = Round(asked, scheduler.session.shortages)
             await saga.ask(RESOURCES, self, request_id="r")  # type: ignore[arg-type]
-            scheduler.propose(saga.settled(all_known=True))
+            scheduler.propose(saga.settled())
         for task_id in scheduler.dispatch().get("agent", ()):
             self.since[task_id] = self.step
         granted = sum(row.lot.parts[0].amount for row in self.resources.rows())

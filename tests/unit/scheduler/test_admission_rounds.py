@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
 import pytest
@@ -37,7 +38,7 @@ class ScriptedLink:
         refused = [place for place, key in enumerate(keys) if key.task_id in self._refuses]
         return {place: Shortage("INSUFFICIENT_RESOURCES", (), 1, 1) for place in refused}
 
-    async def renew(self, owners: Sequence[str], *, timeout_s: float) -> Collection[str]:
+    async def renew(self, held: Mapping[str, Needs], *, timeout_s: float) -> Collection[str]:
         raise NotImplementedError
 
     async def release(self, owners: Sequence[str]) -> None:
@@ -67,13 +68,10 @@ async def settled(drive: Drive, claims: ScriptedLink, resources: ScriptedLink) -
     asked: Admissions = drive.propose(StartAdmissions(participants=BOTH))
     drive.session.shortages = Shortages()
     saga = Round(asked, drive.session.shortages)
-    all_known = True
-    try:
-        await saga.ask("claims", claims, request_id="r")
-        await saga.ask("resources", resources, request_id="r")
-    except CallError:
-        all_known = False
-    command = saga.settled(all_known=all_known)
+    for name, link in (("claims", claims), ("resources", resources)):
+        with contextlib.suppress(CallError):
+            await saga.ask(name, link, request_id="r")
+    command = saga.settled()
     drive.propose(command)
     return command
 
@@ -104,6 +102,15 @@ async def test_a_lost_answer_gives_up_all_but_those_who_were_refused_before(driv
     command = await settled(drive, ScriptedLink("a"), ScriptedLink(fails=True))
     assert (command.granted, names(command.refused), names(command.given_up)) == ((), ["a"], ["b", "c"])
     assert owed(drive) == {"claims": 2, "resources": 2}
+
+
+async def test_who_needs_nothing_of_a_service_that_does_not_answer_is_granted_all_the_same(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = drive.row("a").spec.template.needs
+    monkeypatch.setattr(admit, "asked_for", lambda needs: ("resources",) if needs == free else BOTH)
+    command = await settled(drive, ScriptedLink(fails=True), ScriptedLink())
+    assert (names(command.granted), command.refused, names(command.given_up)) == (["a"], (), ["b", "c"])
 
 
 async def test_what_is_short_is_forgotten_only_when_all_of_it_is_met(drive: Drive) -> None:

@@ -7,9 +7,10 @@ from tercio_scheduler import admission_codec, codec
 from tercio_scheduler.frames import template_message, template_of
 from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state import events
+from tercio_scheduler.state.admission_rows import AdmissionRow
 from tercio_scheduler.state.commands import CancelTask
 from tercio_scheduler.state.participants import RESOURCES
-from tercio_scheduler.state.rows import AdmissionRow, CarriedRow, Outcome, Template
+from tercio_scheduler.state.rows import CarriedRow, Outcome, Template
 
 RICH = Template(
     task_type="work",

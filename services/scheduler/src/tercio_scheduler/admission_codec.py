@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tercio_common.epochs import Epoch
 from tercio_scheduler.records.v1 import events_pb2 as records
+from tercio_scheduler.state.admission_rows import AdmissionRow
 from tercio_scheduler.state.events import AdmissionsStarted
 from tercio_scheduler.state.participants import RESOURCES
-from tercio_scheduler.state.rows import AdmissionRow
 
 
 def started_record(event: AdmissionsStarted) -> records.AdmissionsStarted:

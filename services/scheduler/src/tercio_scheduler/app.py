@@ -33,6 +33,7 @@ from tercio_scheduler.effects.count_queues import QueueCounter
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.effects.follow_attempts import AttemptFollower
 from tercio_scheduler.effects.measure import measure
+from tercio_scheduler.effects.participants.conflicts import ConflictsParticipant
 from tercio_scheduler.effects.participants.port import Participant
 from tercio_scheduler.effects.participants.resources import ResourcesParticipant
 from tercio_scheduler.effects.recall import Recaller
@@ -131,5 +132,8 @@ def build(ports: Ports) -> Service:
 
 def _participants(peers: Peers, settings: SchedulerSettings) -> tuple[Participant, ...]:
     """Return those of the participants that the fleet has, in the order in which they are asked."""
-    known = (ResourcesParticipant(peers, owner_ttl_ms=settings.owner_ttl_ms),)
+    known: tuple[Participant, ...] = (
+        ConflictsParticipant(peers, owner_ttl_ms=settings.owner_ttl_ms),
+        ResourcesParticipant(peers, owner_ttl_ms=settings.owner_ttl_ms),
+    )
     return tuple(each for each in known if peers.has(each.name))

@@ -6,15 +6,15 @@ Defaults of the contract are filled in here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tercio.api.scheduler.v1 import task_pb2, task_service_pb2, work_service_pb2
+from tercio.api.scheduler.v1 import claim_spec_pb2, task_pb2, task_service_pb2, work_service_pb2
 from tercio_common.epochs import Epoch
 from tercio_scheduler.state.columns import NO_ATTEMPTS, AttemptColumns, Failure, SubmitColumns, WorkColumns
-from tercio_scheduler.state.rows import Outcome, Template
+from tercio_scheduler.state.rows import ClaimSpec, Outcome, Template
 
 DEFAULT_PRIORITY: Final = 5
 DEFAULT_ATTEMPT_TIMEOUT_MS: Final = 300_000
@@ -60,6 +60,7 @@ def _build_template(message: task_pb2.TaskTemplate) -> Template:
         resources=tuple(sorted(message.resources.items())),
         tenant=message.tenant,
         pool_labels=tuple(sorted(message.pool_labels.items())),
+        claims=tuple(sorted({_claim(each) for each in message.claims})),
     )
 
 
@@ -82,12 +83,24 @@ def template_message(template: Template) -> task_pb2.TaskTemplate:
         resources=dict(template.resources),
         tenant=template.tenant,
         pool_labels=dict(template.pool_labels),
+        claims=map(claim_message, template.claims),
     )
     if template.deadline_wall:
         message.deadline.CopyFrom(timestamp(template.deadline_wall))
     if template.deadline_in_ms:
         message.deadline_in.CopyFrom(_duration(template.deadline_in_ms))
     return message
+
+
+def _claim(message: claim_spec_pb2.ClaimSpec) -> ClaimSpec:
+    return ClaimSpec(message.kind, message.scope, message.name, message.mode or claim_spec_pb2.ClaimSpec.MODE_EXCLUSIVE)
+
+
+def claim_message(claim: ClaimSpec) -> claim_spec_pb2.ClaimSpec:
+    """Return a claim as a message."""
+    kind = cast("claim_spec_pb2.ClaimSpec.Kind.ValueType", claim.kind)
+    mode = cast("claim_spec_pb2.ClaimSpec.Mode.ValueType", claim.mode)
+    return claim_spec_pb2.ClaimSpec(kind=kind, scope=claim.scope, name=claim.name, mode=mode)
 
 
 def submit_columns(frame: task_service_pb2.SubmitFrame) -> SubmitColumns:

@@ -60,8 +60,9 @@ class _Reader:
                     cursor=self.cursor,
                     claims=[claim_message(view(row, at, self._term.session)) for row in found],
                     released_claim_ids=released,
+                    seq=entry.seq,
                 )
 
     def bookmark(self, seq: int) -> pb.WatchClaimsResponse:
         self._position = seq
-        return pb.WatchClaimsResponse(cursor=self.cursor)
+        return pb.WatchClaimsResponse(cursor=self.cursor, seq=seq)

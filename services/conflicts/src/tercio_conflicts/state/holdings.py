@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.overlaps import Overlaps
@@ -56,9 +56,9 @@ class Holdings:
         """Return everybody who holds something."""
         return self._owners.keys()
 
-    def unknown(self, owners: Iterable[str]) -> list[str]:
-        """Return those of the owners that hold nothing."""
-        return [owner for owner in owners if owner not in self._owners]
+    def unknown(self, owners: Mapping[str, int]) -> list[str]:
+        """Return those of the owners that hold fewer claims than this."""
+        return [owner for owner, count in owners.items() if len(self._owners.get(owner, ())) < count]
 
     def _of_mode(self, mode: Mode) -> Overlaps[int]:
         return self._edited if mode is Mode.EXCLUSIVE else self._others

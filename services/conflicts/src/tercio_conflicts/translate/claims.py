@@ -106,12 +106,14 @@ def token_checks_of(request: pb.CheckTokensRequest) -> list[Check]:
     return checks
 
 
-def owners_of(request: pb.RenewClaimsRequest) -> tuple[str, ...]:
-    """Return who is renewed."""
+def owners_of(request: pb.RenewClaimsRequest) -> dict[str, int]:
+    """Return who is renewed, each with how many claims it must hold at least."""
     found = Violations()
     _check_owners("owners", request.owners, found, most=MOST_RENEWED)
+    counts = request.claim_counts or [1] * len(request.owners)
+    found.check("claim_counts", len(counts) == len(request.owners), "must be one an owner, or none at all")
     found.raise_if_any()
-    return tuple(request.owners)
+    return {owner: max(1, count) for owner, count in zip(request.owners, counts, strict=True)}
 
 
 def release_command(request: pb.ReleaseClaimsRequest) -> Release:

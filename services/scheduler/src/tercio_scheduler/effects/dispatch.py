@@ -85,11 +85,11 @@ class Dispatcher:
         now: list[AgentOffers] = []
         for offer in offers:
             pairs = list(zip(offer.rows, offer.numbers, strict=True))
-            later = [pair for pair in pairs if pair[0].spec.template.resources]
+            later = [pair for pair in pairs if pair[0].spec.template.holds]
             if later:
                 self._held.append((seq, _part(offer, later)))
             if len(later) < len(pairs):
-                now.append(_part(offer, [pair for pair in pairs if not pair[0].spec.template.resources]))
+                now.append(_part(offer, [pair for pair in pairs if not pair[0].spec.template.holds]))
         return tuple(now)
 
     def _deliver_held(self, host: Host) -> None:

@@ -25,6 +25,7 @@ from tercio_scheduler.state.admission import key_of, owner_of, unoffered
 from tercio_scheduler.state.commands import AttemptKey, RevokeUngranted
 from tercio_scheduler.state.participants import release_kind, released_owner
 from tercio_scheduler.state.session import NEVER, SchedulerSession
+from tercio_scheduler.state.tables import SchedulerTables
 
 _MOST_OWNERS: Final = 10_000
 _MOST_IDLE_MS: Final = 10_000
@@ -76,11 +77,12 @@ class GrantRenewal:
                 await host.clock.sleep_ms(self._interval_ms)
 
     async def _renew(self, name: str, link: Link, host: Host) -> None:
-        rows = host.machine.tables.admissions.values()
-        held = [owner_of(row) for row in rows if row.granted and name in row.participants]
-        for first in range(0, len(held), _MOST_OWNERS):
-            owners = held[first : first + _MOST_OWNERS]
-            if unknown := await link.renew(owners, timeout_s=self._interval_ms / 1000):
+        tables: SchedulerTables = host.machine.tables
+        granted = [row for row in tables.admissions.values() if row.granted and name in row.participants]
+        for first in range(0, len(granted), _MOST_OWNERS):
+            rows = granted[first : first + _MOST_OWNERS]
+            held = {owner_of(row): task.spec.template.needs for row in rows if (task := tables.tasks.get(row.task_id))}
+            if unknown := await link.renew(held, timeout_s=self._interval_ms / 1000):
                 _revoke(tuple([key_of(owner) for owner in unknown]), host)
 
 

@@ -32,9 +32,9 @@ class ChangeWatch:
         self._changed = changed
 
     async def run(self, host: Host) -> None:
-        """Follow for ever, from the first refusal on."""
+        """Follow for ever, from the first refusal, or the first time without an answer, on."""
         session: SchedulerSession = host.session
-        while not session.shortages:
+        while not (session.shortages or self._participant.name in session.away):
             await host.clock.sleep_ms(_LOOK_MS)
         async with self._participant.connect(host) as link:
             reconnect = Reconnect(link.route, Backoff())
@@ -44,6 +44,7 @@ class ChangeWatch:
                     async with aclosing(link.changes()) as changes:
                         async for seq in changes:
                             reconnect.succeeded()
+                            session.away.pop(self._participant.name, None)
                             session.shortages.changed(self._participant.name, seq)
                             self._changed()
                 except CallError as failure:

@@ -16,12 +16,13 @@ from typing import Final
 from tercio_common.epochs import Epoch
 from tercio_common.machine.protocol import NOTHING, Decision, Moment
 from tercio_scheduler.state import attempts, events, patience, transitions
+from tercio_scheduler.state.admission_rows import AdmissionRow
 from tercio_scheduler.state.commands import Admissions, AttemptKey, RevokeUngranted, SettleAdmissions, StartAdmissions
 from tercio_scheduler.state.due import AT_ONCE
 from tercio_scheduler.state.lines import Line
 from tercio_scheduler.state.participants import asked_for, release_entry, release_kind
 from tercio_scheduler.state.patience import Barrier, Place
-from tercio_scheduler.state.rows import AdmissionRow, Needs, State, TaskRow
+from tercio_scheduler.state.rows import Needs, State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import SchedulerTables
 

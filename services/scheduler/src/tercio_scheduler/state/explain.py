@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final, NamedTuple
 
 from tercio_common.machine.protocol import Moment
+from tercio_scheduler.state.participants import asked_for
 from tercio_scheduler.state.rows import TERMINAL, State, TaskRow
 from tercio_scheduler.state.session import AgentLink, SchedulerSession
-from tercio_scheduler.state.shortages import Gap, Shortage
+from tercio_scheduler.state.shortages import Blocker, Gap, Shortage
 from tercio_scheduler.state.tables import SchedulerTables
 from tercio_scheduler.state.tasks import known_task
 
@@ -43,6 +45,7 @@ class Explanation(NamedTuple):
         tasks_ahead: ready tasks that come before it.
         missing: capabilities, with the levels required, that no connected agent has.
         gaps: resources that were missing when they were last refused.
+        blockers: claims that were in the way when its own were last refused.
     """
 
     row: TaskRow
@@ -53,6 +56,7 @@ class Explanation(NamedTuple):
     tasks_ahead: int
     missing: dict[str, int]
     gaps: tuple[Gap, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
 
 
 def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at: Moment) -> Explanation:
@@ -65,7 +69,7 @@ def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at
     shortage = session.shortages.of(row.spec.template.needs) if row.state is State.ADMITTING else None
     return Explanation(
         row=row,
-        summary=_why_admitting(shortage)
+        summary=_why_admitting(row, shortage, away=session.away)
         if row.state is State.ADMITTING
         else _summary(row, candidates, ahead=ahead, missing=missing, at=at),
         remedies=tuple(_remedies(row, candidates, missing=missing)),
@@ -74,6 +78,7 @@ def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at
         tasks_ahead=ahead,
         missing=missing,
         gaps=shortage.gaps if shortage is not None else (),
+        blockers=shortage.blockers if shortage is not None else (),
     )
 
 
@@ -126,15 +131,21 @@ def _summary(row: TaskRow, candidates: list[Candidate], *, ahead: int, missing: 
     }[row.state]
 
 
-def _why_admitting(shortage: Shortage | None) -> str:
+def _why_admitting(row: TaskRow, shortage: Shortage | None, *, away: Container[str]) -> str:
+    silent = [name for name in asked_for(row.spec.template.needs) if name in away]
+    if silent:
+        return f"It waits for the {silent[0]} service, which does not answer."
     if shortage is None:
-        return "Its resources are about to be asked for, once an agent able to run it has room."
+        return "What it needs is about to be asked for, once an agent able to run it has room."
+    if shortage.blockers:
+        named = [f"{blocker.owner} holds {blocker.claim.name}" for blocker in shortage.blockers]
+        return f"It waits for claims: {'; '.join(named)}."
     gaps = [
         f"{gap.required} of {gap.dimension}, {gap.available} free"
         + (f" and never more than {gap.most}" if gap.required > gap.most else "")
         for gap in shortage.gaps
     ]
-    return f"It waits for resources: {shortage.reason}{': ' if gaps else ''}{'; '.join(gaps)}."
+    return f"It waits for {shortage.participant}: {shortage.reason}{': ' if gaps else ''}{'; '.join(gaps)}."
 
 
 def _why_ready(candidates: list[Candidate], *, ahead: int, missing: dict[str, int]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from tercio_scheduler.state.admission_rows import AdmissionRow
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.lines import AcceptanceOrder, Line
 from tercio_scheduler.state.queues import AdmissionQueues, ReadyQueues
@@ -16,7 +17,6 @@ from tercio_scheduler.state.rows import (
     NO_PAST,
     SYSTEM_TYPES,
     TERMINAL,
-    AdmissionRow,
     CarriedRow,
     PlanRow,
     State,

@@ -78,7 +78,7 @@ def _admissions(tables: SchedulerTables, rows: list[TaskRow]) -> Iterator[str]:
     if index.admissions != {row.task_id: row for row in tables.admissions.values()}:
         yield "the index of admissions differs from them"
     for row in rows:
-        if row.spec.template.resources and row.state in {State.READY} | LIVE_ATTEMPT:
+        if row.spec.template.holds and row.state in {State.READY} | LIVE_ATTEMPT:
             number = row.number + (row.state is State.READY)
             admission = tables.admissions.get(row.task_id)
             if admission is None or admission.number != number or not admission.granted:

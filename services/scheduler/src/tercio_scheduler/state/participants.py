@@ -10,13 +10,15 @@ from typing import Final
 
 from tercio_scheduler.state.rows import Needs
 
+CONFLICTS: Final = "conflicts"
 RESOURCES: Final = "resources"
-PARTICIPANTS: Final = (RESOURCES,)
+PARTICIPANTS: Final = (CONFLICTS, RESOURCES)
 
 
 def asked_for(needs: Needs) -> tuple[str, ...]:
     """Return who is to grant something, in order; nobody when the task needs nothing."""
-    return (RESOURCES,) if needs.resources else ()
+    asked = ((CONFLICTS, needs.claims), (RESOURCES, needs.resources))
+    return tuple([name for name, wanted in asked if wanted])
 
 
 def release_kind(participant: str) -> str:

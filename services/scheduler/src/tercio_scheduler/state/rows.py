@@ -68,6 +68,15 @@ class Lane(NamedTuple):
     priority: int
 
 
+class ClaimSpec(NamedTuple):
+    """A thing that each attempt claims; kinds and modes are numbered as in the contract."""
+
+    kind: int
+    scope: str
+    name: str
+    mode: int
+
+
 class Needs(NamedTuple):
     """What tasks that wait in one line for what they need have in common.
 
@@ -76,12 +85,14 @@ class Needs(NamedTuple):
         resources: (dimension, amount), sorted by dimension.
         tenant: for whom.
         pool_labels: (key, value) that the pools must have, sorted by key.
+        claims: things that must be claimed, sorted.
     """
 
     lane: Lane
     resources: tuple[tuple[str, int], ...]
     tenant: str = ""
     pool_labels: tuple[tuple[str, str], ...] = ()
+    claims: tuple[ClaimSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +116,11 @@ class Template:
         resources: (dimension, amount) that each attempt holds, sorted by dimension.
         tenant: for whom.
         pool_labels: (key, value) that the pools of those must have, sorted by key.
+        claims: things that each attempt claims, sorted.
         requirement: derived.
         lane: derived; tasks with equal lanes wait in one line.
-        needs: derived; tasks with equal needs wait for resources in one line.
+        needs: derived; tasks with equal needs wait in one line until they are granted.
+        holds: derived; whether its attempts hold anything that is granted to them first.
         size: derived; about how many bytes its names take in a snapshot of each task.
     """
 
@@ -127,22 +140,26 @@ class Template:
     resources: tuple[tuple[str, int], ...] = ()
     tenant: str = ""
     pool_labels: tuple[tuple[str, str], ...] = ()
+    claims: tuple[ClaimSpec, ...] = ()
     requirement: Requirement = field(init=False, compare=False, repr=False)
     lane: Lane = field(init=False, compare=False, repr=False)
     needs: Needs = field(init=False, compare=False, repr=False)
+    holds: bool = field(init=False, compare=False, repr=False)
     size: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         requirement = Requirement(self.required_capabilities, self.target_agent_id, self.task_type)
         object.__setattr__(self, "requirement", requirement)
         object.__setattr__(self, "lane", Lane(requirement, self.priority))
-        object.__setattr__(self, "needs", Needs(self.lane, self.resources, self.tenant, self.pool_labels))
+        object.__setattr__(self, "needs", Needs(self.lane, self.resources, self.tenant, self.pool_labels, self.claims))
+        object.__setattr__(self, "holds", bool(self.resources or self.claims))
         resources = sum([len(dimension) + 16 for dimension, _ in self.resources])
+        claims = sum([len(claim.scope.encode()) + len(claim.name.encode()) + 8 for claim in self.claims])
         capabilities = sum([len(name.encode()) + 8 for name, _ in self.required_capabilities])
         pairs = self.labels + self.pool_labels
         labels = sum([len(key.encode()) + len(value.encode()) + 8 for key, value in pairs])
         names = len(self.task_type) + len(self.target_agent_id) + len(self.tenant)
-        object.__setattr__(self, "size", names + capabilities + labels + resources)
+        object.__setattr__(self, "size", names + capabilities + labels + resources + claims)
 
 
 class Instant(NamedTuple):
@@ -299,24 +316,6 @@ class CarriedRow(NamedTuple):
     system_task_id: str
     owner: str
     instance_id: bytes = b""
-
-
-class AdmissionRow(NamedTuple):
-    """An attempt that holds what it needs, or may.
-
-    Attributes:
-        task_id: the key.
-        epoch: the attempt's.
-        number: the attempt's.
-        granted: it holds all of it; while False that is not known.
-        participants: the services that are asked, in order.
-    """
-
-    task_id: str
-    epoch: Epoch
-    number: int
-    granted: bool = False
-    participants: tuple[str, ...] = ()
 
 
 class PlanRow(NamedTuple):

@@ -120,6 +120,7 @@ class SchedulerSession:
         progress: percent by task id, of running attempts.
         shortages: what was refused last.
         queue_counts: what came and went since somebody asked.
+        away: services that grant and failed when they were asked last, with when they are asked again.
         renewals: when each service that grants was last asked, with success, to renew all grants; set by the renewal.
     """
 
@@ -131,6 +132,7 @@ class SchedulerSession:
     shortages: Shortages = field(default_factory=Shortages)
     renewals: dict[str, int] = field(default_factory=dict)
     queue_counts: QueueCounts = field(default_factory=QueueCounts)
+    away: dict[str, int] = field(default_factory=dict)
     _most_standings: int = _MOST_STANDINGS
     _arrivals: list[str] = field(default_factory=list)
     _able: dict[Requirement, _Able] = field(default_factory=dict)

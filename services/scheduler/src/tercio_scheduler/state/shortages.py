@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tercio_scheduler.state.participants import RESOURCES
-from tercio_scheduler.state.rows import Needs
+from tercio_scheduler.state.rows import ClaimSpec, Needs
 
 _LONGEST_MS: Final = 10_000
 _MOST: Final = 10_000
@@ -27,6 +27,13 @@ class Gap(NamedTuple):
     most: int = 0
 
 
+class Blocker(NamedTuple):
+    """A claim that is in the way, and who holds it or waits for it and goes first."""
+
+    owner: str
+    claim: ClaimSpec
+
+
 class Shortage(NamedTuple):
     """One refusal.
 
@@ -37,6 +44,7 @@ class Shortage(NamedTuple):
         seq: as of which record of the service that refused.
         participant: that service.
         since: when such needs were first refused without having been met, in ms of fleet time.
+        blockers: claims that were in the way.
     """
 
     reason: str
@@ -45,6 +53,7 @@ class Shortage(NamedTuple):
     seq: int
     participant: str = RESOURCES
     since: int = 0
+    blockers: tuple[Blocker, ...] = ()
 
     @property
     def may_end(self) -> bool:

@@ -8,9 +8,10 @@ from typing import Final
 from tercio_common.machine.outbox import Outbox
 from tercio_common.machine.protocol import Moment
 from tercio_common.machine.table import Table, TableStore
+from tercio_scheduler.state.admission_rows import AdmissionRow
 from tercio_scheduler.state.indexes import AdmissionIndex, CarriedIndex, PlanIndexes, TaskIndexes
 from tercio_scheduler.state.limits import Limits
-from tercio_scheduler.state.rows import AdmissionRow, CarriedRow, PlanRow, TaskRow, Template
+from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow, Template
 
 POSITION_BITS: Final = 20
 """Positions of one record: over a million, more than a frame of 256 kB can need."""

@@ -38,7 +38,7 @@ def instant(at: Moment) -> Instant:
 
 def queued(template: Template) -> State:
     """Return where a task goes that nothing keeps from running but what it needs."""
-    return State.ADMITTING if template.resources else State.READY
+    return State.ADMITTING if template.holds else State.READY
 
 
 def ready(row: TaskRow, at: Moment, *, position: int) -> TaskRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tercio.api.scheduler.v1 import task_service_pb2
+from tercio_scheduler.frames import claim_message
 from tercio_scheduler.state.explain import Explanation
 from tercio_scheduler.translate.tasks import task_message
 
@@ -29,5 +30,9 @@ def explanation_message(
         waiting_for=explanation.waiting_for,
         tasks_ahead=explanation.tasks_ahead,
         missing_capabilities=explanation.missing,
+        blockers=[
+            task_service_pb2.ExplainTaskResponse.Blocker(owner=blocker.owner, claim=claim_message(blocker.claim))
+            for blocker in explanation.blockers
+        ],
         missing_resources=[task_service_pb2.ExplainTaskResponse.Gap(**gap._asdict()) for gap in explanation.gaps],
     )

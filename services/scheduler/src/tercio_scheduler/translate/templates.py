@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tercio.api.scheduler.v1 import task_pb2
+from tercio.api.scheduler.v1 import claim_spec_pb2, task_pb2
 from tercio_scheduler.state.rows import SYSTEM_TYPES
 from tercio_scheduler.translate.bounds import YEARS_MS, Bounds
 
 MAX_REQUIRED_CAPABILITIES: Final = 32
 MAX_LABELS: Final = 16
 MAX_RESOURCES: Final = 32
+MAX_CLAIMS: Final = 32
 _DIMENSION: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_KINDS: Final = frozenset(claim_spec_pb2.ClaimSpec.Kind.values()) - {0}
+_MODES: Final = frozenset(claim_spec_pb2.ClaimSpec.Mode.values())
+_MAX_SCOPE: Final = 512
+_MAX_NAME: Final = 1024
 _MOST_AMOUNT: Final = 10**15
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -56,6 +61,7 @@ def _check_fields(found: Bounds, field: str, template: task_pb2.TaskTemplate) ->
     _check_resources(found, f"{field}.resources", template.resources)
     found.check_id(f"{field}.tenant", template.tenant, optional=True)
     found.check_few_labels(f"{field}.pool_labels", template.pool_labels, most=MAX_LABELS)
+    _check_claims(found, f"{field}.claims", template.claims)
 
 
 def _check_resources(found: Bounds, field: str, resources: Mapping[str, int]) -> None:
@@ -63,6 +69,15 @@ def _check_resources(found: Bounds, field: str, resources: Mapping[str, int]) ->
     for dimension, amount in list(resources.items())[:MAX_RESOURCES]:
         found.check_pattern(field, dimension, _DIMENSION)
         found.check_range(f"{field}[{dimension!r}]", amount, least=1, most=_MOST_AMOUNT)
+
+
+def _check_claims(found: Bounds, field: str, claims: Sequence[claim_spec_pb2.ClaimSpec]) -> None:
+    found.check_length(field, claims, most=MAX_CLAIMS, unit="claims")
+    for place, claim in enumerate(claims[:MAX_CLAIMS]):
+        found.check_one_of(f"{field}[{place}].kind", claim.kind, _KINDS)
+        found.check_one_of(f"{field}[{place}].mode", claim.mode, _MODES)
+        found.check_length(f"{field}[{place}].scope", claim.scope, most=_MAX_SCOPE)
+        found.check_length(f"{field}[{place}].name", claim.name, least=1, most=_MAX_NAME)
 
 
 def _check_deadline(found: Bounds, field: str, template: task_pb2.TaskTemplate) -> None:

@@ -131,14 +131,14 @@ def assignments_of(rows: Sequence[TaskRow], numbers: Sequence[int]) -> work_pb2.
         type_indexes.append(types.setdefault(template.task_type, len(types)))
         timeouts.append(template.attempt_timeout_ms)
         past, deadline = row.past, row.spec.deadline
-        if past.failures or past.checkpoint or deadline or template.resources:
+        if past.failures or past.checkpoint or deadline or template.holds:
             extras.append(
                 work_pb2.Assignments.Extra(
                     index=index,
                     checkpoint=past.checkpoint,
                     failures=past.failures,
                     deadline_unix_ms=deadline,
-                    has_resources=bool(template.resources),
+                    has_resources=template.holds,
                 )
             )
     payloads = [row.spec.payload for row in rows]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from tercio.rpc.channels import Route
 from tercio_common.machine.host import Host
 from tercio_scheduler.state.commands import AttemptKey
 from tercio_scheduler.state.rows import Needs
 from tercio_scheduler.state.shortages import Shortage
+
+ANSWER_S: Final = 3.0
+"""For how long one is asked: what others need is not asked for meanwhile. An answer takes milliseconds."""
 
 
 class Link(Protocol):
@@ -28,8 +31,8 @@ class Link(Protocol):
     ) -> Mapping[int, Shortage]:
         """Ask for what attempts need; return what was refused, by place. Everything else is granted."""
 
-    async def renew(self, owners: Sequence[str], *, timeout_s: float) -> Collection[str]:
-        """Keep the grants of these owners; return those that hold nothing any more."""
+    async def renew(self, held: Mapping[str, Needs], *, timeout_s: float) -> Collection[str]:
+        """Keep the grants of these owners; return those that do not hold any more what they need."""
 
     async def release(self, owners: Sequence[str]) -> None:
         """Take back whatever these owners hold, and grant them nothing from now on."""

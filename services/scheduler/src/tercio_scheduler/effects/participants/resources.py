@@ -20,7 +20,7 @@ from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio_common.machine.host import Host
 from tercio_common.peers import Peers
-from tercio_scheduler.effects.participants.port import Link
+from tercio_scheduler.effects.participants.port import ANSWER_S, Link
 from tercio_scheduler.state.admission import owner_of
 from tercio_scheduler.state.commands import AttemptKey
 from tercio_scheduler.state.participants import RESOURCES
@@ -64,7 +64,7 @@ class _ResourcesLink:
             spec_indexes=[places[each] for each in needs] if len(distinct) > 1 else (),
         )
         try:
-            answer = await self._remote.unary(lambda stub: stub.Allocate, request)
+            answer = await self._remote.unary(lambda stub: stub.Allocate, request, timeout_s=ANSWER_S)
         except CallError as error:
             if len(keys) == 1 and "seq" in error.metadata:
                 return {0: _single(error, needs[0], now=self._host.moment().now)}
@@ -81,8 +81,8 @@ class _ResourcesLink:
             task_type=needs.lane.requirement.task_type,
         )
 
-    async def renew(self, owners: Sequence[str], *, timeout_s: float) -> Collection[str]:
-        request = pb.RenewRequest(owners=owners)
+    async def renew(self, held: Mapping[str, Needs], *, timeout_s: float) -> Collection[str]:
+        request = pb.RenewRequest(owners=held)
         response = await self._remote.unary(lambda stub: stub.Renew, request, timeout_s=timeout_s)
         return response.unknown_owners
 

@@ -240,19 +240,25 @@ class RenewClaimsRequest(google.protobuf.message.Message):
 
     REQUEST_ID_FIELD_NUMBER: builtins.int
     OWNERS_FIELD_NUMBER: builtins.int
+    CLAIM_COUNTS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Not needed: renewing twice does no harm. At most 128 characters."""
     @property
     def owners(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Who is alive. At most 10000."""
 
+    @property
+    def claim_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of each owner how many claims it relies on: who holds fewer is unknown as well. None, or one each."""
+
     def __init__(
         self,
         *,
         request_id: builtins.str = ...,
         owners: collections.abc.Iterable[builtins.str] | None = ...,
+        claim_counts: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["owners", b"owners", "request_id", b"request_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["claim_counts", b"claim_counts", "owners", b"owners", "request_id", b"request_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RenewClaimsRequest: typing_extensions.TypeAlias = RenewClaimsRequest
@@ -267,7 +273,7 @@ class RenewClaimsResponse(google.protobuf.message.Message):
     EPOCH_FIELD_NUMBER: builtins.int
     @property
     def unknown_owners(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Owners that hold nothing: what was granted to them was released."""
+        """Owners that hold nothing, or less than they rely on: what was granted to them was released."""
 
     @property
     def epoch(self) -> tercio.api.type.v1.epoch_pb2.Epoch:
@@ -779,8 +785,11 @@ class WatchClaimsResponse(google.protobuf.message.Message):
     CURSOR_FIELD_NUMBER: builtins.int
     CLAIMS_FIELD_NUMBER: builtins.int
     RELEASED_CLAIM_IDS_FIELD_NUMBER: builtins.int
+    SEQ_FIELD_NUMBER: builtins.int
     cursor: builtins.str
     """Resume here."""
+    seq: builtins.int
+    """The record as of which this is shown."""
     @property
     def claims(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.conflicts.v1.claim_pb2.Claim]:
         """Selected claims as they are now. One that is YIELDING asks its holder to release it."""
@@ -795,8 +804,9 @@ class WatchClaimsResponse(google.protobuf.message.Message):
         cursor: builtins.str = ...,
         claims: collections.abc.Iterable[tercio.api.conflicts.v1.claim_pb2.Claim] | None = ...,
         released_claim_ids: collections.abc.Iterable[builtins.int] | None = ...,
+        seq: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["claims", b"claims", "cursor", b"cursor", "released_claim_ids", b"released_claim_ids"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["claims", b"claims", "cursor", b"cursor", "released_claim_ids", b"released_claim_ids", "seq", b"seq"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___WatchClaimsResponse: typing_extensions.TypeAlias = WatchClaimsResponse

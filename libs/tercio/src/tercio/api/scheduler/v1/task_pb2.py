@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tercio.api.scheduler.v1 import attempt_pb2 as tercio_dot_api_dot_scheduler_dot_v1_dot_attempt__pb2
+from tercio.api.scheduler.v1 import claim_spec_pb2 as tercio_dot_api_dot_scheduler_dot_v1_dot_claim__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/scheduler/v1/task.proto\x12\x17tercio.api.scheduler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%tercio/api/scheduler/v1/attempt.proto\"\xa4\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\r\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13multiplier_permille\x18\x03 \x01(\r\x12.\n\x0bmax_backoff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xdd\x06\n\x0cTaskTemplate\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12\x15\n\x08priority\x18\x02 \x01(\rH\x00\x88\x01\x01\x12^\n\x15required_capabilities\x18\x03 \x03(\x0b\x32?.tercio.api.scheduler.v1.TaskTemplate.RequiredCapabilitiesEntry\x12\x17\n\x0ftarget_agent_id\x18\x04 \x01(\t\x12\x32\n\x0f\x61ttempt_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0b\x64\x65\x61\x64line_in\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x05retry\x18\x08 \x01(\x0b\x32$.tercio.api.scheduler.v1.RetryPolicy\x12\x1d\n\x15require_capable_agent\x18\t \x01(\x08\x12\x41\n\x06labels\x18\n \x03(\x0b\x32\x31.tercio.api.scheduler.v1.TaskTemplate.LabelsEntry\x12G\n\tresources\x18\x0b \x03(\x0b\x32\x34.tercio.api.scheduler.v1.TaskTemplate.ResourcesEntry\x12\x0e\n\x06tenant\x18\x0c \x01(\t\x12J\n\x0bpool_labels\x18\r \x03(\x0b\x32\x35.tercio.api.scheduler.v1.TaskTemplate.PoolLabelsEntry\x1a;\n\x19RequiredCapabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x31\n\x0fPoolLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_priority\"y\n\x08TaskSpec\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x37\n\x08template\x18\x02 \x01(\x0b\x32%.tercio.api.scheduler.v1.TaskTemplate\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\ndepends_on\x18\x04 \x03(\t\"\xa3\x07\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x37\n\x08template\x18\x02 \x01(\x0b\x32%.tercio.api.scheduler.v1.TaskTemplate\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\ndepends_on\x18\x04 \x03(\t\x12\x0f\n\x07plan_id\x18\x05 \x01(\t\x12\x32\n\x05state\x18\x06 \x01(\x0e\x32#.tercio.api.scheduler.v1.Task.State\x12\x14\n\x0cstate_reason\x18\x07 \x01(\t\x12\x0e\n\x06result\x18\x08 \x01(\x0c\x12\x31\n\x07\x61ttempt\x18\t \x01(\x0b\x32 .tercio.api.scheduler.v1.Attempt\x12\x10\n\x08\x66\x61ilures\x18\n \x01(\r\x12\x35\n\x06\x65rrors\x18\x0b \x03(\x0b\x32%.tercio.api.scheduler.v1.AttemptError\x12\x18\n\x10progress_percent\x18\x0c \x01(\r\x12/\n\x0bsubmit_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\noffer_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsubmitter\x18\x12 \x01(\t\x12/\n\x0crun_duration\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf9\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_BLOCKED\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x11\n\rSTATE_BACKOFF\x10\x03\x12\x11\n\rSTATE_OFFERED\x10\x04\x12\x11\n\rSTATE_RUNNING\x10\x05\x12\x14\n\x10STATE_CANCELLING\x10\x06\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\x12\x13\n\x0fSTATE_CANCELLED\x10\t\x12\x15\n\x11STATE_DEAD_LETTER\x10\n\x12\x13\n\x0fSTATE_ADMITTING\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/scheduler/v1/task.proto\x12\x17tercio.api.scheduler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%tercio/api/scheduler/v1/attempt.proto\x1a(tercio/api/scheduler/v1/claim_spec.proto\"\xa4\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\r\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13multiplier_permille\x18\x03 \x01(\r\x12.\n\x0bmax_backoff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x91\x07\n\x0cTaskTemplate\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12\x15\n\x08priority\x18\x02 \x01(\rH\x00\x88\x01\x01\x12^\n\x15required_capabilities\x18\x03 \x03(\x0b\x32?.tercio.api.scheduler.v1.TaskTemplate.RequiredCapabilitiesEntry\x12\x17\n\x0ftarget_agent_id\x18\x04 \x01(\t\x12\x32\n\x0f\x61ttempt_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0b\x64\x65\x61\x64line_in\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x05retry\x18\x08 \x01(\x0b\x32$.tercio.api.scheduler.v1.RetryPolicy\x12\x1d\n\x15require_capable_agent\x18\t \x01(\x08\x12\x41\n\x06labels\x18\n \x03(\x0b\x32\x31.tercio.api.scheduler.v1.TaskTemplate.LabelsEntry\x12G\n\tresources\x18\x0b \x03(\x0b\x32\x34.tercio.api.scheduler.v1.TaskTemplate.ResourcesEntry\x12\x0e\n\x06tenant\x18\x0c \x01(\t\x12J\n\x0bpool_labels\x18\r \x03(\x0b\x32\x35.tercio.api.scheduler.v1.TaskTemplate.PoolLabelsEntry\x12\x32\n\x06\x63laims\x18\x0e \x03(\x0b\x32\".tercio.api.scheduler.v1.ClaimSpec\x1a;\n\x19RequiredCapabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x31\n\x0fPoolLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_priority\"y\n\x08TaskSpec\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x37\n\x08template\x18\x02 \x01(\x0b\x32%.tercio.api.scheduler.v1.TaskTemplate\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\ndepends_on\x18\x04 \x03(\t\"\xa3\x07\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x37\n\x08template\x18\x02 \x01(\x0b\x32%.tercio.api.scheduler.v1.TaskTemplate\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\ndepends_on\x18\x04 \x03(\t\x12\x0f\n\x07plan_id\x18\x05 \x01(\t\x12\x32\n\x05state\x18\x06 \x01(\x0e\x32#.tercio.api.scheduler.v1.Task.State\x12\x14\n\x0cstate_reason\x18\x07 \x01(\t\x12\x0e\n\x06result\x18\x08 \x01(\x0c\x12\x31\n\x07\x61ttempt\x18\t \x01(\x0b\x32 .tercio.api.scheduler.v1.Attempt\x12\x10\n\x08\x66\x61ilures\x18\n \x01(\r\x12\x35\n\x06\x65rrors\x18\x0b \x03(\x0b\x32%.tercio.api.scheduler.v1.AttemptError\x12\x18\n\x10progress_percent\x18\x0c \x01(\r\x12/\n\x0bsubmit_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\noffer_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsubmitter\x18\x12 \x01(\t\x12/\n\x0crun_duration\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf9\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_BLOCKED\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x11\n\rSTATE_BACKOFF\x10\x03\x12\x11\n\rSTATE_OFFERED\x10\x04\x12\x11\n\rSTATE_RUNNING\x10\x05\x12\x14\n\x10STATE_CANCELLING\x10\x06\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\x12\x13\n\x0fSTATE_CANCELLED\x10\t\x12\x15\n\x11STATE_DEAD_LETTER\x10\n\x12\x13\n\x0fSTATE_ADMITTING\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,22 +43,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKTEMPLATE_RESOURCESENTRY']._serialized_options = b'8\001'
   _globals['_TASKTEMPLATE_POOLLABELSENTRY']._loaded_options = None
   _globals['_TASKTEMPLATE_POOLLABELSENTRY']._serialized_options = b'8\001'
-  _globals['_RETRYPOLICY']._serialized_start=168
-  _globals['_RETRYPOLICY']._serialized_end=332
-  _globals['_TASKTEMPLATE']._serialized_start=335
-  _globals['_TASKTEMPLATE']._serialized_end=1196
-  _globals['_TASKTEMPLATE_REQUIREDCAPABILITIESENTRY']._serialized_start=976
-  _globals['_TASKTEMPLATE_REQUIREDCAPABILITIESENTRY']._serialized_end=1035
-  _globals['_TASKTEMPLATE_LABELSENTRY']._serialized_start=1037
-  _globals['_TASKTEMPLATE_LABELSENTRY']._serialized_end=1082
-  _globals['_TASKTEMPLATE_RESOURCESENTRY']._serialized_start=1084
-  _globals['_TASKTEMPLATE_RESOURCESENTRY']._serialized_end=1132
-  _globals['_TASKTEMPLATE_POOLLABELSENTRY']._serialized_start=1134
-  _globals['_TASKTEMPLATE_POOLLABELSENTRY']._serialized_end=1183
-  _globals['_TASKSPEC']._serialized_start=1198
-  _globals['_TASKSPEC']._serialized_end=1319
-  _globals['_TASK']._serialized_start=1322
-  _globals['_TASK']._serialized_end=2253
-  _globals['_TASK_STATE']._serialized_start=2004
-  _globals['_TASK_STATE']._serialized_end=2253
+  _globals['_RETRYPOLICY']._serialized_start=210
+  _globals['_RETRYPOLICY']._serialized_end=374
+  _globals['_TASKTEMPLATE']._serialized_start=377
+  _globals['_TASKTEMPLATE']._serialized_end=1290
+  _globals['_TASKTEMPLATE_REQUIREDCAPABILITIESENTRY']._serialized_start=1070
+  _globals['_TASKTEMPLATE_REQUIREDCAPABILITIESENTRY']._serialized_end=1129
+  _globals['_TASKTEMPLATE_LABELSENTRY']._serialized_start=1131
+  _globals['_TASKTEMPLATE_LABELSENTRY']._serialized_end=1176
+  _globals['_TASKTEMPLATE_RESOURCESENTRY']._serialized_start=1178
+  _globals['_TASKTEMPLATE_RESOURCESENTRY']._serialized_end=1226
+  _globals['_TASKTEMPLATE_POOLLABELSENTRY']._serialized_start=1228
+  _globals['_TASKTEMPLATE_POOLLABELSENTRY']._serialized_end=1277
+  _globals['_TASKSPEC']._serialized_start=1292
+  _globals['_TASKSPEC']._serialized_end=1413
+  _globals['_TASK']._serialized_start=1416
+  _globals['_TASK']._serialized_end=2347
+  _globals['_TASK_STATE']._serialized_start=2098
+  _globals['_TASK_STATE']._serialized_end=2347
 # @@protoc_insertion_point(module_scope)

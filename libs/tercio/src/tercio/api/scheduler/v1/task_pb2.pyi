@@ -13,6 +13,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sys
 import tercio.api.scheduler.v1.attempt_pb2
+import tercio.api.scheduler.v1.claim_spec_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -146,6 +147,7 @@ class TaskTemplate(google.protobuf.message.Message):
     RESOURCES_FIELD_NUMBER: builtins.int
     TENANT_FIELD_NUMBER: builtins.int
     POOL_LABELS_FIELD_NUMBER: builtins.int
+    CLAIMS_FIELD_NUMBER: builtins.int
     task_type: builtins.str
     """What kind of work: selects the handler in the agent. 1 to 128 characters of [A-Za-z0-9._-]."""
     priority: builtins.int
@@ -192,6 +194,12 @@ class TaskTemplate(google.protobuf.message.Message):
     def pool_labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Only pools with all these labels are asked. At most 16; keys and values at most 128 characters."""
 
+    @property
+    def claims(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.scheduler.v1.claim_spec_pb2.ClaimSpec]:
+        """What each attempt claims while it runs: all of it or nothing, before any resources. At most 32. The task waits until
+        the conflicts service grants it, and holds nothing meanwhile.
+        """
+
     def __init__(
         self,
         *,
@@ -208,10 +216,11 @@ class TaskTemplate(google.protobuf.message.Message):
         resources: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         tenant: builtins.str = ...,
         pool_labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        claims: collections.abc.Iterable[tercio.api.scheduler.v1.claim_spec_pb2.ClaimSpec] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "priority", b"priority", "retry", b"retry"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "deadline", b"deadline", "deadline_in", b"deadline_in", "labels", b"labels", "pool_labels", b"pool_labels", "priority", b"priority", "require_capable_agent", b"require_capable_agent", "required_capabilities", b"required_capabilities", "resources", b"resources", "retry", b"retry", "target_agent_id", b"target_agent_id", "task_type", b"task_type", "tenant", b"tenant"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority", "attempt_timeout", b"attempt_timeout", "claims", b"claims", "deadline", b"deadline", "deadline_in", b"deadline_in", "labels", b"labels", "pool_labels", b"pool_labels", "priority", b"priority", "require_capable_agent", b"require_capable_agent", "required_capabilities", b"required_capabilities", "resources", b"resources", "retry", b"retry", "target_agent_id", b"target_agent_id", "task_type", b"task_type", "tenant", b"tenant"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__priority: typing_extensions.TypeAlias = typing.Literal["priority"]
     _WhichOneofArgType__priority: typing_extensions.TypeAlias = typing.Literal["_priority", b"_priority"]
@@ -293,7 +302,7 @@ class Task(google.protobuf.message.Message):
         STATE_DEAD_LETTER: Task._State.ValueType  # 10
         """Failed as often as it may; can be retried by hand."""
         STATE_ADMITTING: Task._State.ValueType  # 11
-        """Waits for the resources that it needs."""
+        """Waits for the claims and resources that it needs."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where the task stands."""
@@ -321,7 +330,7 @@ class Task(google.protobuf.message.Message):
     STATE_DEAD_LETTER: Task.State.ValueType  # 10
     """Failed as often as it may; can be retried by hand."""
     STATE_ADMITTING: Task.State.ValueType  # 11
-    """Waits for the resources that it needs."""
+    """Waits for the claims and resources that it needs."""
 
     TASK_ID_FIELD_NUMBER: builtins.int
     TEMPLATE_FIELD_NUMBER: builtins.int

@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sys
+import tercio.api.scheduler.v1.claim_spec_pb2
 import tercio.api.scheduler.v1.task_pb2
 import typing
 
@@ -695,6 +696,31 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     @typing.final
+    class Blocker(google.protobuf.message.Message):
+        """A claim that is in the way."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        OWNER_FIELD_NUMBER: builtins.int
+        CLAIM_FIELD_NUMBER: builtins.int
+        owner: builtins.str
+        """Who holds it, or waits for it and goes first; of an attempt the task's id, `@`, its epoch and number."""
+        @property
+        def claim(self) -> tercio.api.scheduler.v1.claim_spec_pb2.ClaimSpec:
+            """What is held."""
+
+        def __init__(
+            self,
+            *,
+            owner: builtins.str = ...,
+            claim: tercio.api.scheduler.v1.claim_spec_pb2.ClaimSpec | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["claim", b"claim"]
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["claim", b"claim", "owner", b"owner"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    @typing.final
     class Gap(google.protobuf.message.Message):
         """What is missing of one resource."""
 
@@ -752,6 +778,7 @@ class ExplainTaskResponse(google.protobuf.message.Message):
     TASKS_AHEAD_FIELD_NUMBER: builtins.int
     MISSING_CAPABILITIES_FIELD_NUMBER: builtins.int
     MISSING_RESOURCES_FIELD_NUMBER: builtins.int
+    BLOCKERS_FIELD_NUMBER: builtins.int
     summary: builtins.str
     """One sentence."""
     tasks_ahead: builtins.int
@@ -780,6 +807,10 @@ class ExplainTaskResponse(google.protobuf.message.Message):
     def missing_resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExplainTaskResponse.Gap]:
         """What was missing when its resources were last refused; empty when it waits for none."""
 
+    @property
+    def blockers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExplainTaskResponse.Blocker]:
+        """What was in its way when its claims were last refused, at most 10; empty when it waits for none."""
+
     def __init__(
         self,
         *,
@@ -791,10 +822,11 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         tasks_ahead: builtins.int = ...,
         missing_capabilities: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         missing_resources: collections.abc.Iterable[Global___ExplainTaskResponse.Gap] | None = ...,
+        blockers: collections.abc.Iterable[Global___ExplainTaskResponse.Blocker] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["task", b"task"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["candidates", b"candidates", "missing_capabilities", b"missing_capabilities", "missing_resources", b"missing_resources", "remedies", b"remedies", "summary", b"summary", "task", b"task", "tasks_ahead", b"tasks_ahead", "waiting_for", b"waiting_for"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["blockers", b"blockers", "candidates", b"candidates", "missing_capabilities", b"missing_capabilities", "missing_resources", b"missing_resources", "remedies", b"remedies", "summary", b"summary", "task", b"task", "tasks_ahead", b"tasks_ahead", "waiting_for", b"waiting_for"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ExplainTaskResponse: typing_extensions.TypeAlias = ExplainTaskResponse
