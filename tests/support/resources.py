@@ -87,8 +87,9 @@ async def running_resources(
     clock: Clock,
     settings: ResourcesSettings = SETTINGS,
     host_settings: HostSettings | None = None,
+    leads: bool = True,
 ) -> AsyncIterator[Resources]:
-    """Serve one replica from the moment at which it leads."""
+    """Serve one replica; with `leads` from the moment at which it leads."""
     service = app.build(
         Ports(
             clock=clock,
@@ -105,7 +106,8 @@ async def running_resources(
     service.host.address = f"127.0.0.1:{server.port}"
     running = asyncio.create_task(service.host.run())
     try:
-        await eventually(lambda: service.host.leading)
+        if leads:
+            await eventually(lambda: service.host.leading)
         async with grpc.aio.insecure_channel(service.host.address) as channel:
             yield Resources(service, ResourceServiceStub(channel), server.port)
     finally:

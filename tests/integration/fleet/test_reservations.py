@@ -176,6 +176,26 @@ async def test_the_next_leader_renews_what_the_former_reserved(store: MemoryStor
             await resources.allocate(owner_of(reply))
 
 
+async def test_the_next_leader_of_resources_keeps_renews_and_releases() -> None:
+    shared = MemoryStore(clock=CLOCK)
+    async with AsyncExitStack() as first, AsyncExitStack() as rest:
+        resources = await first.enter_async_context(running_resources(shared, clock=CLOCK))
+        other = await rest.enter_async_context(running_resources(shared, clock=CLOCK, leads=False))
+        both = Peers(addresses={"resources": f"127.0.0.1:{resources.port},127.0.0.1:{other.port}"})
+        registry = await rest.enter_async_context(
+            running_registry(MemoryStore(clock=CLOCK), clock=CLOCK, settings=RESERVING, peers=both)
+        )
+        reply = await registry.register(resource_requirements=cpu(300))
+        (before,) = await resources.listed()
+        await first.aclose()
+        await eventually(lambda: other.service.host.leading, within_ms=30_000)
+        (after,) = await other.listed()
+        assert (after.allocation_id, after.owner) == (before.allocation_id, owner_of(reply))
+        await reaches(registry, "HEALTHY")
+        await registry.stub.DeregisterAgent(pb.DeregisterAgentRequest(agent_id="a"))
+        await holds(other, {})
+
+
 async def test_a_new_resources_service_that_knows_nothing_is_asked_anew() -> None:
     """Its store was lost: everything is reserved again without anybody doing anything."""
     async with AsyncExitStack() as first, AsyncExitStack() as rest:

@@ -78,7 +78,7 @@ def performance_message(
         succeeded=succeeded,
         failed=failed,
         success_ratio=success_ratio(types),
-        efficiency=_efficiency(types, performance),
+        efficiency=efficiency(types, performance),
         cpu_efficiency=_cpu_efficiency(row, session.vitals(row.agent_id), dimensions),
         resource_usage=report_of(session.vitals(row.agent_id)),
         measures=_mean_measures(types),
@@ -133,7 +133,8 @@ def _measure_message(name: str, measures: Iterable[MeasureHistory]) -> performan
     return performance_pb2.Measure(name=name, count=count, average=average)
 
 
-def _efficiency(types: Iterable[TypeHistory], performance: Performance) -> float:
+def efficiency(types: Iterable[TypeHistory], performance: Performance) -> float:
+    """Return the mean of the time efficiencies, weighed by successes; 0 without any."""
     weighed = [(each.succeeded, performance.efficiency(each)) for each in types]
     successes = sum(count for count, _ in weighed)
     return sum(count * ppm for count, ppm in weighed) / (successes * _MILLION) if successes else 0.0

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tercio_common.machine.host import Host
+from tercio_common.machine.protocol import Moment
 from tercio_registry import agent_metrics
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.session import Session
+from tercio_registry.state.views import view
 
 
 def show_agents(rules: Rules, *, most: int) -> Callable[[Host], Awaitable[None]]:
@@ -19,7 +21,7 @@ def show_agents(rules: Rules, *, most: int) -> Callable[[Host], Awaitable[None]]
             while True:
                 agent_metrics.clear()
                 if len(host.machine.agents) <= most:
-                    _show_all(host.machine, host.session)
+                    _show_all(host.machine, host.session, host.moment())
                 await host.clock.sleep_ms(rules.interval)
         finally:
             agent_metrics.clear()
@@ -27,7 +29,7 @@ def show_agents(rules: Rules, *, most: int) -> Callable[[Host], Awaitable[None]]
     return run
 
 
-def _show_all(machine: RegistryMachine, session: Session) -> None:
+def _show_all(machine: RegistryMachine, session: Session, at: Moment) -> None:
     for row in machine.agents.values():
         if row.active:
             vitals = session.vitals(row.agent_id)
@@ -36,6 +38,8 @@ def _show_all(machine: RegistryMachine, session: Session) -> None:
                 row.agent_id,
                 concurrency=row.profile.concurrency,
                 active_attempts=session.active_attempts(row.agent_id),
+                health=view(row, at, session).status.health,
                 queued=vitals.queue_length if vitals is not None else 0,
                 types=history.types if history is not None else (),
+                performance=machine.performance,
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tercio_common.epochs import Epoch
 from tercio_registry.state import config_invariants
-from tercio_registry.state.agents import Health
+from tercio_registry.state.agents import Ailment, Health
 from tercio_registry.state.machine import RegistryMachine
 from tercio_registry.state.views import IdOrder
 
@@ -36,4 +36,14 @@ def violations(machine: RegistryMachine, epoch: Epoch) -> Iterator[str]:
         yield "the size of the histories is counted wrong"
     if machine.deadlines.agents() != rows.keys():
         yield "an agent has no deadline, or one that does not exist has one"
+    holders = {row.registration_id for row in rows.values() if row.registration_id and row.active}
+    if not set(machine.reservations.held()) <= holders:
+        yield "a registration holds a reservation that no active agent names"
+    lost = {row.registration_id for row in rows.values() if row.ailments and Ailment.RESERVATION_LOST in row.ailments}
+    if set(machine.reservations.lost()) != lost:
+        yield "other reservations are lost than agents ail from"
+    active = {each.agent_id: each.active for each in machine.configuring.revisions.configurations.values()}
+    told = {row.agent_id: row.config_revision for row in rows.values() if row.config_revision}
+    if told != {agent_id: revision for agent_id, revision in active.items() if revision}:
+        yield "agents tell other revisions of their configurations than are active"
     yield from config_invariants.violations(machine.configuring, rows.keys())
