@@ -85,3 +85,14 @@ async def test_a_shorter_lease_that_comes_later_is_renewed_in_its_own_time(servi
     assert service.calls[0] == ["long", "short"]
     for lease in (long, short):
         await renewals.end(lease)
+
+
+async def test_a_limit_ends_a_lease_however_it_is_renewed(service: Service) -> None:
+    renewals = Renewals(service.renew)
+    lease = renewals.begin("a", ttl_s=3600, since=time.monotonic())
+    assert lease.left_s > 3000
+    lease.limit(0.2)
+    lease.confirm(time.monotonic())
+    await lease.lost.wait()
+    assert lease.left_s < 0.2
+    await renewals.end(lease)

@@ -10,7 +10,7 @@ from tercio.api.scheduler.v1 import task_pb2
 from tercio.states import TaskState
 
 SURFACE = """
-AccessError Agent AgentReplacedError BlockingContext CallError Client ClosedError ConflictError Context
+AccessError Agent AgentReplacedError BlockingContext CallError ClaimLostError Client ClosedError ConflictError Context
 DeadlineExceededError ExhaustedError FencingToken FieldViolation HandlerError InvalidRequestError NotFoundError
 PermanentError RetryPolicy ServerError SettingsError TaskCancelledError TaskDeadLetteredError TaskError
 TaskFailedError TaskHandle TaskOptions TaskSpec TaskState TercioError UnavailableError Watch

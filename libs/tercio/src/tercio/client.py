@@ -14,6 +14,7 @@ import grpc
 from tercio.addresses import service_addresses
 from tercio.agents import AgentCalls
 from tercio.allocations import AllocationCalls
+from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
@@ -22,6 +23,7 @@ from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.audit import AuditCalls, AuditLog
 from tercio.budgets import Budgets
+from tercio.claims import Claims
 from tercio.errors import ClosedError, SettingsError
 from tercio.handles import TaskHandle
 from tercio.payloads import checked
@@ -71,6 +73,7 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
         self._allocation_renewals = Renewals(self._renew_allocations)
         self._budgets = Remote(resources, BudgetServiceStub)
         conflicts = Route(self._channels, service_addresses("conflicts", address=address))
+        self._claims = Claims(Remote(conflicts, ClaimServiceStub))
         routes = {"conflicts": conflicts, "registry": registry, "resources": resources, "scheduler": scheduler}
         self._audit_logs = {service: AuditLog(service, route) for service, route in routes.items()}
         self._timeout_s = timeout_s
@@ -167,6 +170,11 @@ class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
     def budgets(self, *, holder: str = "") -> Budgets:
         """Return the budgets of calls to language models, to be entered as a block; see `Budgets`."""
         return Budgets(self._budgets, holder=holder)
+
+    @property
+    def claims(self) -> Claims:
+        """What this client holds of things with a name, and what it may ask about what others hold; see `Claims`."""
+        return self._claims
 
     async def room(self) -> None:
         """Wait until fewer tasks than the window are on their way to a commit."""

@@ -16,6 +16,7 @@ TercioError
 │   └── TaskDeadLetteredError   it failed as often as it may
 ├── HandlerError                raised by handlers: the attempt failed, with a reason of their own
 │   └── PermanentError          … and trying again is of no use
+├── ClaimLostError              what was held was lost while somebody worked under it
 ├── AgentReplacedError          another process has taken this agent's id
 ├── ClosedError                 the client or agent was closed while something waited for it
 └── SettingsError               an argument or environment variable makes no sense
@@ -47,6 +48,7 @@ __all__ = [
     "AccessError",
     "AgentReplacedError",
     "CallError",
+    "ClaimLostError",
     "ClosedError",
     "ConflictError",
     "DeadlineExceededError",
@@ -133,6 +135,20 @@ class HandlerError(TercioError):
 
 class PermanentError(HandlerError):
     """Raised by a handler: trying again is of no use, so the task becomes a dead letter at once."""
+
+
+class ClaimLostError(TercioError):
+    """The claims were released, or their lease was about to end, while a block ran under them; it was cancelled.
+
+    Attributes:
+        owner: who held them.
+        claim_ids: what was held.
+    """
+
+    def __init__(self, owner: str, claim_ids: list[int]) -> None:
+        super().__init__(f"{owner} lost its claims {', '.join(map(str, claim_ids))}")
+        self.owner = owner
+        self.claim_ids = claim_ids
 
 
 class AgentReplacedError(TercioError):

@@ -42,6 +42,7 @@ class Lease:
         self.ttl_s = ttl_s
         self.lost = asyncio.Event()
         self._since = since
+        self._limit = self._limit_given_up = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -53,6 +54,18 @@ class Lease:
         """Count from that moment on, unless it is lost already."""
         if not self.lost.is_set():
             self._since = max(self._since, since)
+            self._watch()
+
+    @property
+    def left_s(self) -> float:
+        """How long until somebody else may have what is held; 0 when it is not known."""
+        return max(0.0, min(self._limit, self._since + self.ttl_s) - time.monotonic())
+
+    def limit(self, left_s: float) -> None:
+        """End it that soon, however it is renewed; it is given up a margin before."""
+        if not self.lost.is_set():
+            self._limit = time.monotonic() + left_s
+            self._limit_given_up = self._limit - margin_s(left_s)
             self._watch()
 
     def lose(self) -> None:
@@ -67,7 +80,8 @@ class Lease:
 
     def _watch(self) -> None:
         self.end()
-        left_s = self._since + self.ttl_s - margin_s(self.ttl_s) - time.monotonic()
+        given_up = min(self._limit_given_up, self._since + self.ttl_s - margin_s(self.ttl_s))
+        left_s = given_up - time.monotonic()
         if left_s <= 0:
             self.lose()
         else:

@@ -56,6 +56,7 @@ class Repository:
         self.top = Path(os.fsdecode(top))
         self.common = (self._directory / os.fsdecode(common)).resolve()
         self.prefix = _text(prefix)
+        self._directory = self.top
 
     @property
     def scope(self) -> str:

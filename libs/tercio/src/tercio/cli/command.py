@@ -74,7 +74,7 @@ class Command:
         Raises:
             OSError: the directory does not exist or no process could be started.
         """
-        ours, lifeline = _lifeline()
+        ours, lifeline = lifeline_pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 *guarded(self.argv, lifeline),
@@ -134,7 +134,7 @@ def guarded(argv: Sequence[str], lifeline: int) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", _GUARD, str(lifeline), *argv)
 
 
-def _lifeline() -> tuple[int, int]:
+def lifeline_pipe() -> tuple[int, int]:
     """Return the end that we keep and the end that the guard holds."""
     theirs, ours = os.pipe()
     return ours, theirs

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from tercio.addresses import service_addresses
+from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.registry.v1.config_service_pb2_grpc import ConfigServiceStub
 from tercio.api.registry.v1.performance_service_pb2_grpc import PerformanceServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -18,6 +19,7 @@ from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.queue_service_pb2_grpc import QueueServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.audit import AUDITED, AuditLog
+from tercio.claims import Claims
 from tercio.cli.output import Format, MessageT, View, show_list
 from tercio.client import Client
 from tercio.rpc.channels import Channels, Route
@@ -59,6 +61,7 @@ class Fleet:
     agents: Remote[RegistryServiceAsyncStub]
     configs: Remote[ConfigServiceAsyncStub]
     performance: Remote[PerformanceServiceAsyncStub]
+    claims: Claims
     audit: Mapping[str, AuditLog]
 
 
@@ -68,6 +71,7 @@ async def fleet(address: str | None) -> AsyncIterator[Fleet]:
     channels, client = Channels(), Client(address=address)
     scheduler = service_addresses("scheduler", address=address)
     registry = service_addresses("registry", address=address)
+    conflicts = service_addresses("conflicts", address=address)
     try:
         yield Fleet(
             client=client,
@@ -77,6 +81,7 @@ async def fleet(address: str | None) -> AsyncIterator[Fleet]:
             agents=Remote(Route(channels, registry), RegistryServiceStub),
             configs=Remote(Route(channels, registry), ConfigServiceStub),
             performance=Remote(Route(channels, registry), PerformanceServiceStub),
+            claims=Claims(Remote(Route(channels, conflicts), ClaimServiceStub), timeout_s=CALL_TIMEOUT_S),
             audit={name: AuditLog(name, Route(channels, service_addresses(name, address=address))) for name in AUDITED},
         )
     finally:

@@ -9,7 +9,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tercio.cli import agent, agents, audit, dev, doctor, plans, queues, rollouts, store, submit, tasks
+from tercio.cli import (
+    agent,
+    agents,
+    audit,
+    claim,
+    claims,
+    dev,
+    doctor,
+    git_hook,
+    plans,
+    queues,
+    rollouts,
+    store,
+    submit,
+    tasks,
+)
 from tercio.cli.failures import reported
 
 _EPILOG = (
@@ -60,6 +75,9 @@ app.add_typer(queues.app, name="queues")
 app.add_typer(agents.app, name="agents")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(agent.app, name="agent")
+app.command("claim", cls=claim.WithCommand, epilog=claim.EPILOG)(claim.claim)
+app.add_typer(claims.app, name="claims")
+app.add_typer(git_hook.app, name="git-hook")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
