@@ -19,6 +19,7 @@ from support.registry import (
     reason_of,
     running_registry,
 )
+from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
@@ -77,6 +78,7 @@ async def test_punctual_heartbeats_heal(registry: Registry) -> None:
     await registry.clock.advance(1_700)
     assert await registry.state() == "DEGRADED"
     beats = Heartbeats(registry)
+    assert await beats.beat(("a", 1)) == [""]  # late itself
     for _ in range(SETTINGS.recovery_streak):
         assert await registry.state() == "DEGRADED"
         assert await beats.beat(("a", 1)) == [""]
@@ -206,6 +208,26 @@ async def test_a_leader_that_was_stopped_declares_nobody_gone(registry: Registry
     assert await Heartbeats(registry).beat(("a", 1)) == [""]
     await registry.clock.advance(1_000)
     assert await registry.state() == "DEGRADED"
+
+
+async def test_a_leader_that_was_stopped_for_a_ttl_shows_nobody_healthy_until_it_has_heard_them(
+    registry: Registry,
+) -> None:
+    await registry.register()
+    stream = Heartbeats(registry)
+    assert await stream.beat(("a", 1)) == [""]
+    watch = await registry.watch(await registry.cursor()).standing()
+    registry.clock.jump(TTL_MS)
+    healthy = pb.AgentFilter(states=[agent_pb2.Agent.STATE_HEALTHY])
+    assert await registry.state() == "UNCONFIRMED"
+    assert await registry.pages(filter=healthy) == [[]]
+    assert (await registry.get()).renew_time.ToMilliseconds() == registry.clock.wall_ms() - TTL_MS
+    assert await stream.beat(("a", 1)) == [""]
+    assert await watch.next() == ("a", "HEALTHY"), "a reader hears of it"
+    assert await registry.pages(filter=healthy) == [["a"]]
+    before = registry.service.host.tip_seq
+    assert await stream.beat(("a", 1)) == [""]
+    assert registry.service.host.tip_seq == before
 
 
 async def test_metrics_show_agents_by_state_and_heartbeats_by_outcome(registry: Registry) -> None:

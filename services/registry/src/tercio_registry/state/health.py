@@ -119,7 +119,8 @@ def _is_news(row: AgentRow, at: Moment, session: Session) -> bool:
     renewed = session.last_renewal(row.agent_id)
     if renewed is None or session.rules.regularity_at(at.now - renewed) is not Health.HEALTHY:
         return False
-    return session.regularity_of(row) is not row.regularity or not row.confirmed_by(*at.epoch)
+    changes = session.regularity_of(row) is not row.regularity or not row.confirmed_by(*at.epoch)
+    return changes or session.has_returned(row.agent_id)
 
 
 def _events(outcome: Health | str, agent_ids: tuple[str, ...], rules: Rules) -> list[Event]:

@@ -9,7 +9,7 @@ from tercio_common.machine.table import Table
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.filters import AgentFilter, Candidate
 from tercio_registry.state.session import Session
-from tercio_registry.state.views import AgentView, IdOrder, state_of, view
+from tercio_registry.state.views import AgentView, IdOrder, shown_state, view
 
 
 class Page(NamedTuple):
@@ -40,6 +40,6 @@ def list_agents(
         if len(found) == size or looks == most_looks:
             return Page(found, last)
         row, last = agents[agent_id], agent_id
-        if selected.matches(Candidate(row, state_of(row, at.epoch), session.active_attempts(agent_id))):
+        if selected.matches(Candidate(row, shown_state(row, at, session), session.active_attempts(agent_id))):
             found.append(view(row, at, session))
     return Page(found, "")

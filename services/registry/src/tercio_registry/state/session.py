@@ -36,6 +36,7 @@ class Session:
         "_punctual",
         "_renewals",
         "_reports",
+        "_returned",
         "_vitals",
         "canaries",
         "counting",
@@ -49,6 +50,7 @@ class Session:
         self._renewals: dict[str, int] = {}
         self._active: dict[str, int] = {}  # attempts that agents run; idle ones are left out
         self._reports: dict[str, bytes] = {}
+        self._returned: set[str] = set()
         self._pending: dict[str, None] = {}
         self._punctual: dict[str, int] = {}  # heartbeats in a row of agents that had missed some
         self._vitals: dict[str, Vitals] = {}
@@ -80,15 +82,28 @@ class Session:
             self._punctual[row.agent_id] = 0 if late else self._punctual.get(row.agent_id, 0) + 1
         elif self._punctual:
             self._punctual.pop(row.agent_id, None)  # of the last time that it had missed some
+        confirmed = row.confirmed_by(generation, revision)
+        if confirmed and self.is_unheard(row, now):
+            self._returned.add(row.agent_id)
+        elif self._returned:
+            self._returned.discard(row.agent_id)
         self._renewals[row.agent_id] = now
         if active_attempts:
             self._active[row.agent_id] = active_attempts
         else:
             self._active.pop(row.agent_id, None)
-        if self.regularity_of(row) is row.regularity and row.confirmed_by(generation, revision):
+        if self.regularity_of(row) is row.regularity and confirmed and row.agent_id not in self._returned:
             return False
         self._pending[row.agent_id] = None
         return True
+
+    def is_unheard(self, row: AgentRow, now: int) -> bool:
+        """Tell whether the agent has not renewed within its TTL: held against nobody if the leader did not listen."""
+        return now - max(self._renewals.get(row.agent_id, 0), row.enrolled_now) >= self.rules.ttl
+
+    def has_returned(self, agent_id: str) -> bool:
+        """Tell whether the agent's last renewal came after such a time; readers are to hear of it."""
+        return agent_id in self._returned
 
     def regularity_of(self, row: AgentRow) -> Health:
         """Return how an agent renews that was heard just now: after missed heartbeats, well only after a streak."""
@@ -173,6 +188,7 @@ class Session:
         self._punctual = {each: count for each, count in self._punctual.items() if each in kept}
         self._vitals = {each: vitals for each, vitals in self._vitals.items() if each in kept}
         self._attempts = {each: counts for each, counts in self._attempts.items() if each in kept}
+        self._returned &= kept
         self.verdicts.keep(kept)
         self.timings.keep(kept)
         self.canaries.keep(kept)

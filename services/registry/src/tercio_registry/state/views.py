@@ -70,6 +70,15 @@ def state_of(row: AgentRow, epoch: Epoch) -> State:
     return recorded_state(row)
 
 
+def shown_state(row: AgentRow, at: Moment, session: Session) -> State:
+    """Return the state that is shown at that moment: who has not renewed within its TTL is not healthy.
+
+    A leader that was stopped for so long charges nobody with it, and knows of nobody whether it is still alive.
+    """
+    state = state_of(row, at.epoch)
+    return State.UNCONFIRMED if state is State.HEALTHY and session.is_unheard(row, at.now) else state
+
+
 class Status(NamedTuple):
     """How well an agent is and how busy, in percent, at wall time `wall` in ms; see the contract."""
 
@@ -101,9 +110,9 @@ class AgentView(NamedTuple):
 
 def view(row: AgentRow, at: Moment, session: Session) -> AgentView:
     """Show a row at that moment."""
-    state = state_of(row, at.epoch)
+    state = shown_state(row, at, session)
     renewed = None
-    if state is not State.UNCONFIRMED:
+    if state_of(row, at.epoch) is not State.UNCONFIRMED:
         heard = session.last_renewal(row.agent_id)
         if heard is None and row.confirmed_by(*at.epoch):
             heard = row.enrolled_now
