@@ -109,9 +109,27 @@ PROMISES = (
         ),
     ),
     Promise(
+        "G5",
+        "incompatible claims are never both granted",
+        ("test_g05_claims.py",),
+        ("64 clients claim, wait in cycles and sleep over leases while one leader is killed and the next one stopped",),
+        (
+            Mutation(
+                "blind_claims",
+                "a grant does not look at what is held",
+                "test_g05_claims.py::test_grants_that_do_not_look_at_what_is_held_would_be_found_out",
+            ),
+            Mutation(
+                "repeated_tokens",
+                "who takes over a claim gets the token of who had it",
+                "test_g05_claims.py::test_a_hand_over_that_repeats_a_token_would_be_found_out",
+            ),
+        ),
+    ),
+    Promise(
         "G6",
-        "an attempt ends once, an allocation is released once",
-        ("test_g06_release.py", "test_g04_capacity.py"),
+        "an attempt ends once, an allocation or claim is released once",
+        ("test_g06_release.py", "test_g04_capacity.py", "test_g05_claims.py"),
         (
             "every way to end is told twice",
             "an agent is cut off for longer than its attempt's lease, and reports",
@@ -127,6 +145,11 @@ PROMISES = (
                 "repeated_releases",
                 "a release does not look at what is held",
                 "test_g04_capacity.py::test_an_allocation_that_is_released_again_would_be_found_out",
+            ),
+            Mutation(
+                "repeated_claim_releases",
+                "a release of claims does not look at what is held",
+                "test_g05_claims.py::test_a_claim_that_is_released_again_would_be_found_out",
             ),
         ),
     ),

@@ -16,12 +16,13 @@ from tercio_common.journal.store import EtcdStore
 from tercio_common.testing.chaos import processes
 from tercio_common.testing.chaos.processes import SHORT_LEASE
 
-__all__ = ["REGISTRY", "RESOURCES", "SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
+__all__ = ["CONFLICTS", "REGISTRY", "RESOURCES", "SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULER = "tercio_scheduler"
 REGISTRY = "tercio_registry"
 RESOURCES = "tercio_resources"
+CONFLICTS = "tercio_conflicts"
 
 
 class ServerProcess(processes.ServerProcess):

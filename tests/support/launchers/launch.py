@@ -8,6 +8,8 @@ from collections.abc import Callable
 from tercio_common.composition import Ports, Service
 from tercio_common.lifecycle import Application, main
 from tercio_common.settings import load_settings
+from tercio_conflicts import app as conflicts
+from tercio_conflicts.settings import ConflictsProcessSettings
 from tercio_registry import app as registry
 from tercio_registry.settings import RegistryProcessSettings
 from tercio_resources import app as resources
@@ -41,4 +43,11 @@ def launch_resources() -> None:
     """Run the resources service until a signal; does not return."""
     settings = load_settings(ResourcesProcessSettings)
     application = Application(name=resources.NAME, build=resources.build, settings=settings.resources)
+    sys.exit(main([application], settings=settings))
+
+
+def launch_conflicts() -> None:
+    """Run the conflicts service until a signal; does not return."""
+    settings = load_settings(ConflictsProcessSettings)
+    application = Application(name=conflicts.NAME, build=conflicts.build, settings=settings.conflicts)
     sys.exit(main([application], settings=settings))

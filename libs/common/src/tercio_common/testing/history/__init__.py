@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from tercio_common.testing.history.agents import liveness_checks
 from tercio_common.testing.history.allocations import allocation_checks
+from tercio_common.testing.history.claims import claim_checks
 from tercio_common.testing.history.recording import (
     ACKNOWLEDGED,
     BEAT,
     CUT_OFF,
+    FENCED,
     HELD,
     LISTED,
     RECONNECTED,
@@ -37,6 +39,7 @@ __all__ = [
     "ACKNOWLEDGED",
     "BEAT",
     "CUT_OFF",
+    "FENCED",
     "HELD",
     "LISTED",
     "RECONNECTED",
@@ -51,6 +54,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "allocation_checks",
+    "claim_checks",
     "judge",
     "judge_recording",
     "liveness_checks",

@@ -33,7 +33,9 @@ BEAT = "beat"
 SEEN = "seen"
 """A reader was shown the agent in `state`: by a watch as of record `seq`, or by a read."""
 HELD, RELEASED = "held", "released"
-"""A client was told that it holds the allocation, as the owner in `state`; that it has given it back."""
+"""A client was told that it holds the allocation or claim, as the owner in `state`; that it has given it back."""
+FENCED = "fenced"
+"""A client was told that `seq` is the number of the token under which it holds something, as the owner in `state`."""
 CUT_OFF, RECONNECTED = "cut off", "reconnected"
 """The network lets nothing of the agent through; lets it through again."""
 
@@ -51,9 +53,9 @@ class Observation:
 
     Attributes:
         kind: one of those above.
-        subject: the task, the agent, or the allocation.
+        subject: the task, the agent, the allocation, or the claim.
         state: name of its state without prefix, or of its owner; empty where it means nothing.
-        seq: record that the client was told of; 0 where it means nothing.
+        seq: record, or number of the token, that the client was told of; 0 where it means nothing.
         asked_ms: wall time at which the client asked, in ms since 1970; 0 where it means nothing.
         answered_ms: wall time at which it had the answer; 0 when there was none.
         generation, revision: epoch of the leader that answered; 0 where it means nothing or is unknown.
