@@ -14,6 +14,7 @@ from tercio_common.machine.protocol import Tick
 from tercio_scheduler.state.columns import Failure
 from tercio_scheduler.state.commands import AttemptKey, CancelPlan, CancelTask, RetryTask
 from tercio_scheduler.state.explain import explain
+from tercio_scheduler.state.interventions import Intervene, Kind
 from tercio_scheduler.state.invariants import check
 from tercio_scheduler.state.limits import Limits
 from tercio_scheduler.state.recall import RIPE_MS
@@ -254,6 +255,14 @@ class SchedulerSequences(RuleBasedStateMachine):
         with suppress(Refusal):
             plan = self.drive.propose(CancelPlan(plan_id=plan_id, reason="enough"))
             assert plan == self.drive.machine.tables.plans[plan_id]
+
+    @rule(kind=st.sampled_from(Kind), place=st.integers(0, 30), after=st.integers(0, 30), priority=st.integers(0, 9))
+    def somebody_intervenes(self, kind, place, after, priority):
+        task_id = self.some_task(place)
+        command = Intervene(kind=kind, task_id=task_id, after_task_id=self.some_task(after), priority=priority)
+        before = self.drive.machine.tables.tasks.get(task_id)
+        reply = self.drive.propose(command)
+        assert reply.done or self.drive.machine.tables.tasks.get(task_id) == before
 
     @rule(place=st.integers(0, 30))
     def explain(self, place):

@@ -18,7 +18,7 @@ from tercio_common.machine.descriptions import describe, kind_of
 from tercio_common.machine.outbox import OUTBOX, OutboxAcknowledged
 from tercio_common.machine.protocol import Description
 from tercio_common.records.v1 import outbox_pb2
-from tercio_scheduler import admission_codec
+from tercio_scheduler import admission_codec, intervention_codec, plan_codec
 from tercio_scheduler.frames import submit_columns, template_message, template_of, work_columns
 from tercio_scheduler.records.v1 import events_pb2 as records
 from tercio_scheduler.state import events, rows
@@ -74,11 +74,13 @@ class SchedulerCodec:
         if table == "tasks":
             return self._task_record(row)
         if table == "plans":
-            return _plan_record(row)
+            return plan_codec.row_record(row).SerializeToString()
         if table == "carried":
             return records.CarriedRow(**row._asdict()).SerializeToString()
         if table == "admissions":
             return admission_codec.row_record(row).SerializeToString()
+        if table == "postponements":
+            return records.PostponementRow(**row._asdict()).SerializeToString()
         if table == OUTBOX:
             return outbox_codec.row_record(row).SerializeToString()
         raise ValueError(f"no table is named {table}")
@@ -88,11 +90,13 @@ class SchedulerCodec:
             if table == "tasks":
                 return self._task_row(records.TaskRow.FromString(data))
             if table == "plans":
-                return _plan_row(records.PlanRow.FromString(data))
+                return plan_codec.row_of(records.PlanRow.FromString(data))
             if table == "carried":
                 return _carried_row(records.CarriedRow.FromString(data))
             if table == "admissions":
                 return admission_codec.row_of(records.AdmissionRow.FromString(data))
+            if table == "postponements":
+                return intervention_codec.row_of(records.PostponementRow.FromString(data))
             if table == OUTBOX:
                 return outbox_codec.row_of(outbox_pb2.OutboxRow.FromString(data))
         except (DecodeError, KeyError) as error:
@@ -246,34 +250,6 @@ def _attempt_error(message: records.TaskRow.Error) -> rows.AttemptError:
     return rows.AttemptError(message.number, message.agent_id, message.reason, message.message, message.wall_ms)
 
 
-def _plan_record(plan: rows.PlanRow) -> bytes:
-    return records.PlanRow(
-        plan_id=plan.plan_id,
-        task_ids=plan.task_ids,
-        submitter=plan.submitter,
-        created_wall_ms=plan.created_wall,
-        succeeded=plan.succeeded,
-        failed=plan.failed,
-        ended_wall_ms=plan.ended_wall,
-        cancel_next=plan.cancel_next,
-        cancel_reason=plan.cancel_reason,
-    ).SerializeToString()
-
-
-def _plan_row(message: records.PlanRow) -> rows.PlanRow:
-    return rows.PlanRow(
-        plan_id=message.plan_id,
-        task_ids=tuple(message.task_ids),
-        submitter=message.submitter,
-        created_wall=message.created_wall_ms,
-        succeeded=message.succeeded,
-        failed=message.failed,
-        ended_wall=message.ended_wall_ms,
-        cancel_next=message.cancel_next,
-        cancel_reason=message.cancel_reason,
-    )
-
-
 def _carried_row(message: records.CarriedRow) -> rows.CarriedRow:
     return rows.CarriedRow(message.task_id, message.system_task_id, message.owner, message.instance_id)
 
@@ -365,6 +341,8 @@ _ENCODERS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
     events.AdmissionsGranted: ("admissions_granted", _task_list),
     events.AdmissionsRefused: ("admissions_refused", _task_list),
     events.AdmissionsEnded: ("admissions_ended", _task_list),
+    **intervention_codec.ENCODERS,
+    events.PostponementsEnded: ("postponements_ended", _task_list),
     OutboxAcknowledged: ("outbox_acknowledged", outbox_codec.acknowledged_record),
 }
 
@@ -376,6 +354,8 @@ _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "admissions_ended": _listed(events.AdmissionsEnded),
     "system_task_carried": lambda message: events.SystemTaskCarried(_carried_row(message)),
     "system_tasks_settled": _listed(events.SystemTasksSettled),
+    **intervention_codec.DECODERS,
+    "postponements_ended": _listed(events.PostponementsEnded),
     "outbox_acknowledged": outbox_codec.acknowledged_of,
     "work_frame_applied": _applied,
     "tasks_cancelled": lambda message: events.TasksCancelled(tuple(message.task_ids), message.reason),

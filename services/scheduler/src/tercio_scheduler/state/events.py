@@ -169,6 +169,27 @@ class AdmissionsEnded(NamedTuple):
     task_ids: Sequence[str]
 
 
+class TaskPriorityRaised(NamedTuple):
+    """A task is of a higher priority, for the sake of others."""
+
+    task_id: str
+    priority: int
+
+
+class TaskPostponed(NamedTuple):
+    """A task waits until another one has ended, and until that fleet time in ms at most."""
+
+    task_id: str
+    after_task_id: str
+    until: int
+
+
+class PostponementsEnded(NamedTuple):
+    """The tasks need not wait for others any more."""
+
+    task_ids: Sequence[str]
+
+
 Event = (
     TasksSubmitted
     | TasksCancelled
@@ -190,5 +211,8 @@ Event = (
     | AdmissionsGranted
     | AdmissionsRefused
     | AdmissionsEnded
+    | TaskPriorityRaised
+    | TaskPostponed
+    | PostponementsEnded
     | OutboxAcknowledged
 )

@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import Final, NamedTuple
 
 from tercio_common.machine.protocol import Moment
+from tercio_scheduler.state.interventions import POSTPONED
 from tercio_scheduler.state.participants import asked_for
 from tercio_scheduler.state.rows import TERMINAL, State, TaskRow
 from tercio_scheduler.state.session import AgentLink, SchedulerSession
@@ -118,6 +119,8 @@ def _summary(row: TaskRow, candidates: list[Candidate], *, ahead: int, missing: 
     if row.state is State.READY:
         return _why_ready(candidates, ahead=ahead, missing=missing)
     because = f": {row.why.message}" if row.why.message else ""
+    if row.why.reason == POSTPONED:
+        return f"It {row.why.message}."
     return {
         State.BLOCKED: f"It waits for {row.waiting.bit_count()} tasks that have not succeeded yet.",
         State.BACKOFF: f"It failed {row.past.failures} times and is tried again in {max(0, row.due - at.now)} ms.",

@@ -15,6 +15,7 @@ from tercio_scheduler.state import (
     dependencies,
     dispatch,
     events,
+    interventions,
     plans,
     reports,
     retention,
@@ -59,6 +60,7 @@ class SchedulerMachine:
             Descendants(self.tables),
             Releases(self.tables),
             PlanCancellations(self.tables),
+            interventions.Postponements(self.tables),
             admission.Ending(self.tables),
             system_tasks.Settling(self.tables),
             retention.Retention(self.tables),
@@ -72,6 +74,7 @@ class SchedulerMachine:
             commands.StartAdmissions: self._start_admissions,
             commands.SettleAdmissions: self._on_tables(admission.settle),
             commands.RevokeUngranted: self._on_tables(admission.revoke),
+            interventions.Intervene: self._on_tables(interventions.decide),
             AcknowledgeOutbox: self._acknowledge,
             commands.CancelTask: self._on_tables(cancellation.decide_cancel),
             commands.RetryTask: self._on_tables(cancellation.decide_retry),
@@ -102,6 +105,9 @@ class SchedulerMachine:
             events.AdmissionsEnded: admission.apply_ended,
             events.SystemTaskCarried: system_tasks.apply_carried,
             events.SystemTasksSettled: system_tasks.apply_settled,
+            events.TaskPriorityRaised: interventions.apply_raised,
+            events.TaskPostponed: interventions.apply_postponed,
+            events.PostponementsEnded: interventions.apply_ended,
             OutboxAcknowledged: _apply_acknowledged,
         }
 

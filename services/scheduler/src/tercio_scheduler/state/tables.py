@@ -11,6 +11,7 @@ from tercio_common.machine.table import Table, TableStore
 from tercio_scheduler.state.admission_rows import AdmissionRow
 from tercio_scheduler.state.indexes import AdmissionIndex, CarriedIndex, PlanIndexes, TaskIndexes
 from tercio_scheduler.state.limits import Limits
+from tercio_scheduler.state.postponement_rows import PostponementRow
 from tercio_scheduler.state.rows import CarriedRow, PlanRow, TaskRow, Template
 
 POSITION_BITS: Final = 20
@@ -36,6 +37,7 @@ class SchedulerTables(TableStore):
         self.carried.add_index(CarriedIndex(self.index))
         self.admissions: Table[AdmissionRow] = Table("admissions", itemgetter(0), store=self, fed=False)
         self.admissions.add_index(AdmissionIndex(self.index))
+        self.postponements: Table[PostponementRow] = Table("postponements", itemgetter(0), store=self, fed=False)
         self.outbox = Outbox(self)
         self._templates: dict[Template, Template] = {}
         self._positions_seq = 0

@@ -48,6 +48,9 @@ class Event(google.protobuf.message.Message):
     ADMISSIONS_GRANTED_FIELD_NUMBER: builtins.int
     ADMISSIONS_REFUSED_FIELD_NUMBER: builtins.int
     ADMISSIONS_ENDED_FIELD_NUMBER: builtins.int
+    TASK_PRIORITY_RAISED_FIELD_NUMBER: builtins.int
+    TASK_POSTPONED_FIELD_NUMBER: builtins.int
+    POSTPONEMENTS_ENDED_FIELD_NUMBER: builtins.int
     @property
     def tasks_submitted(self) -> Global___TasksSubmitted:
         """Tasks were accepted."""
@@ -132,6 +135,18 @@ class Event(google.protobuf.message.Message):
     def admissions_ended(self) -> Global___TaskList:
         """The attempts are over, or were given up: what they may hold is to be released."""
 
+    @property
+    def task_priority_raised(self) -> Global___TaskPriorityRaised:
+        """A task is of a higher priority."""
+
+    @property
+    def task_postponed(self) -> Global___TaskPostponed:
+        """A task waits until another one has ended."""
+
+    @property
+    def postponements_ended(self) -> Global___TaskList:
+        """Tasks need not wait for others any more."""
+
     def __init__(
         self,
         *,
@@ -156,12 +171,15 @@ class Event(google.protobuf.message.Message):
         admissions_granted: Global___TaskList | None = ...,
         admissions_refused: Global___TaskList | None = ...,
         admissions_ended: Global___TaskList | None = ...,
+        task_priority_raised: Global___TaskPriorityRaised | None = ...,
+        task_postponed: Global___TaskPostponed | None = ...,
+        postponements_ended: Global___TaskList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["admissions_ended", b"admissions_ended", "admissions_granted", b"admissions_granted", "admissions_refused", b"admissions_refused", "admissions_started", b"admissions_started", "attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["admissions_ended", b"admissions_ended", "admissions_granted", b"admissions_granted", "admissions_refused", b"admissions_refused", "admissions_started", b"admissions_started", "attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "postponements_ended", b"postponements_ended", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_postponed", b"task_postponed", "task_priority_raised", b"task_priority_raised", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["admissions_ended", b"admissions_ended", "admissions_granted", b"admissions_granted", "admissions_refused", b"admissions_refused", "admissions_started", b"admissions_started", "attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["admissions_ended", b"admissions_ended", "admissions_granted", b"admissions_granted", "admissions_refused", b"admissions_refused", "admissions_started", b"admissions_started", "attempts_adopted", b"attempts_adopted", "attempts_offered", b"attempts_offered", "attempts_revoked", b"attempts_revoked", "attempts_timed_out", b"attempts_timed_out", "backoffs_ended", b"backoffs_ended", "deadlines_passed", b"deadlines_passed", "dependencies_failed", b"dependencies_failed", "dependencies_met", b"dependencies_met", "event", b"event", "outbox_acknowledged", b"outbox_acknowledged", "plan_cancel_advanced", b"plan_cancel_advanced", "postponements_ended", b"postponements_ended", "system_task_carried", b"system_task_carried", "system_tasks_settled", b"system_tasks_settled", "task_postponed", b"task_postponed", "task_priority_raised", b"task_priority_raised", "task_retried", b"task_retried", "tasks_cancelled", b"tasks_cancelled", "tasks_evicted", b"tasks_evicted", "tasks_submitted", b"tasks_submitted", "work_frame_applied", b"work_frame_applied"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged", "dependencies_met", "admissions_started", "admissions_granted", "admissions_refused", "admissions_ended"]
+    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["tasks_submitted", "tasks_cancelled", "plan_cancel_advanced", "task_retried", "attempts_offered", "work_frame_applied", "attempts_adopted", "attempts_revoked", "attempts_timed_out", "backoffs_ended", "deadlines_passed", "dependencies_failed", "tasks_evicted", "system_task_carried", "system_tasks_settled", "outbox_acknowledged", "dependencies_met", "admissions_started", "admissions_granted", "admissions_refused", "admissions_ended", "task_priority_raised", "task_postponed", "postponements_ended"]
     _WhichOneofArgType_event: typing_extensions.TypeAlias = typing.Literal["event", b"event"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -286,6 +304,79 @@ class TaskList(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TaskList: typing_extensions.TypeAlias = TaskList
+
+@typing.final
+class TaskPriorityRaised(google.protobuf.message.Message):
+    """TaskPriorityRaised: see `state/interventions.py`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The task."""
+    priority: builtins.int
+    """From 0 to 9."""
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        priority: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["priority", b"priority", "task_id", b"task_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___TaskPriorityRaised: typing_extensions.TypeAlias = TaskPriorityRaised
+
+@typing.final
+class TaskPostponed(google.protobuf.message.Message):
+    """TaskPostponed: see `state/interventions.py`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    AFTER_TASK_ID_FIELD_NUMBER: builtins.int
+    UNTIL_MS_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The task."""
+    after_task_id: builtins.str
+    """What it waits for."""
+    until_ms: builtins.int
+    """Fleet time at which it goes on in any case."""
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        after_task_id: builtins.str = ...,
+        until_ms: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["after_task_id", b"after_task_id", "task_id", b"task_id", "until_ms", b"until_ms"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___TaskPostponed: typing_extensions.TypeAlias = TaskPostponed
+
+@typing.final
+class PostponementRow(google.protobuf.message.Message):
+    """PostponementRow is a task that waits until another one has ended."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    AFTER_TASK_ID_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The task."""
+    after_task_id: builtins.str
+    """What it waits for."""
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        after_task_id: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["after_task_id", b"after_task_id", "task_id", b"task_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PostponementRow: typing_extensions.TypeAlias = PostponementRow
 
 @typing.final
 class TasksSubmitted(google.protobuf.message.Message):
