@@ -2,8 +2,13 @@
 
 The pure state alone, on fleet time of its own: the same seed gives the same numbers on every machine. People ask for
 one and a half to three times what a task takes. The baseline grants just that, from the first pool with room; the
-resources service grants what it predicts from past tasks, from the pool where it fits best, and shrinks what turns out
-to be too much. A task that outgrows its grant is counted: so much does tight sizing cost.
+resources service grants what it predicts from past tasks, from the pool where it fits best, with a buffer as large as
+such tasks differ, shrinks what turns out to be too much, and lets a task that needs more ask for it again.
+
+What counts, second by second after the warm-up: granted is what is granted; used is what tasks take of it, never more
+than they were granted; capacity is what the pools have. All three are sums over the seconds, so no peak stands for a
+mean. A task that once needed more than it was granted, and did not get it, has outgrown its grant: so much does tight
+sizing cost. The scarcer dimension is shown; the queue never runs empty, so load is always offered.
 """
 
 from __future__ import annotations
@@ -18,8 +23,9 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from tercio_common.epochs import Epoch
+from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import ElectionWon, Moment, Tick
-from tercio_resources.state.commands import Allocate, Kind, Optimize, Release, ReportUsage, UsageReport
+from tercio_resources.state.commands import Allocate, Kind, Optimize, Release, ReportUsage, Resize, UsageReport
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.prediction import predict
 from tercio_resources.state.rows import Amount, PoolRow, Spec
@@ -60,7 +66,8 @@ class Outcome:
         granted: of the capacity, that was granted.
         used: of the capacity, that was used.
         waste: of what was granted, that was not used.
-        outgrown: of the tasks, that took more than they were granted.
+        outgrown: of the tasks, that needed more than they were granted and did not get it.
+        grown: of the tasks, that needed more and got it.
         finished: tasks.
     """
 
@@ -68,6 +75,7 @@ class Outcome:
     used: float
     waste: float
     outgrown: float
+    grown: float
     finished: int
 
 
@@ -82,6 +90,9 @@ class Policy(Protocol):
 
     def report(self, used: dict[int, tuple[Task, Amounts]]) -> None:
         """Hear what is used."""
+
+    def grow(self, number: int, task: Task, used: Amounts) -> bool:
+        """Give a task that needs more than it was granted more, if there is room."""
 
     def release(self, number: int) -> None:
         """Take a grant back."""
@@ -117,6 +128,9 @@ class FirstFit:
     def report(self, used: dict[int, tuple[Task, Amounts]]) -> None:
         pass
 
+    def grow(self, number: int, task: Task, used: Amounts) -> bool:
+        return False
+
     def release(self, number: int) -> None:
         amounts, chosen = self._grants.pop(number)
         for name, pool_id in chosen.items():
@@ -129,8 +143,9 @@ class FirstFit:
 class Tercio:
     """The state of the resources service, as its host drives it."""
 
-    def __init__(self) -> None:
-        rules = Rules(default_pools=_POOLS, idle=2 * _REPORT_S * 1_000)
+    def __init__(self, *, adaptive: bool = True, headroom: int = Rules().headroom) -> None:
+        self._adaptive = adaptive
+        rules = Rules(default_pools=_POOLS, idle=2 * _REPORT_S * 1_000, headroom=headroom)
         self._machine, self._session = ResourcesMachine(rules), Session(rules)
         self._now = self._seq = 0
         self._do(ElectionWon())
@@ -146,7 +161,7 @@ class Tercio:
 
     def grant(self, task: Task) -> int:
         history = self._machine.tables.histories.get(task.task_type)
-        expected = dict(predict(history, (), task.declared).amounts)
+        expected = dict(predict(history, (), task.declared, adaptive=self._adaptive).amounts)
         amounts = tuple(Amount(name, min(amount, expected[name])) for name, amount in sorted(task.declared.items()))
         number: int = self._do(Allocate(specs=(Spec(amounts),), owners=(task.name,))).numbers[0]
         return number
@@ -162,6 +177,14 @@ class Tercio:
         self._do(ReportUsage(tuple(reports)))
         self._session.renew([task.name for task, _ in used.values()], self._now)
         self._do(Optimize((Kind.SHRINK,)))
+
+    def grow(self, number: int, task: Task, used: Amounts) -> bool:
+        amounts = tuple(Amount(name, max(used[name], held)) for name, held in sorted(self.granted(number).items()))
+        try:
+            self._do(Resize(number=number, owner=task.name, amounts=amounts))
+        except Refusal:
+            return False
+        return True
 
     def release(self, number: int) -> None:
         self._do(Release(numbers=(number,)))
@@ -191,12 +214,12 @@ def run(policy: Policy, *, seed: int, seconds: int) -> Outcome:
     queue = list(islice(coming, _LOOK_AHEAD))
     running: dict[int, tuple[Task, int]] = {}
     used = dict[int, tuple[Task, Amounts]]()
-    sums, outgrown, finished = Counter[tuple[str, str]](), 0, 0
+    sums, finished = Counter[tuple[str, str]](), 0
+    outgrown, grown = set[str](), set[str]()
     for now in range(seconds):
         policy.advance()
         for number in [number for number, (_, end) in running.items() if end <= now]:
             task, _ = running.pop(number)
-            outgrown += any(task.peak[name] > amount for name, amount in policy.granted(number).items())
             finished += 1
             del used[number]
             policy.release(number)
@@ -211,6 +234,9 @@ def run(policy: Policy, *, seed: int, seconds: int) -> Outcome:
                 part = random.uniform(0.9, 1)
                 used[number] = task, {name: int(peak * part) for name, peak in task.peak.items()}
             policy.report(used)
+        for number, (task, amounts) in used.items():
+            if any(amounts[name] > amount for name, amount in policy.granted(number).items()):
+                (grown if policy.grow(number, task, amounts) else outgrown).add(task.name)
         if now >= _WARM_UP_S:
             for number, (_, amounts) in used.items():
                 for name, amount in policy.granted(number).items():
@@ -218,7 +244,9 @@ def run(policy: Policy, *, seed: int, seconds: int) -> Outcome:
                     sums[name, "used"] += min(amount, amounts[name])
     name = max(_CAPACITY, key=lambda each: sums[each, "granted"] / _CAPACITY[each])
     whole, granted, in_use = _CAPACITY[name] * (seconds - _WARM_UP_S), sums[name, "granted"], sums[name, "used"]
-    return Outcome(granted / whole, in_use / whole, 1 - in_use / granted, outgrown / finished, finished)
+    return Outcome(
+        granted / whole, in_use / whole, 1 - in_use / granted, len(outgrown) / finished, len(grown) / finished, finished
+    )
 
 
 def main() -> None:
@@ -227,7 +255,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=3_600)
     arguments = parser.parse_args()
-    policies: dict[str, Policy] = {"first fit, as declared": FirstFit(), "tercio": Tercio()}
+    policies: dict[str, Policy] = {
+        "first fit, as declared": FirstFit(),
+        "tercio, a fifth more": Tercio(adaptive=False, headroom=200),
+        "tercio": Tercio(),
+    }
     for name, policy in policies.items():
         outcome = run(policy, seed=arguments.seed, seconds=arguments.seconds)
         print(json.dumps({"policy": name, **asdict(outcome)}))

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from support.resources_machine import CPU, TTL, Driver, spec, tables
+from support.resources_machine import CPU, TTL, WALL, Driver, spec, tables
 from tercio_common.errors import Refusal
 from tercio_common.leasing.listening import SILENCE_MS
 from tercio_common.strategies import choosing
@@ -20,6 +20,7 @@ from tercio_resources.state.commands import (
     Kind,
     Optimize,
     ReportUsage,
+    Resize,
     SampleUse,
     SetQuota,
     SetStrategy,
@@ -27,6 +28,7 @@ from tercio_resources.state.commands import (
     UsageReport,
 )
 from tercio_resources.state.pools import PoolState
+from tercio_resources.state.reservation_rows import CancelReservation, ClaimReservation, Reserve
 from tercio_resources.state.rows import Amount, PoolRow, QuotaRow, StrategyRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.strategies import Subject
@@ -41,6 +43,8 @@ RULES = Rules(
     ),
     owner_limits={"cpu": 800},
     idle=2_000,
+    reservation_lead=30_000,
+    reservation_claim=30_000,
 )
 
 
@@ -53,6 +57,8 @@ class Resources(RuleBasedStateMachine):
         self.renewed: dict[str, int] = {}
         self.released: dict[str, int] = {}
         self.listening_since = 0
+        self.promised = set[int]()
+        """Reservations that nothing unforeseen came in the way of: no cut, fence, emergency or stopped leader."""
 
     @rule(
         owners=st.lists(OWNERS, min_size=1, max_size=4),
@@ -74,6 +80,8 @@ class Resources(RuleBasedStateMachine):
         granted = self.driver.allocate(
             *owners, specs=(spec(amounts, priority=priority, tenant=tenant),), atomic=atomic, emergency=emergency
         )
+        if emergency:
+            self.promised.clear()
         for item, number in enumerate(granted.numbers):
             assert bool(number) != (item in granted.shortages) or (atomic and granted.shortages)
             if not number:
@@ -110,6 +118,58 @@ class Resources(RuleBasedStateMachine):
         assert {row.number for row in rows} == held
         assert held <= set(self.driver.machine.tables.holdings.of(taker))
 
+    @rule(owner=OWNERS, cpu=st.integers(1, 800), ahead=st.integers(5_000, 90_000), lasts=st.integers(1_000, 90_000))
+    def reserve(self, owner: str, cpu: int, ahead: int, lasts: int) -> None:
+        start = WALL + self.driver.now + ahead
+        command = Reserve(owner=owner, spec=spec({"cpu": cpu}), start=start, end=start + lasts)
+        try:
+            row = self.driver.do(command)
+        except Refusal as refusal:
+            if refusal.reason != "INSUFFICIENT_RESOURCES":
+                raise
+            return
+        self.promised.add(row.number)
+
+    @rule()
+    def claim(self) -> None:
+        """Claim all that can be: unless something unforeseen came in between, each claim is kept."""
+        for row in sorted(self.driver.machine.tables.reservations.values()):
+            wall = WALL + self.driver.now
+            if row.allocation or not row.window.start <= wall < row.window.claim_by or row.owner in self.released:
+                continue
+            try:
+                self.driver.do(ClaimReservation(row.number, row.owner))
+            except Refusal as refusal:
+                kept = row.number not in self.promised or refusal.metadata.get("cpu.bound") == "owner"
+                if refusal.reason != "INSUFFICIENT_RESOURCES" or not kept:
+                    raise
+
+    @rule(index=st.integers(0, 20))
+    def cancel(self, index: int) -> None:
+        waiting = sorted(row.number for row in self.driver.machine.tables.reservations.values() if not row.allocation)
+        if waiting:
+            self.driver.do(CancelReservation(waiting[index % len(waiting)]))
+
+    @rule(index=st.integers(0, 20), cpu=st.integers(1, 900))
+    def resize(self, index: int, cpu: int) -> None:
+        rows = self.driver.rows()
+        if not rows:
+            return
+        row, before = rows[index % len(rows)], {pool: self.free(pool) for pool in ("cpu", "cpu-2")}
+        held = row.lot.parts[0]
+        grows = cpu > held.amount
+        try:
+            after = self.driver.do(Resize(number=row.number, owner=row.owner, amounts=(Amount("cpu", cpu),)))
+        except Refusal as refusal:
+            if refusal.reason != "INSUFFICIENT_RESOURCES" or not grows:
+                raise
+            return
+        assert after._replace(lot=row.lot) == row
+        assert after.lot.parts[0].amount == cpu
+        if grows and not row.lot.emergency:
+            assert cpu - held.amount <= before[held.pool_id], "grew beyond what was free"
+            assert not row.revoke_at
+
     @rule(index=st.integers(0, 20), used=st.integers(0, 900), task_type=st.sampled_from(["", "x", "y"]))
     def report_usage(self, index: int, used: int, task_type: str) -> None:
         rows = self.driver.rows()
@@ -142,14 +202,16 @@ class Resources(RuleBasedStateMachine):
         return row.capacity - row.reserve - self.driver.granted(pool)
 
     @rule(pool=POOLS, capacity=st.integers(0, 1_500))
-    def resize(self, pool: str, capacity: int) -> None:
+    def resize_pool(self, pool: str, capacity: int) -> None:
         before = self.driver.granted(pool)
         self.driver.update(pool, capacity=capacity)
+        self.promised.clear()
         assert self.driver.granted(pool) == before, "a cut revoked something"
 
     @rule(pool=POOLS, fenced=st.booleans())
     def fence(self, pool: str, fenced: bool) -> None:
         self.driver.update(pool, fenced=fenced)
+        self.promised.clear()
 
     @rule(limit=st.integers(0, 1_000), borrowing=st.booleans())
     def set_quota(self, limit: int, borrowing: bool) -> None:
@@ -170,6 +232,7 @@ class Resources(RuleBasedStateMachine):
 
     @rule(duration=st.integers(1, 10 * TTL))
     def stop(self, duration: int) -> None:
+        self.promised.clear()
         if duration > SILENCE_MS:
             self.listening_since = self.driver.now + duration
         self._while_time_passes(lambda: self.driver.sleep(duration))
@@ -209,8 +272,12 @@ class Resources(RuleBasedStateMachine):
             assert owner in self.driver.machine.tables.tombstones
 
     def teardown(self) -> None:
-        for row in self.driver.rows():
-            self.driver.release(row.number)
+        for row in list(self.driver.machine.tables.reservations.values()):
+            if not row.allocation:
+                self.driver.do(CancelReservation(row.number))
+        for held in self.driver.rows():
+            self.driver.release(held.number)
+        assert len(self.driver.machine.tables.reservations) == 0
         assert self.driver.machine.tables.holdings.granted == {}
         assert self.driver.machine.tables.holdings.by_tenant == {}
         with pytest.raises(Refusal):

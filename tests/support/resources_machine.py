@@ -12,7 +12,12 @@ from tercio_common.machine.protocol import ElectionWon, Moment, Tick
 from tercio_resources.codec import ResourcesCodec
 from tercio_resources.state.allocations import Released
 from tercio_resources.state.commands import Allocate, Release, UpdatePool
-from tercio_resources.state.events import AllocationsGranted, AllocationsReleased, AllocationsTransferred
+from tercio_resources.state.events import (
+    AllocationsGranted,
+    AllocationsReleased,
+    AllocationsReshaped,
+    AllocationsTransferred,
+)
 from tercio_resources.state.grants import Granted
 from tercio_resources.state.invariants import violations
 from tercio_resources.state.machine import ResourcesMachine
@@ -82,6 +87,9 @@ class Driver:
                     granted = self.machine.tables.holdings.granted[part.pool_id]
                     assert granted <= pool.capacity - (0 if lot.emergency else pool.reserve), "over capacity"
                     assert not pool.fenced, "granted by a fenced pool"
+        if isinstance(event, AllocationsReshaped):
+            for lot in event.lots:
+                assert all(part.amount > 0 for part in lot.parts)
         if isinstance(event, AllocationsGranted | AllocationsTransferred):
             fresh = [row for row in self.rows() if (row.epoch, row.token) > self.highest_token]
             assert len(fresh) == len(event.owners if isinstance(event, AllocationsGranted) else event.numbers)

@@ -90,16 +90,16 @@ async def test_proposals_are_shown_then_carried_out_once_and_told_by_the_watch(
         await asyncio.wait_for(watch.read(), 10)
         dry = await stub.Optimize(pb.OptimizeRequest(validate_only=True, kinds=[Kind.KIND_SHRINK]))
         assert [(each.kind, each.freed.amount, each.pool_id) for each in dry.proposals] == [
-            (Kind.KIND_SHRINK, 40, "cpu")
+            (Kind.KIND_SHRINK, 47, "cpu")
         ]
         assert (await resources.pool()).granted == 100
         for _ in range(2):
             done = await stub.Optimize(pb.OptimizeRequest(request_id="o", kinds=[Kind.KIND_SHRINK]))
             assert len(done.proposals) == 1
         told = (await asyncio.wait_for(watch.read(), 10)).allocations
-        assert [held.parts[0].amount.amount for held in told] == [60]
+        assert [held.parts[0].amount.amount for held in told] == [53]
         assert told[0].state == allocation_pb2.Allocation.State.STATE_ACTIVE
-        assert (await resources.pool()).granted == 60
+        assert (await resources.pool()).granted == 53
         watch.cancel()
 
 

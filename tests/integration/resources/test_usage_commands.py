@@ -63,6 +63,18 @@ def test_strategies_are_listed_and_swapped(tercio: Tercio) -> None:
     assert tercio("strategies", "set", "choosing", "best_fit").exit_code == 0
 
 
+def test_reservations_are_made_listed_and_cancelled(tercio: Tercio) -> None:
+    assert "nothing is reserved" in tercio("reservations", "list").stderr
+    window = ("--start", "2099-01-01T02:00:00", "--for", "2h")
+    made = tercio("reservations", "create", "nightly", "--amount", "cpu=4000", *window)
+    number = made.stdout.split()[0]
+    (shown,) = json.loads(tercio("reservations", "list", "-o", "json").stdout)
+    assert (shown["owner"], shown["parts"][0]["amount"]["amount"]) == ("nightly", "4000")
+    assert tercio("reservations", "claim", number, "nightly").exit_code == 4
+    assert tercio("reservations", "cancel", number).exit_code == 0
+    assert tercio("reservations", "create", "nightly", "--amount", "cpu", *window).exit_code == 2
+
+
 def test_usage_is_shown_predicted_from_and_judged(fleet: str, tercio: Tercio) -> None:
     assert "no holder reports" in tercio("resources", "usage").stderr
     estimate = json.loads(tercio("resources", "predict", "compile", "-o", "json").stdout)

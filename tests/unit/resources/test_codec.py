@@ -11,6 +11,16 @@ from tercio_resources.records.v1 import events_pb2
 from tercio_resources.state import budget_events, events, worktree_events
 from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow, Settlement, Spending
 from tercio_resources.state.commands import UsageReport
+from tercio_resources.state.reservation_rows import (
+    EndCause,
+    Phase,
+    ReservationAdvanced,
+    ReservationClaimed,
+    ReservationMade,
+    ReservationRow,
+    ReservationsEnded,
+    Window,
+)
 from tercio_resources.state.rows import (
     AllocationRow,
     Amount,
@@ -37,6 +47,7 @@ from tercio_resources.state.tables import (
     POOL_RECORDS,
     POOLS,
     QUOTAS,
+    RESERVATIONS,
     SAMPLES,
     STRATEGIES,
     TOMBSTONES,
@@ -51,6 +62,7 @@ POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=
 WORKTREE_POOL = WorktreePoolRow("trees", "/repository/.git", "/trees", "main", 7)
 WORKTREE = WorktreeRow("trees", 7, WorktreeState.HELD, 3, 1024, 2, "why", 99, made=True)
 BUDGET = BudgetRow("b", "account", Spending(1, 2), 3_000, 4, 5, 6)
+WINDOW = Window(10, 20, 15)
 SETTLEMENT = Settlement("b", Spending(1, 2), Spending(3, 4), Spending(5, 6), Spending(7, 8), Spending(9, 10))
 EVENTS = [
     (events.PoolsSet((POOL,)), "PoolsSet", ["pools/cpu"]),
@@ -78,6 +90,10 @@ EVENTS = [
     (events.UseSampled((("cpu", 0), ("memory", 5))), "UseSampled", ["pools/cpu", "pools/memory"]),
     (events.AllocationsReshaped((1024,), (LOT,)), "AllocationsReshaped", ["allocations/1024"]),
     (events.StrategySet(StrategyRow(1, "round_robin")), "StrategySet", []),
+    (ReservationMade("r", LOT, WINDOW), "ReservationMade", ["owners/r"]),
+    (ReservationAdvanced(7, Phase.ROOM_MADE), "ReservationAdvanced", ["reservations/7"]),
+    (ReservationClaimed(7), "ReservationClaimed", ["reservations/7"]),
+    (ReservationsEnded(EndCause.LAPSED, (7, 8)), "ReservationsEnded", ["reservations/7", "reservations/8"]),
     (budget_events.BudgetSet(BUDGET), "BudgetSet", ["budgets/b"]),
     (budget_events.BudgetDeleted("b"), "BudgetDeleted", ["budgets/b"]),
     (budget_events.BlocksSettled("a", (SETTLEMENT,), 99), "BlocksSettled", ["budgets/b"]),
@@ -98,6 +114,7 @@ ROWS = [
     (USAGES, UsageRow(1024, "compile", (("zone", "a"),), (Used("cpu", 100, 5, 80),), 3, 10, 20, 30, 40)),
     (HISTORIES, HistoryRow("compile", (PastTask((("zone", "a"),), (("cpu", 80),)),), 250, 3, 50)),
     (SAMPLES, SamplesRow("cpu", (Sample(10, 0), Sample(20, 30)))),
+    (RESERVATIONS, ReservationRow(7, "r", LOT, WINDOW, 4, Phase.CLAIMED, 5, 1024)),
     (STRATEGIES, StrategyRow(1, "round_robin")),
     (POOL_RECORDS, PoolRecordRow("cpu", 1024, 5, 2, 250)),
     (BUDGETS, BUDGET),

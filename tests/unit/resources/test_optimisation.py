@@ -38,22 +38,29 @@ def test_an_idle_holder_is_asked_to_release_and_is_released_a_grace_later() -> N
     assert driver.granted() == 0
 
 
-def test_the_over_allocated_keep_their_peak_and_a_fifth_more() -> None:
+def test_the_over_allocated_keep_their_peak_and_the_head_room() -> None:
     driver = Driver()
     number = driver.grant()
     use(driver, number, 40, 50, 30, 30)
     (proposal,) = driver.do(Optimize())
-    assert (proposal.kind, proposal.part.amount) == (Kind.SHRINK, 40)
+    assert (proposal.kind, proposal.part.amount) == (Kind.SHRINK, 47)
     assert proposal.reason == "at most 50 of 100 was used in 80 s"
     row = driver.machine.tables.allocations[number]
-    assert (driver.granted(), row.revoke_at, row.token) == (60, 0, number)
+    assert (driver.granted(), row.revoke_at, row.token) == (53, 0, number)
     assert driver.do(Optimize()) == []
+
+
+def test_the_head_room_is_a_setting() -> None:
+    driver = Driver(Rules(default_pools=(CPU,), headroom=200))
+    use(driver, driver.grant(), 50, 50, 50, 50)
+    driver.do(Optimize())
+    assert driver.granted() == 60
 
 
 def test_what_is_used_is_left_alone() -> None:
     driver = Driver()
     number = driver.grant()
-    use(driver, number, 80, 80, 80, 80)
+    use(driver, number, 95, 95, 95, 95)
     assert proposed(driver) == []
 
 

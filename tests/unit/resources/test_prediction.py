@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.resources_machine import Driver
 from tercio_resources.state.commands import ReportUsage, UsageReport
 from tercio_resources.state.prediction import MOST_TASKS, MOST_TYPES, Prediction, predict
-from tercio_resources.state.rows import Amount
+from tercio_resources.state.rows import Amount, HistoryRow, PastTask
 
 RUST = (("language", "rust"),)
 GO = (("language", "go"),)
@@ -72,3 +72,14 @@ def test_history_is_bounded_in_tasks_and_in_types() -> None:
     assert len(table) == MOST_TYPES
     assert "compile" not in table
     assert "new" in table
+
+
+def test_an_adaptive_buffer_is_as_large_as_tasks_differ_and_at_most_a_fifth() -> None:
+    def predicted(*peaks: int) -> int:
+        history = HistoryRow("x", tuple(PastTask((), (("cpu", peak),)) for peak in peaks), 0, 0, 0)
+        return dict(predict(history, (), {}, adaptive=True).amounts)["cpu"]
+
+    assert predicted(*[100] * 8) == 100
+    assert predicted(*[95, 105] * 4) == 110
+    assert predicted(*[50, 150] * 4) == 120
+    assert predicted(*[100] * 7) == 120, "of few it is not known how much they differ"

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from support.resources_machine import TTL, Driver, spec, tables
+from support.resources_machine import TTL, WALL, Driver, spec, tables
 from tercio_common.errors import Refusal
-from tercio_resources.state.commands import CreatePool, DeletePool, Kind, Optimize, ReportUsage, Transfer, UsageReport
+from tercio_resources.state.commands import (
+    CreatePool,
+    DeletePool,
+    Kind,
+    Optimize,
+    ReportUsage,
+    Resize,
+    Transfer,
+    UsageReport,
+)
+from tercio_resources.state.reservation_rows import ClaimReservation, Reserve
 from tercio_resources.state.rows import Amount, PoolRow, Spec
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.worktree_commands import (
@@ -231,3 +241,22 @@ def test_a_new_leader_finds_the_same_worktrees(keeper: Keeper) -> None:
 
 def _one(count: int = 1, **fields: Any) -> Spec:
     return spec({"git_worktrees": count}, **fields)
+
+
+def test_worktrees_are_not_resized(keeper: Keeper) -> None:
+    keeper.take("a")
+    (row,) = keeper.rows()
+    more = Resize(number=row.number, owner="a", amounts=(Amount("git_worktrees", 2),))
+    assert refused(keeper, more) == "INVALID_ARGUMENT"
+
+
+def test_what_is_reserved_is_handed_out_by_name_when_it_is_claimed(keeper: Keeper) -> None:
+    taken = keeper.take("a", 2)
+    start = WALL + keeper.now + 5_000
+    asked = Reserve(owner="r", spec=spec({"git_worktrees": 1}), start=start, end=start + 60_000)
+    number = keeper.do(asked).number
+    assert keeper.take("late") == [], "it is kept for the reservation"
+    keeper.listen(5_000)
+    claimed = keeper.do(ClaimReservation(number, "r"))
+    (path,) = paths_of(claimed.number, keeper.machine.tables)
+    assert path not in taken

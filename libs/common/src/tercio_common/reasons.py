@@ -119,6 +119,11 @@ REASONS: dict[str, Reason] = {
         StatusCode.INTERNAL, False, "An installed strategy failed while it was used; set another one."
     ),
     "STRATEGY_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No strategy of that name is installed; list them."),
+    "RESERVATION_NOT_DUE": Reason(_PRECONDITION, False, "Claim a reservation from its start on, and in time."),
+    "RESERVATION_CLAIMED": Reason(_PRECONDITION, False, "It was claimed; metadata `allocation` names the grant."),
+    "RESERVATION_NOT_FOUND": Reason(
+        StatusCode.NOT_FOUND, False, "No such reservation for this owner: it ended, or never was."
+    ),
     "CLAIM_CONFLICT": Reason(StatusCode.ABORTED, True, "Claimed by another; it is named. Retry later, or wait."),
     "CLAIM_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No claim with this id is held."),
     "DEADLOCK_VICTIM": Reason(StatusCode.ABORTED, False, "It waited in a cycle; release what is held, and start over."),

@@ -11,7 +11,8 @@ from tercio_common.epochs import Epoch
 from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
-from tercio_resources import budget_codec, worktree_codec
+from tercio_resources import budget_codec, reservation_codec, worktree_codec
+from tercio_resources.lot_codec import lot_of, lot_record
 from tercio_resources.records.v1 import events_pb2 as records
 from tercio_resources.state import events
 from tercio_resources.state.commands import UsageReport
@@ -20,8 +21,6 @@ from tercio_resources.state.rows import (
     Amount,
     Cause,
     HistoryRow,
-    Lot,
-    Part,
     PastTask,
     PoolRecordRow,
     PoolRow,
@@ -83,6 +82,12 @@ class ResourcesCodec:
                 return described._replace(resources=(f"pools/{each}" for each in sorted(fact.granted)))
             case "pools_set":
                 return described._replace(resources=(f"pools/{pool.pool_id}" for pool in fact.pools))
+            case "reservation_made":
+                return described._replace(resources=(f"owners/{fact.owner}",))
+            case "reservation_advanced" | "reservation_claimed":
+                return described._replace(resources=(f"reservations/{fact.reservation_number}",))
+            case "reservations_ended":
+                return described._replace(resources=(f"reservations/{each}" for each in fact.reservation_numbers))
             case "budget_set":
                 return described._replace(resources=(f"budgets/{fact.budget_id}",))
             case "blocks_settled":
@@ -119,6 +124,8 @@ class ResourcesCodec:
             return _pool_record_row(records.PoolRecordRow.FromString(data))
         if table in budget_codec.ROW_DECODERS:
             return budget_codec.ROW_DECODERS[table](data)
+        if table in reservation_codec.ROW_DECODERS:
+            return reservation_codec.ROW_DECODERS[table](data)
         if table in worktree_codec.ROW_DECODERS:
             return worktree_codec.ROW_DECODERS[table](data)
         raise ValueError(f"the resources service has no table {table!r}")
@@ -158,28 +165,11 @@ def _quota(record: records.QuotaRow) -> QuotaRow:
     return QuotaRow(record.tenant, tuple(sorted(record.limits.items())), record.borrowing)
 
 
-def _lot_record(lot: Lot) -> records.Lot:
-    parts = [records.Lot.Part(pool_id=pool, dimension=name, amount=amount) for pool, name, amount in lot.parts]
-    return records.Lot(
-        tenant=lot.tenant,
-        priority=lot.priority,
-        ttl_ms=lot.ttl,
-        parts=parts,
-        emergency=lot.emergency,
-        task_type=lot.task_type,
-    )
-
-
-def _lot(record: records.Lot) -> Lot:
-    parts = tuple(Part(part.pool_id, part.dimension, part.amount) for part in record.parts)
-    return Lot(record.tenant, record.priority, record.ttl_ms, parts, record.emergency, record.task_type)
-
-
 def _allocation_record(row: AllocationRow) -> records.AllocationRow:
     return records.AllocationRow(
         number=row.number,
         owner=row.owner,
-        lot=_lot_record(row.lot),
+        lot=lot_record(row.lot),
         token=row.token,
         epoch_generation=row.epoch.generation,
         epoch_revision=row.epoch.revision,
@@ -193,7 +183,7 @@ def _allocation(record: records.AllocationRow) -> AllocationRow:
     return AllocationRow(
         number=record.number,
         owner=record.owner,
-        lot=_lot(record.lot),
+        lot=lot_of(record.lot),
         token=record.token,
         epoch=Epoch(record.epoch_generation, record.epoch_revision),
         granted_now=record.granted_now_ms,
@@ -309,7 +299,7 @@ def _report(record: records.UsageReported.Report) -> UsageReport:
 def _granted_record(event: events.AllocationsGranted) -> records.Event:
     return records.Event(
         allocations_granted=records.AllocationsGranted(
-            lots=map(_lot_record, event.lots), owners=event.owners, lot_indexes=event.indexes
+            lots=map(lot_record, event.lots), owners=event.owners, lot_indexes=event.indexes
         )
     )
 
@@ -353,10 +343,11 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.UsageReported: _usage_reported_record,
     events.UseSampled: lambda e: records.Event(use_sampled=records.UseSampled(granted=dict(e.granted))),
     events.AllocationsReshaped: lambda e: records.Event(
-        allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(_lot_record, e.lots))
+        allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(lot_record, e.lots))
     ),
     events.StrategySet: lambda e: records.Event(strategy_set=_strategy_record(e.row)),
     **budget_codec.ENCODERS,
+    **reservation_codec.ENCODERS,
     **worktree_codec.ENCODERS,
 }
 
@@ -366,7 +357,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "quota_set": lambda r: events.QuotaSet(_quota(r)),
     "quota_deleted": lambda r: events.QuotaDeleted(r.tenant),
     "allocations_granted": lambda r: events.AllocationsGranted(
-        tuple(map(_lot, r.lots)), tuple(r.owners), tuple(r.lot_indexes)
+        tuple(map(lot_of, r.lots)), tuple(r.owners), tuple(r.lot_indexes)
     ),
     "allocations_released": lambda r: events.AllocationsReleased(
         Cause(r.cause), tuple(r.allocation_numbers), tuple(r.barred_owners)
@@ -376,9 +367,12 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "tombstones_pruned": lambda r: events.TombstonesPruned(tuple(r.owners)),
     "usage_reported": lambda r: events.UsageReported(tuple(map(_report, r.reports))),
     "use_sampled": lambda r: events.UseSampled(tuple(sorted(r.granted.items()))),
-    "allocations_reshaped": lambda r: events.AllocationsReshaped(tuple(r.allocation_numbers), tuple(map(_lot, r.lots))),
+    "allocations_reshaped": lambda r: events.AllocationsReshaped(
+        tuple(r.allocation_numbers), tuple(map(lot_of, r.lots))
+    ),
     "strategy_set": lambda r: events.StrategySet(_strategy(r)),
     **budget_codec.DECODERS,
+    **reservation_codec.DECODERS,
     **worktree_codec.DECODERS,
 }
 
@@ -393,5 +387,6 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     STRATEGIES: _strategy_record,
     POOL_RECORDS: _pool_record_record,
     **budget_codec.ROW_ENCODERS,
+    **reservation_codec.ROW_ENCODERS,
     **worktree_codec.ROW_ENCODERS,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from tercio_common.settings import ProcessSettings, Section
 from tercio_common.strategies import choosing, sharing
 from tercio_common.strategies.catalogue import Catalogue, installed
 from tercio_common.strategies.protocol import Choosing, Sharing
+from tercio_resources.state.commands import Kind
 from tercio_resources.state.pools import UNITS
 from tercio_resources.state.rows import PoolRow
 from tercio_resources.state.rules import Rules
@@ -104,6 +105,18 @@ class ResourcesSettings(Section):
     default_estimate: dict[_Id, _Amount] = _ESTIMATE
     """What a task is expected to use of each dimension while no task of its type has ended, in the dimension's unit:
     one core and 512 MB, what a small tool takes."""
+    headroom_per_mille: int = Field(default=50, ge=0, le=10_000)
+    """What a shrink leaves a holder beyond the most that it used, in thousandths of that, up to ten times as much: a
+    twentieth, because a grant can grow again."""
+    relief: tuple[Literal["reclaim", "shrink", "compact"], ...] = ("reclaim", "shrink")
+    """What is tried before an allocation is refused, at most once a second: `reclaim`, `shrink` and `compact`, as in an
+    optimisation. Compacting moves grants to other pools, which not every holder notices; so it is to be asked for."""
+    reservation_lead_ms: int = Field(default=300_000, ge=0, le=86_400_000)
+    """From so long before a reservation begins, what it will need is granted to nobody else, in ms, up to 1 day: five
+    minutes, in which most holders end by themselves, so that few have to be asked."""
+    reservation_claim_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
+    """A reservation that is not claimed within this time after its start lapses, in ms, 1 s to 1 day, unless it says
+    something else itself: a minute is more than a take-over takes, and what lies idle for it is little."""
     efficiency_target_per_mille: int = Field(default=850, ge=0, le=1_000)
     """Below this part of what is granted, in thousandths, a dimension counts as wasted: 85 % leaves room for the fifth
     that predictions add."""
@@ -147,6 +160,10 @@ class ResourcesSettings(Section):
             max_waiting=self.max_waiting,
             owner_limits=self.owner_limits,
             idle=self.idle_ms,
+            headroom=self.headroom_per_mille,
+            relief=tuple(Kind[name.upper()] for name in self.relief),
+            reservation_lead=self.reservation_lead_ms,
+            reservation_claim=self.reservation_claim_ms,
             default_estimate=self.default_estimate,
             efficiency_target=self.efficiency_target_per_mille,
             emergency_principals=frozenset(self.emergency_principals),

@@ -18,11 +18,12 @@ from google.rpc import error_details_pb2
 from tercio.api.resources.v1 import allocation_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio_common.errors import Refusal
-from tercio_common.machine.calls import Call
+from tercio_common.machine.calls import EFFECT, Call
 from tercio_common.machine.term import Proposal, Term
 from tercio_common.rpc.fields import epoch_message
 from tercio_resources import metrics
-from tercio_resources.state import strategies
+from tercio_resources.state import optimisation, strategies
+from tercio_resources.state.commands import Kind, Optimize
 from tercio_resources.state.grants import Granted
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.session import Session
@@ -34,6 +35,8 @@ from tercio_resources.translate.allocations import Asked, gap_messages
 _MARGIN_S = 0.25
 """Left of the caller's time for the answer itself."""
 _RETRY_MS = 500
+_RELIEF_MS = 1_000
+"""It looks at all that is reported; more often it would find no more, as holders report every 10 s."""
 _MOST_NAMED = 20
 """Dimensions in a status: metadata over 8 kB is refused at random."""
 
@@ -51,6 +54,7 @@ class Allocating:
     def __init__(self) -> None:
         self._waiters: dict[Ticket, _Waiter] = {}
         self._freed = -1
+        self._relieved = -_RELIEF_MS
 
     async def serve(
         self, asked: Asked, call: Call, term: Term, *, time_left: float | None
@@ -70,6 +74,9 @@ class Allocating:
             reply: bytes = proposal.reply
             return reply
         response = pb.AllocateResponse.FromString(proposal.reply)
+        if _waits(response) and self._relieve(term):
+            proposal = self._propose(asked, call, term)
+            response = pb.AllocateResponse.FromString(proposal.reply)
         if asked.wait and _waits(response):
             proposal = await self._wait(asked, call, term, proposal, time_left)
             response = pb.AllocateResponse.FromString(proposal.reply)
@@ -89,6 +96,7 @@ class Allocating:
         self._freed = machine.tables.freed
         shares = dominant_shares(machine.tables.holdings.by_tenant, machine.tables.by_dimension.capacities())
         session.waiting.kept = frozenset()
+        self._relieve(term)
         ranking = strategies.sharing(machine.tables.strategies, machine.rules)
         for ticket in in_order(session.waiting, now=now, ageing=machine.rules.ageing, shares=shares, strategy=ranking):
             waiter = self._waiters.get(ticket)
@@ -96,6 +104,18 @@ class Allocating:
                 continue
             if not self._try(ticket, waiter) and now - ticket.since >= machine.rules.patience:
                 session.waiting.kept |= ticket.dimensions
+
+    def _relieve(self, term: Term) -> bool:
+        """Take back what is not used before somebody is refused; return whether something is free now."""
+        machine, at = _machine(term), term.moment()
+        if not machine.rules.relief or at.now - self._relieved < _RELIEF_MS:
+            return False
+        self._relieved = at.now
+        command = Optimize(machine.rules.relief)
+        found = optimisation.proposals(command, at, machine.tables, machine.rules)
+        if found:
+            term.propose(command, call=EFFECT, render=lambda _: b"")
+        return any(each.kind is not Kind.RECLAIM for each in found)
 
     def _propose(self, asked: Asked, call: Call, term: Term) -> Proposal:
         return term.propose(asked.command, call=call, render=partial(_render, single=_is_single(asked)))

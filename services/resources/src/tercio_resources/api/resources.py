@@ -16,6 +16,7 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
 from tercio_common.rpc.fields import epoch_message
+from tercio_resources.api import shortages
 from tercio_resources.api.allocating import Allocating
 from tercio_resources.api.watching import Watching
 from tercio_resources.state import allocations, grants, pools, quotas
@@ -121,6 +122,17 @@ class ResourceServicer(rpc.ResourceServiceServicer):
             return pb.TransferResponse(allocations=shown).SerializeToString()
 
         return await self._host.execute(command, call=call, render=render)
+
+    async def Resize(self, request: pb.ResizeRequest, context: Context) -> Any:
+        command, call, term = to_allocations.resize_command(request), call_of(request, context), self._host.term
+
+        def render(row: AllocationRow) -> bytes:
+            tables = cast(ResourcesMachine, term.machine).tables
+            shown = to_allocations.allocation_message(view(row, term.moment(), term.session), tables)
+            return pb.ResizeResponse(allocation=shown).SerializeToString()
+
+        with shortages.detailed():
+            return await self._host.execute(command, call=call, render=render)
 
     async def GetAllocation(self, request: pb.GetAllocationRequest, context: Context) -> pb.GetAllocationResponse:
         def look(machine: ResourcesMachine, session: Session, at: Moment) -> pb.GetAllocationResponse:

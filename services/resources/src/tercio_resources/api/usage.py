@@ -64,10 +64,11 @@ class UsageServicer(rpc.UsageServiceServicer):
 
     async def GetPrediction(self, request: pb.GetPredictionRequest, context: Context) -> pb.GetPredictionResponse:
         task_type, labels = to_usage.task_asked(request)
+        adaptive = request.adaptive_buffer
 
         def look(machine: ResourcesMachine, _session: Session, _at: Moment) -> pb.GetPredictionResponse:
             history = machine.tables.histories.get(task_type)
-            found = prediction.predict(history, labels, machine.rules.default_estimate)
+            found = prediction.predict(history, labels, machine.rules.default_estimate, adaptive=adaptive)
             return pb.GetPredictionResponse(prediction=to_usage.prediction_message(found, machine.tables.by_dimension))
 
         return await self._host.read(look)

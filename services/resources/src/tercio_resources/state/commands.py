@@ -81,6 +81,15 @@ class Transfer:
     numbers: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resize:
+    """Change how much an owner holds of dimensions of an allocation."""
+
+    number: int
+    owner: str
+    amounts: tuple[Amount, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SetStrategy:
     """Use another strategy from now on."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tercio_resources.state.budget_events import BudgetEvent
 from tercio_resources.state.commands import UsageReport
+from tercio_resources.state.reservation_rows import ReservationEvent
 from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow, StrategyRow
 from tercio_resources.state.worktree_events import WorktreeEvent
 
@@ -122,6 +123,7 @@ Event = (
     | AllocationsReshaped
     | UseSampled
     | StrategySet
+    | ReservationEvent
     | BudgetEvent
     | WorktreeEvent
 )

@@ -6,7 +6,7 @@ for each of its dimensions, and gets everything or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tercio_common.errors import Refusal
@@ -17,6 +17,7 @@ from tercio_resources.state.commands import Allocate
 from tercio_resources.state.events import AllocationsGranted, Event
 from tercio_resources.state.pools import PoolsByDimension, checked_unit
 from tercio_resources.state.quotas import limit_of
+from tercio_resources.state.reservation_rows import ReservationRow
 from tercio_resources.state.rows import (
     NUMBERS_A_RECORD,
     AllocationRow,
@@ -54,8 +55,7 @@ def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: 
     Raises:
         Refusal: UNIT_MISMATCH, PERMISSION_DENIED.
     """
-    if command.emergency and at.principal not in rules.emergency_principals:
-        raise Refusal("PERMISSION_DENIED", f"{at.principal!r} may not declare an emergency; the settings name who may")
+    check_emergency(at.principal, rules, emergency=command.emergency)
     for spec in command.specs:
         check_units(spec, tables.by_dimension)
     ledger = Ledger(tables, session, rules, at, emergency=command.emergency)
@@ -81,10 +81,28 @@ def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: 
     return Decision(events, Granted(numbers, shortages, at), creates_work=bool(placed))
 
 
+def check_emergency(principal: str, rules: Rules, *, emergency: bool) -> None:
+    """Raise PERMISSION_DENIED when somebody declares an emergency who may not."""
+    if emergency and principal not in rules.emergency_principals:
+        raise Refusal("PERMISSION_DENIED", f"{principal!r} may not declare an emergency; the settings name who may")
+
+
 def check_units(spec: Spec, units: PoolsByDimension) -> None:
     """Raise UNIT_MISMATCH unless every amount is in its dimension's unit."""
     for amount in spec.amounts:
         checked_unit(amount.dimension, amount.unit, units)
+
+
+def granting(dimension: str, labels: tuple[tuple[str, str], ...], tables: ResourceTables) -> list[PoolRow]:
+    """Return the pools that may grant a dimension to who asks for these labels."""
+    wanted, keeping = set(labels), tables.worktree_pools
+    # While any pool has worktrees, one that is a mere number grants none: each grant names paths.
+    named = any(pool.pool_id in keeping for pool in tables.by_dimension.of(dimension))
+    return [
+        pool
+        for pool in tables.by_dimension.of(dimension)
+        if wanted.issubset(pool.labels) and (not named or pool.pool_id in keeping)
+    ]
 
 
 def rows_of(event: AllocationsGranted, at: Moment) -> list[AllocationRow]:
@@ -113,6 +131,7 @@ class Ledger:
     ) -> None:
         """Begin with nothing taken."""
         self._tables, self._session, self._rules, self._emergency = tables, session, rules, emergency
+        self._wall = at.wall
         self._taken: dict[str, int] = {}
         self._by_tenant: dict[tuple[str, str], int] = {}
         self._by_owner: dict[tuple[str, str], int] = {}
@@ -135,7 +154,7 @@ class Ledger:
             if not pools:
                 return Shortage("POOL_NOT_FOUND", (_gap(amount, 0, "pool"),))
             free, pool_id = self._choose(pools, Wish(amount.amount, spec.priority))
-            bound = self._bound(owner, spec, amount, Bound(free, "pool", max(map(self._most, pools))))
+            bound = self._bound(owner, spec.tenant, amount.dimension, Bound(free, "pool", max(map(self._most, pools))))
             if bound.available < amount.amount:
                 gaps.append(Gap(amount.dimension, amount.amount, bound, pool_id))
             else:
@@ -145,6 +164,29 @@ class Ledger:
         lot = Lot(spec.tenant, spec.priority, spec.ttl, tuple(parts), self._emergency, spec.task_type)
         self._note(owner, lot)
         return self._lots.setdefault(lot, lot)
+
+    def gaps(self, row: AllocationRow, more: Iterable[Part]) -> tuple[Gap, ...]:
+        """Return what is missing so that an allocation could grow by these."""
+        found: list[Gap] = []
+        for part in more:
+            pool = self._tables.pools[part.pool_id]
+            # What was reserved is kept to its amount, in which its window was planned.
+            free = 0 if row.revoke_at or row.number in self._tables.reserved.claims else self._free(pool)
+            bound = self._bound(row.owner, row.lot.tenant, part.dimension, Bound(free, "pool", self._most(pool)))
+            if bound.available < part.amount:
+                found.append(Gap(part.dimension, part.amount, bound, part.pool_id))
+        return tuple(found)
+
+    def gap_of_claim(self, row: ReservationRow, part: Part) -> Gap | None:
+        """Return what is missing so that a part of a reservation could be granted; what others may claim is kept."""
+        pool, reserved = self._tables.pools[part.pool_id], self._tables.reserved
+        kept = reserved.started(pool.pool_id, self._wall) - part.amount
+        used = self._tables.holdings.granted.get(pool.pool_id, 0)
+        free = 0 if pool.fenced else max(0, pool.capacity - pool.reserve - used - kept)
+        if pool.pool_id in self._tables.worktree_pools:
+            free = min(free, len(self._tables.worktree_index.ready(pool.pool_id)))
+        bound = self._bound(row.owner, row.lot.tenant, part.dimension, Bound(free, "pool", self._most(pool)))
+        return Gap(part.dimension, part.amount, bound, part.pool_id) if bound.available < part.amount else None
 
     def _choose(self, pools: Sequence[PoolRow], wish: Wish) -> tuple[int, str]:
         """Return the room and the id of the pool that the strategy chooses; if it fits nowhere, of the roomiest one."""
@@ -164,15 +206,7 @@ class Ledger:
     def _pools_of(self, dimension: str, labels: tuple[tuple[str, str], ...]) -> list[PoolRow]:
         key = dimension, labels
         if key not in self._pools:
-            wanted = set(labels)
-            keeping = self._tables.worktree_pools
-            # While any pool has worktrees, one that is a mere number grants none: each grant names paths.
-            named = any(pool.pool_id in keeping for pool in self._tables.by_dimension.of(dimension))
-            self._pools[key] = [
-                pool
-                for pool in self._tables.by_dimension.of(dimension)
-                if wanted.issubset(pool.labels) and (not named or pool.pool_id in keeping)
-            ]
+            self._pools[key] = granting(dimension, labels, self._tables)
         return self._pools[key]
 
     def _free(self, pool: PoolRow) -> int:
@@ -181,7 +215,9 @@ class Ledger:
             return 0
         taken = self._taken.get(pool.pool_id, 0)
         used = self._tables.holdings.granted.get(pool.pool_id, 0) + taken
-        free = pool.capacity - (0 if self._emergency else pool.reserve) - used
+        free = pool.capacity - used
+        if not self._emergency:
+            free -= pool.reserve + self._tables.reserved.withheld(pool.pool_id, self._wall)
         if pool.pool_id in self._tables.worktree_pools:
             free = min(free, len(self._tables.worktree_index.ready(pool.pool_id)) - taken)
         return max(0, free)
@@ -190,17 +226,16 @@ class Ledger:
         """Return what a pool may grant as a whole, as it is set."""
         return 0 if pool.fenced else pool.capacity - (0 if self._emergency else pool.reserve)
 
-    def _bound(self, owner: str, spec: Spec, amount: Amount, bound: Bound) -> Bound:
+    def _bound(self, owner: str, tenant: str, dimension: str, bound: Bound) -> Bound:
         """Return the tightest bound of an amount, given that of the pools."""
-        dimension = amount.dimension
         if (limit := self._rules.owner_limits.get(dimension)) is not None:
             bound = _tighter(bound, limit - self._held(owner, dimension), "owner", limit)
-        quota = self._tables.quotas.get(spec.tenant)
+        quota = self._tables.quotas.get(tenant)
         if quota is None or self._emergency:
             return bound
         most = limit_of(quota, dimension)
-        if most is not None and not (quota.borrowing and not self._session.waiting.others(spec.tenant)):
-            key = spec.tenant, dimension
+        if most is not None and not (quota.borrowing and not self._session.waiting.others(tenant)):
+            key = tenant, dimension
             left = most - self._tables.holdings.by_tenant.get(key, 0) - self._by_tenant.get(key, 0)
             bound = _tighter(bound, left, "quota", most)
         return bound

@@ -45,6 +45,7 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
     for row_of_samples in tables.samples.values():
         if row_of_samples.pool_id not in tables.pools:
             yield f"pool {row_of_samples.pool_id!r} does not exist, and its samples are kept"
+    yield from _reservation_violations(tables)
     units = {(pool.dimension, pool.unit) for pool in tables.pools.values()}
     if len(units) != len({dimension for dimension, _ in units}):
         yield f"a dimension counts in two units: {sorted(units)}"
@@ -53,6 +54,22 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
             yield f"pool {pool.pool_id!r} reserves {pool.reserve} of {pool.capacity}"
     yield from budget_invariants.violations(tables)
     yield from worktree_invariants.violations(tables)
+
+
+def _reservation_violations(tables: ResourceTables) -> Iterator[str]:
+    claims: dict[int, int] = {}
+    for row in tables.reservations.values():
+        if any(part.pool_id not in tables.pools for part in row.lot.parts):
+            yield f"reservation {row.number} is of a pool that does not exist"
+        if row.allocation:
+            claims[row.allocation] = row.number
+            if row.allocation not in tables.allocations:
+                yield f"allocation {row.allocation} of reservation {row.number} is not held"
+    if tables.reserved.claims != claims:
+        yield "what was granted for reservations is noted wrong"
+    due = {row.number for row in tables.reservations.values() if row.due}
+    if tables.reserved.keys() != due:
+        yield "a reservation is looked at that need not be, or is not that has to be"
 
 
 def _usage_violations(tables: ResourceTables) -> Iterator[str]:

@@ -20,6 +20,8 @@ from tercio_resources.state import (
     pools,
     prediction,
     quotas,
+    reservations,
+    resizing,
     strategies,
     usage,
     worktrees,
@@ -41,6 +43,7 @@ from tercio_resources.state.commands import (
     Optimize,
     Release,
     ReportUsage,
+    Resize,
     SampleUse,
     SetQuota,
     SetStrategy,
@@ -65,6 +68,16 @@ from tercio_resources.state.events import (
 )
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolView
+from tercio_resources.state.reservation_rows import (
+    CancelReservation,
+    ClaimReservation,
+    ReservationAdvanced,
+    ReservationClaimed,
+    ReservationMade,
+    ReservationsEnded,
+    Reserve,
+)
+from tercio_resources.state.reserved import Reserved
 from tercio_resources.state.rows import Lot, PoolRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
@@ -91,7 +104,7 @@ class ResourcesMachine:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.tables = ResourceTables(rules)
-        self._served: Leases | Tombstones | BlockTimers = self.tables.leases
+        self._served: Leases | Tombstones | BlockTimers | Reserved = self.tables.leases
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
@@ -105,6 +118,11 @@ class ResourcesMachine:
                 return grants.allocate(command, at, tables=self.tables, session=session, rules=self.rules)
             case Release():
                 return allocations.release(command, self.tables)
+            case Reserve() | ClaimReservation() | CancelReservation():
+                self._check_space(1 if isinstance(command, Reserve) else 0)
+                return reservations.decide(command, at, tables=self.tables, session=session, rules=self.rules)
+            case Resize():
+                return resizing.resize(command, at, tables=self.tables, session=session, rules=self.rules)
             case Transfer():
                 handed = allocations.transfer(command, self.tables, self.rules)
                 rows = allocations.transferred(handed, self.tables.allocations, at)
@@ -174,6 +192,8 @@ class ResourcesMachine:
                 tables.quotas.delete(event.tenant)
             case StrategySet():
                 tables.strategies.put(event.row)
+            case ReservationMade() | ReservationAdvanced() | ReservationClaimed() | ReservationsEnded():
+                reservations.apply(event, at, tables, self.rules)
             case WorktreesSet() | WorktreeRemoved() | WorktreePoolsSet() | WorktreePoolClosed():
                 worktrees.apply(event, tables)
             case _:
@@ -181,7 +201,9 @@ class ResourcesMachine:
 
     def next_due(self) -> int | None:
         """See `StateMachine`."""
-        dues = (each.next_due() for each in (self.tables.leases, self.tables.barred, self.tables.block_timers))
+        tables = self.tables
+        timers = (tables.leases, tables.barred, tables.block_timers, tables.reserved)
+        dues = (each.next_due() for each in timers)
         return min((due for due in dues if due is not None), default=None)
 
     def set_aside_due(self) -> str:
@@ -202,6 +224,8 @@ class ResourcesMachine:
         rows = [tables.allocations.delete(number) for number in event.numbers]
         pool_records.note_ends(rows, event.cause, tables.pool_records)
         for number in event.numbers:
+            if (reservation := tables.reserved.claims.get(number)) is not None:
+                tables.reservations.delete(reservation)
             if number in tables.usages:
                 self._end_usage(number, at)
         for owner in event.barred:
@@ -235,7 +259,9 @@ class ResourcesMachine:
                 unchanged = row == tables.pools[row.pool_id]
                 return Decision(() if unchanged else [PoolsSet((row,))], self.pool_view(row))
             case DeletePool(pool_id=pool_id):
-                pools.check_deletable(pool_id, tables.pools, granted=tables.holdings.granted.get(pool_id, 0))
+                reserved = tables.reserved.peak(pool_id, 0, 2**63)
+                granted = tables.holdings.granted.get(pool_id, 0)
+                pools.check_deletable(pool_id, tables.pools, granted=granted, reserved=reserved)
                 return Decision([PoolDeleted(pool_id)])
             case CreateWorktreePool() | CleanWorktree() | RemoveWorktree():
                 if isinstance(command, CreateWorktreePool):
@@ -261,6 +287,9 @@ class ResourcesMachine:
         self._served = self.tables.barred
         if owners := self.tables.barred.prunable(at, limit=limit):
             return [TombstonesPruned(owners)]
+        self._served = self.tables.reserved
+        if advanced := reservations.advance(at, self.tables, self.rules):
+            return advanced
         self._served = self.tables.block_timers
         return budgets.lose(self.tables.block_timers, at, limit=limit)
 

@@ -1,8 +1,8 @@
 """Optimisation: what is granted and not used is taken back.
 
 Three ways, each with its reason: who uses next to nothing is asked to release; who never used all of it keeps the most
-that it used, and a fifth more; what is granted of one pool moves to others if all of that pool is free then. Only what
-holders report is judged, and only while they report.
+that it used and a head-room, and may ask for more again; what is granted of one pool moves to others if then all of it
+is free. Only what holders report is judged, and only while they report.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import Final, NamedTuple
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_resources.state.commands import Kind, Optimize
 from tercio_resources.state.events import AllocationsReshaped, Event, RevocationsRequested
-from tercio_resources.state.prediction import with_buffer
 from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Lot, Part, PoolRow, UsageRow
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.tables import ResourceTables
 
 _REPORTS: Final = 3
 """Of fewer the most that was used says little."""
-_LEAST_PART: Final = 10
-"""A shrink frees at least a tenth of what is granted: less is not worth telling a holder."""
+_LEAST_PART: Final = 50
+"""A shrink frees at least a fiftieth of what is granted: less is not worth telling a holder."""
 
 
 class Proposal(NamedTuple):
@@ -53,7 +52,7 @@ def optimize(command: Optimize, at: Moment, tables: ResourceTables, rules: Rules
 
 def proposals(command: Optimize, at: Moment, tables: ResourceTables, rules: Rules) -> list[Proposal]:
     """Return what could be taken back, by kind and then by allocation; at most as much as one record may change."""
-    plan = _Plan(tables)
+    plan = _Plan(tables, at)
     usages = sorted(tables.usages.values())
     for kind, judge in ((Kind.RECLAIM, _idle), (Kind.SHRINK, _over_allocated)):
         for usage in usages if kind in command.kinds else ():
@@ -69,8 +68,8 @@ def proposals(command: Optimize, at: Moment, tables: ResourceTables, rules: Rule
 class _Plan:
     """What is proposed so far: each allocation is changed in one way only. Worktrees are neither shrunk nor moved."""
 
-    def __init__(self, tables: ResourceTables) -> None:
-        self._tables = tables
+    def __init__(self, tables: ResourceTables, at: Moment) -> None:
+        self._tables, self._wall = tables, at.wall
         self.found: list[Proposal] = []
         self._changed: set[int] = set()
         self._moved_in: dict[str, int] = {}
@@ -82,7 +81,10 @@ class _Plan:
         named = any(
             each.kind is not Kind.RECLAIM and each.part.pool_id in self._tables.worktree_pools for each in proposed
         )
-        if revoking or named or numbers & self._changed or len(self.found) + len(proposed) > MOST_ITEMS:
+        promised = not numbers.isdisjoint(self._tables.reserved.claims)
+        if revoking or named or promised or numbers & self._changed:
+            return
+        if len(self.found) + len(proposed) > MOST_ITEMS:
             return
         self.found += proposed
         self._changed |= numbers
@@ -120,7 +122,7 @@ class _Plan:
 
     def _room(self, pool: PoolRow) -> int:
         used = self._tables.holdings.granted.get(pool.pool_id, 0) + self._moved_in.get(pool.pool_id, 0)
-        return max(0, pool.capacity - pool.reserve - used)
+        return max(0, pool.capacity - pool.reserve - used - self._tables.reserved.withheld(pool.pool_id, self._wall))
 
     def _granted_of(self, pool: PoolRow) -> Iterator[tuple[AllocationRow, Part]]:
         """Give what is granted of a pool, the largest first: so more of it fits elsewhere."""
@@ -150,7 +152,7 @@ def _over_allocated(usage: UsageRow, row: AllocationRow, at: Moment, rules: Rule
     peaks = {each.dimension: each.peak for each in usage.used}
     for part in row.lot.parts:
         peak = peaks.get(part.dimension, part.amount)
-        freed = part.amount - max(1, with_buffer(peak))
+        freed = part.amount - max(1, peak + -(-peak * rules.headroom // 1_000))
         if freed > 0 and freed * _LEAST_PART >= part.amount:
             reason = f"at most {peak} of {part.amount} was used in {watched // 1_000} s"
             found.append(Proposal(Kind.SHRINK, row.number, row.owner, part._replace(amount=freed), reason))

@@ -132,12 +132,15 @@ def updated(command: UpdatePool, pools: Table[PoolRow]) -> PoolRow:
     return row
 
 
-def check_deletable(pool_id: str, pools: Table[PoolRow], *, granted: int) -> None:
+def check_deletable(pool_id: str, pools: Table[PoolRow], *, granted: int, reserved: int) -> None:
     """Raise POOL_NOT_FOUND or POOL_IN_USE unless the pool can be deleted."""
     row = present(pool_id, pools)
     if granted:
         message = f"{granted} {row.unit} of pool {pool_id!r} are granted; fence it and wait until they are released"
         raise Refusal("POOL_IN_USE", message, {"granted": str(granted)})
+    if reserved:
+        message = f"{reserved} {row.unit} of pool {pool_id!r} are reserved; cancel the reservations"
+        raise Refusal("POOL_IN_USE", message, {"reserved": str(reserved)})
 
 
 def present(pool_id: str, pools: Table[PoolRow]) -> PoolRow:

@@ -7,7 +7,7 @@ How far it is off is measured whenever a task ends, before the task itself is le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tercio_common.machine.protocol import Moment
@@ -20,6 +20,8 @@ MOST_TYPES: Final = 256
 """Types are named by callers; beyond this the one of which none has ended for longest is forgotten."""
 _MEMORY: Final = 8
 """The error is a moving mean over about so many tasks."""
+_LEAST_TASKS: Final = 8
+"""Of fewer it is not known how much they differ."""
 _MOST_ERROR: Final = 1_000_000
 
 
@@ -31,8 +33,17 @@ class Prediction(NamedTuple):
     error: int
 
 
-def predict(history: HistoryRow | None, labels: tuple[tuple[str, str], ...], default: Mapping[str, int]) -> Prediction:
-    """Return what a task with these labels will use; the default when there is no history."""
+def predict(
+    history: HistoryRow | None,
+    labels: tuple[tuple[str, str], ...],
+    default: Mapping[str, int],
+    *,
+    adaptive: bool = False,
+) -> Prediction:
+    """Return what a task with these labels will use; the default when there is no history.
+
+    An `adaptive` buffer is as large as such tasks differ, and never over a fifth: for grants that can grow.
+    """
     if history is None:
         return Prediction(tuple(sorted(default.items())), 0, 0)
     similar = _similar(history.tasks, labels)
@@ -40,8 +51,22 @@ def predict(history: HistoryRow | None, labels: tuple[tuple[str, str], ...], def
     for task in similar:
         for dimension, peak in task.peaks:
             sums.setdefault(dimension, []).append(peak)
-    amounts = tuple((name, with_buffer(sum(each)) // len(each)) for name, each in sorted(sums.items()))
+    sized = _as_spread if adaptive else _a_fifth_more
+    amounts = tuple((name, sized(each)) for name, each in sorted(sums.items()))
     return Prediction(amounts, len(similar), history.error)
+
+
+def _a_fifth_more(peaks: Sequence[int]) -> int:
+    return with_buffer(sum(peaks)) // len(peaks)
+
+
+def _as_spread(peaks: Sequence[int]) -> int:
+    """Return the mean and twice the mean deviation: of peaks that are spread normally, 19 in 20 are below."""
+    if len(peaks) < _LEAST_TASKS:
+        return _a_fifth_more(peaks)
+    mean = sum(peaks) // len(peaks)
+    spread = sum(abs(peak - mean) for peak in peaks) // len(peaks)
+    return min(_a_fifth_more(peaks), mean + 2 * spread)
 
 
 def with_buffer(amount: int) -> int:

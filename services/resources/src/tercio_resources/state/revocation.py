@@ -26,7 +26,7 @@ def make_room(
     rules: Rules,
 ) -> tuple[dict[int, Shortage], list[RevocationsRequested]]:
     """Choose victims for the items that are short of what a pool has; return the shortages with their number."""
-    room = _Room(tables)
+    room = _Room(tables, at)
     answered = dict(shortages)
     for item, shortage in shortages.items():
         spec = command.specs[command.indexes[item]] if command.indexes else command.specs[0]
@@ -42,7 +42,8 @@ def make_room(
 class _Room:
     """Victims that were chosen for earlier items, and what they will give back."""
 
-    def __init__(self, tables: ResourceTables) -> None:
+    def __init__(self, tables: ResourceTables, at: Moment) -> None:
+        self._wall = at.wall
         self._tables, self._borrowers = tables, _borrowers(tables)
         self.chosen: dict[int, None] = {}
         self._promised: set[int] = set()  # spoken for by an earlier item
@@ -72,7 +73,8 @@ class _Room:
     def _missing(self, gap: Gap, *, emergency: bool) -> int:
         """Return how much must be given back; of a pool that is over-committed more than the gap."""
         pool = self._tables.pools[gap.pool_id]
-        free = pool.capacity - (0 if emergency else pool.reserve) - self._tables.holdings.granted.get(gap.pool_id, 0)
+        kept = 0 if emergency else pool.reserve + self._tables.reserved.withheld(pool.pool_id, self._wall)
+        free = pool.capacity - kept - self._tables.holdings.granted.get(gap.pool_id, 0)
         return gap.required - min(free, gap.bound.available)
 
     def _candidates(self, spec: Spec, *, emergency: bool) -> Iterator[AllocationRow]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tercio_common.strategies import choosing, sharing
 from tercio_common.strategies.catalogue import Catalogue
 from tercio_common.strategies.protocol import Choosing, Sharing
+from tercio_resources.state.commands import Kind
 from tercio_resources.state.rows import PoolRow
 from tercio_resources.state.worktree_rows import WorktreePoolRow
 
@@ -33,6 +34,10 @@ class Rules:
         worktree_pools: which of them keep worktrees, and where.
         max_live_bytes: about how much all rows may take.
         idle: who used next to nothing for this long may be asked to release.
+        headroom: what a shrink leaves beyond the most that was used, in thousandths of it.
+        relief: what is tried before an allocation is refused.
+        reservation_lead: so long before it begins, what is reserved is granted to nobody else.
+        reservation_claim: so long after its start a reservation is to be claimed.
         default_estimate: what a task is expected to use of each dimension while nothing is known.
         efficiency_target: part of what is granted that is to be used, in thousandths.
     """
@@ -53,5 +58,9 @@ class Rules:
     worktree_pools: tuple[WorktreePoolRow, ...] = ()
     max_live_bytes: int = 64 << 20
     idle: int = 60_000
+    headroom: int = 50
+    relief: tuple[Kind, ...] = ()
+    reservation_lead: int = 300_000
+    reservation_claim: int = 60_000
     default_estimate: Mapping[str, int] = field(default_factory=dict)
     efficiency_target: int = 850

@@ -11,6 +11,8 @@ from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolsByDimension
+from tercio_resources.state.reservation_rows import ReservationRow
+from tercio_resources.state.reserved import Reserved
 from tercio_resources.state.rows import (
     AllocationRow,
     HistoryRow,
@@ -35,6 +37,7 @@ HISTORIES = "histories"
 SAMPLES = "samples"
 STRATEGIES = "strategies"
 POOL_RECORDS = "pool_records"
+RESERVATIONS = "reservations"
 BUDGETS = "budgets"
 METERS = "meters"
 BLOCKS = "blocks"
@@ -56,6 +59,7 @@ class ResourceTables(TableStore):
         self.samples: Table[SamplesRow] = Table(SAMPLES, itemgetter(0), store=self, fed=False)
         self.strategies: Table[StrategyRow] = Table(STRATEGIES, itemgetter(0), store=self)
         self.pool_records: Table[PoolRecordRow] = Table(POOL_RECORDS, itemgetter(0), store=self, fed=False)
+        self.reservations: Table[ReservationRow] = Table(RESERVATIONS, itemgetter(0), store=self)
         self.budgets: Table[BudgetRow] = Table(BUDGETS, itemgetter(0), store=self)
         self.meters: Table[MeterRow] = Table(METERS, itemgetter(0), store=self, fed=False)
         self.blocks: Table[BlockRow] = Table(BLOCKS, itemgetter(0, 1), store=self, fed=False)
@@ -67,16 +71,19 @@ class ResourceTables(TableStore):
         self.barred = Tombstones(period=rules.tombstone)
         self.used = UsageSums()
         self.block_timers = BlockTimers()
+        self.reserved = Reserved(rules)
         self.worktree_index = WorktreeIndex()
         self.pools.add_index(self.by_dimension)
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
         self.usages.add_index(self.used)
+        self.reservations.add_index(self.reserved)
         self.blocks.add_index(self.block_timers)
         self.worktrees.add_index(self.worktree_index)
 
     @property
     def freed(self) -> int:
         """Rises whenever who waits may be served: something was given back, a pool changed, or a worktree is ready."""
-        return self.holdings.returned + self.by_dimension.changes + self.worktree_index.readied
+        changes = self.by_dimension.changes + self.worktree_index.readied
+        return self.holdings.returned + self.reserved.returned + changes

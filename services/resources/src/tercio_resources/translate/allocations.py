@@ -12,9 +12,10 @@ from tercio_common.filtering.predicates import Filter
 from tercio_common.rpc.fields import duration, epoch_message, filter_of, page_size_of, timestamp
 from tercio_common.rpc.violations import Violations
 from tercio_resources.state import worktrees
-from tercio_resources.state.commands import Allocate, Release, Transfer
+from tercio_resources.state.commands import Allocate, Release, Resize, Transfer
 from tercio_resources.state.filters import ALLOCATION_FIELDS
-from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Gap, Spec
+from tercio_resources.state.pools import PoolsByDimension
+from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Gap, Lot, Spec
 from tercio_resources.state.tables import ResourceTables
 from tercio_resources.state.views import AllocationView
 from tercio_resources.translate.fields import amount_messages, amounts_of, labels_of, tenant_of
@@ -45,7 +46,7 @@ def asked_of(request: pb.AllocateRequest) -> Asked:
         "spec_indexes", len(indexes) == len(request.owners), f"must be empty or have {len(request.owners)} entries"
     ):
         found.check("spec_indexes", max(indexes) < count, f"must name one of the {count} specs")
-    specs = tuple(_spec(f"specs[{index}]", spec, found) for index, spec in enumerate(request.specs))
+    specs = tuple(spec_of(f"specs[{index}]", spec, found) for index, spec in enumerate(request.specs))
     wait = found.check_duration("wait_timeout", request.wait_timeout, least_ms=0, most_ms=_MOST_WAIT_MS)
     single = len(request.owners) == 1 or request.atomic_batch
     if wait and found.check("wait_timeout", single, "is for one item or an atomic batch"):
@@ -65,7 +66,7 @@ def asked_of(request: pb.AllocateRequest) -> Asked:
 def check_of(request: pb.CheckAllocationRequest) -> tuple[Spec, str]:
     """Return the spec and the owner of a dry run."""
     found = Violations()
-    spec = _spec("spec", request.spec, found)
+    spec = spec_of("spec", request.spec, found)
     if request.owner:
         check_owner("owner", request.owner, found)
     found.raise_if_any()
@@ -97,6 +98,15 @@ def transfer_command(request: pb.TransferRequest) -> Transfer:
     found.check_length("allocation_ids", request.allocation_ids, most=MOST_ITEMS, unit="allocations")
     found.raise_if_any()
     return Transfer(from_owner=request.from_owner, to_owner=request.to_owner, numbers=tuple(request.allocation_ids))
+
+
+def resize_command(request: pb.ResizeRequest) -> Resize:
+    """Translate a change of amounts."""
+    found = Violations()
+    check_owner("owner", request.owner, found)
+    amounts = amounts_of("amounts", request.amounts, found, least=1, fewest=1)
+    found.raise_if_any()
+    return Resize(number=request.allocation_id, owner=request.owner, amounts=amounts)
 
 
 def listing_of(request: pb.ListAllocationsRequest) -> tuple[int, Filter[AllocationRow]]:
@@ -132,10 +142,17 @@ def allocation_message(shown: AllocationView, tables: ResourceTables) -> allocat
         emergency=lot.emergency,
         worktree_paths=worktrees.paths_of(row.number, tables),
     )
-    for part in lot.parts:
-        (amount,) = amount_messages([(part.dimension, part.amount, tables.by_dimension.unit(part.dimension))])
-        message.parts.add(pool_id=part.pool_id, amount=amount)
+    message.parts.extend(part_messages(lot, tables.by_dimension))
     return message
+
+
+def part_messages(lot: Lot, units: PoolsByDimension) -> list[allocation_pb2.Allocation.Part]:
+    """Return the parts of a lot as the contract has them."""
+    amounts = amount_messages([(part.dimension, part.amount, units.unit(part.dimension)) for part in lot.parts])
+    return [
+        allocation_pb2.Allocation.Part(pool_id=part.pool_id, amount=amount)
+        for part, amount in zip(lot.parts, amounts, strict=True)
+    ]
 
 
 def gap_messages(gaps: Collection[Gap]) -> list[allocation_pb2.Gap]:
@@ -153,7 +170,8 @@ def gap_messages(gaps: Collection[Gap]) -> list[allocation_pb2.Gap]:
     ]
 
 
-def _spec(field: str, message: allocation_pb2.AllocationSpec, found: Violations) -> Spec:
+def spec_of(field: str, message: allocation_pb2.AllocationSpec, found: Violations) -> Spec:
+    """Return what is asked for, and note what is wrong with it."""
     ttl = _TTL_MS
     if message.HasField("ttl"):
         ttl = found.check_duration(f"{field}.ttl", message.ttl, least_ms=_LEAST_TTL_MS, most_ms=_MOST_TTL_MS)

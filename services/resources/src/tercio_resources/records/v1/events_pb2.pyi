@@ -40,6 +40,10 @@ class Event(google.protobuf.message.Message):
     ALLOCATIONS_RESHAPED_FIELD_NUMBER: builtins.int
     USE_SAMPLED_FIELD_NUMBER: builtins.int
     STRATEGY_SET_FIELD_NUMBER: builtins.int
+    RESERVATION_MADE_FIELD_NUMBER: builtins.int
+    RESERVATION_ADVANCED_FIELD_NUMBER: builtins.int
+    RESERVATION_CLAIMED_FIELD_NUMBER: builtins.int
+    RESERVATIONS_ENDED_FIELD_NUMBER: builtins.int
     BUDGET_SET_FIELD_NUMBER: builtins.int
     BUDGET_DELETED_FIELD_NUMBER: builtins.int
     BLOCKS_SETTLED_FIELD_NUMBER: builtins.int
@@ -102,6 +106,22 @@ class Event(google.protobuf.message.Message):
         """Another strategy is in use."""
 
     @property
+    def reservation_made(self) -> Global___ReservationMade:
+        """Something was reserved for later."""
+
+    @property
+    def reservation_advanced(self) -> Global___ReservationAdvanced:
+        """Holders were asked to make room for a reservation, or its own holder to release."""
+
+    @property
+    def reservation_claimed(self) -> Global___ReservationClaimed:
+        """A reservation was claimed."""
+
+    @property
+    def reservations_ended(self) -> Global___ReservationsEnded:
+        """Room is kept for reservations no longer."""
+
+    @property
     def budget_set(self) -> tercio_resources.records.v1.budgets_pb2.BudgetRow:
         """A budget was created or changed."""
 
@@ -153,6 +173,10 @@ class Event(google.protobuf.message.Message):
         allocations_reshaped: Global___AllocationsReshaped | None = ...,
         use_sampled: Global___UseSampled | None = ...,
         strategy_set: Global___StrategyRow | None = ...,
+        reservation_made: Global___ReservationMade | None = ...,
+        reservation_advanced: Global___ReservationAdvanced | None = ...,
+        reservation_claimed: Global___ReservationClaimed | None = ...,
+        reservations_ended: Global___ReservationsEnded | None = ...,
         budget_set: tercio_resources.records.v1.budgets_pb2.BudgetRow | None = ...,
         budget_deleted: tercio_resources.records.v1.budgets_pb2.BudgetDeleted | None = ...,
         blocks_settled: tercio_resources.records.v1.budgets_pb2.BlocksSettled | None = ...,
@@ -163,11 +187,11 @@ class Event(google.protobuf.message.Message):
         worktrees_set: tercio_resources.records.v1.worktrees_pb2.WorktreesSet | None = ...,
         worktree_removed: tercio_resources.records.v1.worktrees_pb2.WorktreeRemoved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "reservation_made", "reservation_advanced", "reservation_claimed", "reservations_ended", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -868,6 +892,178 @@ class SamplesRow(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SamplesRow: typing_extensions.TypeAlias = SamplesRow
+
+@typing.final
+class ReservationMade(google.protobuf.message.Message):
+    """ReservationMade says that something was reserved. Its id is the sequence number of the record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: builtins.int
+    LOT_FIELD_NUMBER: builtins.int
+    START_WALL_MS_FIELD_NUMBER: builtins.int
+    END_WALL_MS_FIELD_NUMBER: builtins.int
+    CLAIM_BY_WALL_MS_FIELD_NUMBER: builtins.int
+    owner: builtins.str
+    """For whom."""
+    start_wall_ms: builtins.int
+    """When it begins, in milliseconds of wall time."""
+    end_wall_ms: builtins.int
+    """When it ends, in milliseconds of wall time."""
+    claim_by_wall_ms: builtins.int
+    """Until when it is to be claimed, in milliseconds of wall time."""
+    @property
+    def lot(self) -> Global___Lot:
+        """What, and of which pools."""
+
+    def __init__(
+        self,
+        *,
+        owner: builtins.str = ...,
+        lot: Global___Lot | None = ...,
+        start_wall_ms: builtins.int = ...,
+        end_wall_ms: builtins.int = ...,
+        claim_by_wall_ms: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["lot", b"lot"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["claim_by_wall_ms", b"claim_by_wall_ms", "end_wall_ms", b"end_wall_ms", "lot", b"lot", "owner", b"owner", "start_wall_ms", b"start_wall_ms"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReservationMade: typing_extensions.TypeAlias = ReservationMade
+
+@typing.final
+class ReservationAdvanced(google.protobuf.message.Message):
+    """ReservationAdvanced says that holders were asked for what a reservation needs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESERVATION_NUMBER_FIELD_NUMBER: builtins.int
+    PHASE_FIELD_NUMBER: builtins.int
+    reservation_number: builtins.int
+    """Which."""
+    phase: builtins.int
+    """As in ReservationRow."""
+    def __init__(
+        self,
+        *,
+        reservation_number: builtins.int = ...,
+        phase: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["phase", b"phase", "reservation_number", b"reservation_number"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReservationAdvanced: typing_extensions.TypeAlias = ReservationAdvanced
+
+@typing.final
+class ReservationClaimed(google.protobuf.message.Message):
+    """ReservationClaimed says that the first allocation of the same record was granted for a reservation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESERVATION_NUMBER_FIELD_NUMBER: builtins.int
+    reservation_number: builtins.int
+    """Which."""
+    def __init__(
+        self,
+        *,
+        reservation_number: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["reservation_number", b"reservation_number"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReservationClaimed: typing_extensions.TypeAlias = ReservationClaimed
+
+@typing.final
+class ReservationsEnded(google.protobuf.message.Message):
+    """ReservationsEnded says that room is kept for reservations no longer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Cause:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _CauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReservationsEnded._Cause.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: ReservationsEnded._Cause.ValueType  # 0
+        """Not a cause; never written."""
+        CAUSE_CANCELLED: ReservationsEnded._Cause.ValueType  # 1
+        """Somebody asked for it."""
+        CAUSE_LAPSED: ReservationsEnded._Cause.ValueType  # 2
+        """Nobody claimed them in time."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """Why."""
+
+    CAUSE_UNSPECIFIED: ReservationsEnded.Cause.ValueType  # 0
+    """Not a cause; never written."""
+    CAUSE_CANCELLED: ReservationsEnded.Cause.ValueType  # 1
+    """Somebody asked for it."""
+    CAUSE_LAPSED: ReservationsEnded.Cause.ValueType  # 2
+    """Nobody claimed them in time."""
+
+    CAUSE_FIELD_NUMBER: builtins.int
+    RESERVATION_NUMBERS_FIELD_NUMBER: builtins.int
+    cause: Global___ReservationsEnded.Cause.ValueType
+    """Why."""
+    @property
+    def reservation_numbers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which."""
+
+    def __init__(
+        self,
+        *,
+        cause: Global___ReservationsEnded.Cause.ValueType = ...,
+        reservation_numbers: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["cause", b"cause", "reservation_numbers", b"reservation_numbers"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReservationsEnded: typing_extensions.TypeAlias = ReservationsEnded
+
+@typing.final
+class ReservationRow(google.protobuf.message.Message):
+    """ReservationRow is what is reserved."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    MADE_FIELD_NUMBER: builtins.int
+    CREATED_WALL_MS_FIELD_NUMBER: builtins.int
+    PHASE_FIELD_NUMBER: builtins.int
+    DUE_NOW_MS_FIELD_NUMBER: builtins.int
+    ALLOCATION_NUMBER_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Its id."""
+    created_wall_ms: builtins.int
+    """When it was made, in milliseconds of wall time."""
+    phase: builtins.int
+    """1 while it waits, 2 when holders were asked to make room, 3 when it was claimed, 4 when its holder was asked to release."""
+    due_now_ms: builtins.int
+    """When it is looked at next, in milliseconds of fleet time; 0 when it is not."""
+    allocation_number: builtins.int
+    """What was granted for it; 0 before."""
+    @property
+    def made(self) -> Global___ReservationMade:
+        """As it was made."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        made: Global___ReservationMade | None = ...,
+        created_wall_ms: builtins.int = ...,
+        phase: builtins.int = ...,
+        due_now_ms: builtins.int = ...,
+        allocation_number: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["made", b"made"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_number", b"allocation_number", "created_wall_ms", b"created_wall_ms", "due_now_ms", b"due_now_ms", "made", b"made", "number", b"number", "phase", b"phase"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReservationRow: typing_extensions.TypeAlias = ReservationRow
 
 @typing.final
 class StrategyRow(google.protobuf.message.Message):

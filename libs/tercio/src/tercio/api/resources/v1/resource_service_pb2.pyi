@@ -14,6 +14,7 @@ import tercio.api.resources.v1.allocation_pb2
 import tercio.api.resources.v1.pool_pb2
 import tercio.api.resources.v1.quota_pb2
 import tercio.api.type.v1.epoch_pb2
+import tercio.api.type.v1.resource_amount_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -704,6 +705,62 @@ class TransferResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TransferResponse: typing_extensions.TypeAlias = TransferResponse
+
+@typing.final
+class ResizeRequest(google.protobuf.message.Message):
+    """Request of Resize."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ALLOCATION_ID_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    AMOUNTS_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """Makes a retry harmless. At most 128 characters."""
+    allocation_id: builtins.int
+    """The allocation."""
+    owner: builtins.str
+    """Who holds it."""
+    @property
+    def amounts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.type.v1.resource_amount_pb2.ResourceAmount]:
+        """What it is to have of these dimensions, from 1; the others stay. 1 to 32, each dimension once."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        allocation_id: builtins.int = ...,
+        owner: builtins.str = ...,
+        amounts: collections.abc.Iterable[tercio.api.type.v1.resource_amount_pb2.ResourceAmount] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_id", b"allocation_id", "amounts", b"amounts", "owner", b"owner", "request_id", b"request_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ResizeRequest: typing_extensions.TypeAlias = ResizeRequest
+
+@typing.final
+class ResizeResponse(google.protobuf.message.Message):
+    """Response of Resize."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALLOCATION_FIELD_NUMBER: builtins.int
+    @property
+    def allocation(self) -> tercio.api.resources.v1.allocation_pb2.Allocation:
+        """The allocation as it is now."""
+
+    def __init__(
+        self,
+        *,
+        allocation: tercio.api.resources.v1.allocation_pb2.Allocation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation", b"allocation"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation", b"allocation"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ResizeResponse: typing_extensions.TypeAlias = ResizeResponse
 
 @typing.final
 class GetAllocationRequest(google.protobuf.message.Message):

@@ -90,6 +90,11 @@ class ResourceServiceStub(object):
                 request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.TransferRequest.SerializeToString,
                 response_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.TransferResponse.FromString,
                 _registered_method=True)
+        self.Resize = channel.unary_unary(
+                '/tercio.api.resources.v1.ResourceService/Resize',
+                request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ResizeRequest.SerializeToString,
+                response_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ResizeResponse.FromString,
+                _registered_method=True)
         self.GetAllocation = channel.unary_unary(
                 '/tercio.api.resources.v1.ResourceService/GetAllocation',
                 request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.GetAllocationRequest.SerializeToString,
@@ -227,6 +232,16 @@ class ResourceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Resize(self, request, context):
+        """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
+        as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+        emergency), STORE_NEARLY_FULL, STALE_EPOCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAllocation(self, request, context):
         """Reads an allocation; linearizable.
         Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND.
@@ -340,6 +355,11 @@ def add_ResourceServiceServicer_to_server(servicer, server):
                     servicer.Transfer,
                     request_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.TransferRequest.FromString,
                     response_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.TransferResponse.SerializeToString,
+            ),
+            'Resize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resize,
+                    request_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ResizeRequest.FromString,
+                    response_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ResizeResponse.SerializeToString,
             ),
             'GetAllocation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAllocation,
@@ -675,6 +695,33 @@ class ResourceService(object):
             '/tercio.api.resources.v1.ResourceService/Transfer',
             tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.TransferRequest.SerializeToString,
             tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.TransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tercio.api.resources.v1.ResourceService/Resize',
+            tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ResizeRequest.SerializeToString,
+            tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ResizeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,12 @@ class ResourceServiceStub:
     """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
     Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
     """
+    Resize: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ResizeRequest, tercio.api.resources.v1.resource_service_pb2.ResizeResponse]
+    """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
+    as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+    emergency), STORE_NEARLY_FULL, STALE_EPOCH.
+    """
     GetAllocation: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetAllocationRequest, tercio.api.resources.v1.resource_service_pb2.GetAllocationResponse]
     """Reads an allocation; linearizable.
     Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND.
@@ -164,6 +170,12 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     Transfer: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.TransferRequest, tercio.api.resources.v1.resource_service_pb2.TransferResponse]  # type: ignore[assignment]
     """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
     Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
+    """
+    Resize: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ResizeRequest, tercio.api.resources.v1.resource_service_pb2.ResizeResponse]  # type: ignore[assignment]
+    """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
+    as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+    emergency), STORE_NEARLY_FULL, STALE_EPOCH.
     """
     GetAllocation: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetAllocationRequest, tercio.api.resources.v1.resource_service_pb2.GetAllocationResponse]  # type: ignore[assignment]
     """Reads an allocation; linearizable.
@@ -313,6 +325,18 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.TransferResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.TransferResponse]]:
         """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
         Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
+        """
+
+    @abc.abstractmethod
+    def Resize(
+        self,
+        request: tercio.api.resources.v1.resource_service_pb2.ResizeRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.ResizeResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.ResizeResponse]]:
+        """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
+        as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+        emergency), STORE_NEARLY_FULL, STALE_EPOCH.
         """
 
     @abc.abstractmethod

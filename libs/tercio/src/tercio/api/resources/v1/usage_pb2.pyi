@@ -199,7 +199,9 @@ class Proposal(google.protobuf.message.Message):
         KIND_RECLAIM: Proposal._Kind.ValueType  # 1
         """The holder uses next to nothing: it is asked to release, and a grace later it is released."""
         KIND_SHRINK: Proposal._Kind.ValueType  # 2
-        """The holder never used all of it: it keeps the most that it used, and a fifth more."""
+        """The holder never used all of it: it keeps the most that it used and the head-room of
+        the settings. It may ask for more again: see Resize.
+        """
         KIND_COMPACT: Proposal._Kind.ValueType  # 3
         """What is granted of one pool fits into others, so that all of that pool is free."""
 
@@ -211,7 +213,9 @@ class Proposal(google.protobuf.message.Message):
     KIND_RECLAIM: Proposal.Kind.ValueType  # 1
     """The holder uses next to nothing: it is asked to release, and a grace later it is released."""
     KIND_SHRINK: Proposal.Kind.ValueType  # 2
-    """The holder never used all of it: it keeps the most that it used, and a fifth more."""
+    """The holder never used all of it: it keeps the most that it used and the head-room of
+    the settings. It may ask for more again: see Resize.
+    """
     KIND_COMPACT: Proposal.Kind.ValueType  # 3
     """What is granted of one pool fits into others, so that all of that pool is free."""
 

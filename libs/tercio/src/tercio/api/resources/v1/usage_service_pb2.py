@@ -27,7 +27,7 @@ from tercio.api.resources.v1 import usage_pb2 as tercio_dot_api_dot_resources_do
 from tercio.api.type.v1 import resource_amount_pb2 as tercio_dot_api_dot_type_dot_v1_dot_resource__amount__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tercio/api/resources/v1/usage_service.proto\x12\x17tercio.api.resources.v1\x1a&tercio/api/resources/v1/forecast.proto\x1a#tercio/api/resources/v1/usage.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xe2\x02\n\x12ReportUsageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x43\n\x07reports\x18\x02 \x03(\x0b\x32\x32.tercio.api.resources.v1.ReportUsageRequest.Report\x1a\xf2\x01\n\x06Report\x12\x15\n\rallocation_id\x18\x01 \x01(\x04\x12\x30\n\x04used\x18\x02 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x11\n\ttask_type\x18\x03 \x01(\t\x12N\n\x06labels\x18\x04 \x03(\x0b\x32>.tercio.api.resources.v1.ReportUsageRequest.Report.LabelsEntry\x12\r\n\x05owner\x18\x05 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x13ReportUsageResponse\x12\x1e\n\x16unknown_allocation_ids\x18\x01 \x03(\x04\x12\x16\n\x0eunknown_owners\x18\x02 \x03(\t\":\n\x11ListUsagesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x12ListUsagesResponse\x12.\n\x06usages\x18\x01 \x03(\x0b\x32\x1e.tercio.api.resources.v1.Usage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x16\n\x14GetEfficiencyRequest\"R\n\x15GetEfficiencyResponse\x12\x39\n\x0c\x65\x66\x66iciencies\x18\x01 \x03(\x0b\x32#.tercio.api.resources.v1.Efficiency\"\xa3\x01\n\x14GetPredictionRequest\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12I\n\x06labels\x18\x02 \x03(\x0b\x32\x39.tercio.api.resources.v1.GetPredictionRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\x15GetPredictionResponse\x12\x37\n\nprediction\x18\x01 \x01(\x0b\x32#.tercio.api.resources.v1.Prediction\"=\n\x14ListForecastsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"f\n\x15ListForecastsResponse\x12\x34\n\tforecasts\x18\x01 \x03(\x0b\x32!.tercio.api.resources.v1.Forecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x0fOptimizeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x35\n\x05kinds\x18\x03 \x03(\x0e\x32&.tercio.api.resources.v1.Proposal.Kind\"H\n\x10OptimizeResponse\x12\x34\n\tproposals\x18\x01 \x03(\x0b\x32!.tercio.api.resources.v1.Proposal2\x90\x05\n\x0cUsageService\x12h\n\x0bReportUsage\x12+.tercio.api.resources.v1.ReportUsageRequest\x1a,.tercio.api.resources.v1.ReportUsageResponse\x12\x65\n\nListUsages\x12*.tercio.api.resources.v1.ListUsagesRequest\x1a+.tercio.api.resources.v1.ListUsagesResponse\x12n\n\rGetEfficiency\x12-.tercio.api.resources.v1.GetEfficiencyRequest\x1a..tercio.api.resources.v1.GetEfficiencyResponse\x12n\n\rGetPrediction\x12-.tercio.api.resources.v1.GetPredictionRequest\x1a..tercio.api.resources.v1.GetPredictionResponse\x12n\n\rListForecasts\x12-.tercio.api.resources.v1.ListForecastsRequest\x1a..tercio.api.resources.v1.ListForecastsResponse\x12_\n\x08Optimize\x12(.tercio.api.resources.v1.OptimizeRequest\x1a).tercio.api.resources.v1.OptimizeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tercio/api/resources/v1/usage_service.proto\x12\x17tercio.api.resources.v1\x1a&tercio/api/resources/v1/forecast.proto\x1a#tercio/api/resources/v1/usage.proto\x1a(tercio/api/type/v1/resource_amount.proto\"\xe2\x02\n\x12ReportUsageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x43\n\x07reports\x18\x02 \x03(\x0b\x32\x32.tercio.api.resources.v1.ReportUsageRequest.Report\x1a\xf2\x01\n\x06Report\x12\x15\n\rallocation_id\x18\x01 \x01(\x04\x12\x30\n\x04used\x18\x02 \x03(\x0b\x32\".tercio.api.type.v1.ResourceAmount\x12\x11\n\ttask_type\x18\x03 \x01(\t\x12N\n\x06labels\x18\x04 \x03(\x0b\x32>.tercio.api.resources.v1.ReportUsageRequest.Report.LabelsEntry\x12\r\n\x05owner\x18\x05 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x13ReportUsageResponse\x12\x1e\n\x16unknown_allocation_ids\x18\x01 \x03(\x04\x12\x16\n\x0eunknown_owners\x18\x02 \x03(\t\":\n\x11ListUsagesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x12ListUsagesResponse\x12.\n\x06usages\x18\x01 \x03(\x0b\x32\x1e.tercio.api.resources.v1.Usage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x16\n\x14GetEfficiencyRequest\"R\n\x15GetEfficiencyResponse\x12\x39\n\x0c\x65\x66\x66iciencies\x18\x01 \x03(\x0b\x32#.tercio.api.resources.v1.Efficiency\"\xbc\x01\n\x14GetPredictionRequest\x12\x11\n\ttask_type\x18\x01 \x01(\t\x12I\n\x06labels\x18\x02 \x03(\x0b\x32\x39.tercio.api.resources.v1.GetPredictionRequest.LabelsEntry\x12\x17\n\x0f\x61\x64\x61ptive_buffer\x18\x03 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\x15GetPredictionResponse\x12\x37\n\nprediction\x18\x01 \x01(\x0b\x32#.tercio.api.resources.v1.Prediction\"=\n\x14ListForecastsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"f\n\x15ListForecastsResponse\x12\x34\n\tforecasts\x18\x01 \x03(\x0b\x32!.tercio.api.resources.v1.Forecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x0fOptimizeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x35\n\x05kinds\x18\x03 \x03(\x0e\x32&.tercio.api.resources.v1.Proposal.Kind\"H\n\x10OptimizeResponse\x12\x34\n\tproposals\x18\x01 \x03(\x0b\x32!.tercio.api.resources.v1.Proposal2\x90\x05\n\x0cUsageService\x12h\n\x0bReportUsage\x12+.tercio.api.resources.v1.ReportUsageRequest\x1a,.tercio.api.resources.v1.ReportUsageResponse\x12\x65\n\nListUsages\x12*.tercio.api.resources.v1.ListUsagesRequest\x1a+.tercio.api.resources.v1.ListUsagesResponse\x12n\n\rGetEfficiency\x12-.tercio.api.resources.v1.GetEfficiencyRequest\x1a..tercio.api.resources.v1.GetEfficiencyResponse\x12n\n\rGetPrediction\x12-.tercio.api.resources.v1.GetPredictionRequest\x1a..tercio.api.resources.v1.GetPredictionResponse\x12n\n\rListForecasts\x12-.tercio.api.resources.v1.ListForecastsRequest\x1a..tercio.api.resources.v1.ListForecastsResponse\x12_\n\x08Optimize\x12(.tercio.api.resources.v1.OptimizeRequest\x1a).tercio.api.resources.v1.OptimizeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,19 +55,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETEFFICIENCYRESPONSE']._serialized_start=806
   _globals['_GETEFFICIENCYRESPONSE']._serialized_end=888
   _globals['_GETPREDICTIONREQUEST']._serialized_start=891
-  _globals['_GETPREDICTIONREQUEST']._serialized_end=1054
+  _globals['_GETPREDICTIONREQUEST']._serialized_end=1079
   _globals['_GETPREDICTIONREQUEST_LABELSENTRY']._serialized_start=501
   _globals['_GETPREDICTIONREQUEST_LABELSENTRY']._serialized_end=546
-  _globals['_GETPREDICTIONRESPONSE']._serialized_start=1056
-  _globals['_GETPREDICTIONRESPONSE']._serialized_end=1136
-  _globals['_LISTFORECASTSREQUEST']._serialized_start=1138
-  _globals['_LISTFORECASTSREQUEST']._serialized_end=1199
-  _globals['_LISTFORECASTSRESPONSE']._serialized_start=1201
-  _globals['_LISTFORECASTSRESPONSE']._serialized_end=1303
-  _globals['_OPTIMIZEREQUEST']._serialized_start=1305
-  _globals['_OPTIMIZEREQUEST']._serialized_end=1420
-  _globals['_OPTIMIZERESPONSE']._serialized_start=1422
-  _globals['_OPTIMIZERESPONSE']._serialized_end=1494
-  _globals['_USAGESERVICE']._serialized_start=1497
-  _globals['_USAGESERVICE']._serialized_end=2153
+  _globals['_GETPREDICTIONRESPONSE']._serialized_start=1081
+  _globals['_GETPREDICTIONRESPONSE']._serialized_end=1161
+  _globals['_LISTFORECASTSREQUEST']._serialized_start=1163
+  _globals['_LISTFORECASTSREQUEST']._serialized_end=1224
+  _globals['_LISTFORECASTSRESPONSE']._serialized_start=1226
+  _globals['_LISTFORECASTSRESPONSE']._serialized_end=1328
+  _globals['_OPTIMIZEREQUEST']._serialized_start=1330
+  _globals['_OPTIMIZEREQUEST']._serialized_end=1445
+  _globals['_OPTIMIZERESPONSE']._serialized_start=1447
+  _globals['_OPTIMIZERESPONSE']._serialized_end=1519
+  _globals['_USAGESERVICE']._serialized_start=1522
+  _globals['_USAGESERVICE']._serialized_end=2178
 # @@protoc_insertion_point(module_scope)

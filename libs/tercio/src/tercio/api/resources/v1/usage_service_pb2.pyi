@@ -237,8 +237,13 @@ class GetPredictionRequest(google.protobuf.message.Message):
 
     TASK_TYPE_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    ADAPTIVE_BUFFER_FIELD_NUMBER: builtins.int
     task_type: builtins.str
     """What the task is. 1 to 128 characters of [A-Za-z0-9._-]."""
+    adaptive_buffer: builtins.bool
+    """Instead of a fifth more than the mean, twice the mean deviation of past tasks more, if that is less: for
+    allocations that grow when they have to.
+    """
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """What else tells such tasks apart. At most 64, keys of 1 to 128 and values of at most 128 characters."""
@@ -248,8 +253,9 @@ class GetPredictionRequest(google.protobuf.message.Message):
         *,
         task_type: builtins.str = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        adaptive_buffer: builtins.bool = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["labels", b"labels", "task_type", b"task_type"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["adaptive_buffer", b"adaptive_buffer", "labels", b"labels", "task_type", b"task_type"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___GetPredictionRequest: typing_extensions.TypeAlias = GetPredictionRequest

@@ -176,6 +176,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_STRATEGY_NOT_FOUND: _ErrorReason.ValueType  # 341
     """No strategy of that name is installed; list them."""
+    ERROR_REASON_RESERVATION_NOT_DUE: _ErrorReason.ValueType  # 342
+    """The reservation cannot be claimed now; claim it from its start on, and in time."""
+    ERROR_REASON_RESERVATION_CLAIMED: _ErrorReason.ValueType  # 343
+    """The reservation was claimed; metadata `allocation` names what was granted."""
+    ERROR_REASON_RESERVATION_NOT_FOUND: _ErrorReason.ValueType  # 344
+    """No reservation with this id, or not for this owner: it lapsed, was cancelled or used, or never was."""
     ERROR_REASON_CLAIM_CONFLICT: _ErrorReason.ValueType  # 400
     """Another owner holds an incompatible claim, or waits for one and goes first; PreconditionFailure names what is in the
     way. Retry when something was released, or wait.
@@ -348,6 +354,12 @@ set another strategy.
 """
 ERROR_REASON_STRATEGY_NOT_FOUND: ErrorReason.ValueType  # 341
 """No strategy of that name is installed; list them."""
+ERROR_REASON_RESERVATION_NOT_DUE: ErrorReason.ValueType  # 342
+"""The reservation cannot be claimed now; claim it from its start on, and in time."""
+ERROR_REASON_RESERVATION_CLAIMED: ErrorReason.ValueType  # 343
+"""The reservation was claimed; metadata `allocation` names what was granted."""
+ERROR_REASON_RESERVATION_NOT_FOUND: ErrorReason.ValueType  # 344
+"""No reservation with this id, or not for this owner: it lapsed, was cancelled or used, or never was."""
 ERROR_REASON_CLAIM_CONFLICT: ErrorReason.ValueType  # 400
 """Another owner holds an incompatible claim, or waits for one and goes first; PreconditionFailure names what is in the
 way. Retry when something was released, or wait.
