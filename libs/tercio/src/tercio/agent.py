@@ -19,6 +19,7 @@ from typing import Any, Final
 from tercio.addresses import service_addresses
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
+from tercio.api.resources.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
 from tercio.attempts import SYSTEM_TYPES
 from tercio.configuration import Configuration, ConfigureT, Document
@@ -32,6 +33,7 @@ from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 from tercio.usage import UsageReports
 from tercio.vitals import Vitals
+from tercio.worktrees import HeldWorktrees
 
 _log = logging.getLogger(__name__)
 
@@ -225,6 +227,7 @@ class Agent:
             counts=self._counts,
             usage=usage,
             configuration=self._configuration,
+            worktrees=HeldWorktrees(Remote(Route(channels, self._resources), WorktreeServiceStub)),
             stop_grace=self._stop_grace,
         )
         membership = self._membership = Membership(

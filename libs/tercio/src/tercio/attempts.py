@@ -14,6 +14,7 @@ from tercio.api.type.v1 import epoch_pb2
 if TYPE_CHECKING:
     from tercio.configuration import Configuration
     from tercio.context import BlockingContext, Context
+    from tercio.worktrees import HeldWorktrees
 
 
 SYSTEM_TYPES: Final = "tercio."
@@ -119,6 +120,8 @@ class Attempt:
         "timeout_ms",
         "timer",
         "was_interrupted",
+        "worktree_count",
+        "worktrees",
     )
 
     def __init__(
@@ -138,6 +141,7 @@ class Attempt:
         self.measures: dict[str, float] | None = None
         self.session_id = 0
         self.spent: dict[str, int] | None = None
+        self.worktree_count = 0
         self.stage = Stage.QUEUED
         self.stop: Stop | None = None
         self.started_ns = 0
@@ -151,6 +155,7 @@ class Attempt:
         self.timer: asyncio.TimerHandle | None = None
         self.context: Context | BlockingContext | None = None
         self.configuration: Configuration | None = None
+        self.worktrees: HeldWorktrees | None = None
 
     @property
     def key(self) -> AttemptKey:
@@ -202,4 +207,5 @@ def offers_of(assignments: work_pb2.Assignments, epoch: Epoch) -> list[Attempt]:
         attempt.failures = extra.failures
         attempt.deadline_unix_ms = extra.deadline_unix_ms
         attempt.has_resources = extra.has_resources
+        attempt.worktree_count = extra.worktree_count
     return attempts

@@ -13,7 +13,6 @@ import grpc
 
 from tercio.addresses import service_addresses
 from tercio.agents import AgentCalls
-from tercio.allocations import AllocationCalls
 from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
@@ -36,11 +35,12 @@ from tercio.rpc.remote import Remote
 from tercio.submission import Submission, Submitted
 from tercio.tasks import TaskCalls
 from tercio.templates import TaskOptions, Templates
+from tercio.worktrees import WorktreeCalls
 
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 
-class Client(TaskCalls, PlanCalls, AgentCalls, AllocationCalls, AuditCalls):
+class Client(TaskCalls, PlanCalls, AgentCalls, WorktreeCalls, AuditCalls):
     """Talks to a fleet. One a process is enough; it belongs to the event loop in which it is first used.
 
     Example:

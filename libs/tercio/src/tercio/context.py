@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tercio.attempts import Attempt, FencingToken
@@ -96,6 +97,9 @@ class _Facts:
         configuration = self._attempt.configuration
         return configuration.document if configuration is not None else {}
 
+    async def _held_worktrees(self) -> list[Path]:
+        return await self._attempt.worktrees.of(self._attempt) if self._attempt.worktrees is not None else []
+
     @property
     def last_checkpoint(self) -> bytes:
         """What an earlier attempt, or this one, kept last; empty when there is none."""
@@ -153,6 +157,17 @@ class Context(_Facts):
         """Tell how far the attempt is, 0 to 100. It is shown, never stored."""
         self._reports.progress(self._attempt, _checked_percent(percent))
 
+    async def worktrees(self) -> list[Path]:
+        """Return the git worktrees that the attempt holds: as many as its task asks for as `git_worktrees`.
+
+        Each is clean, and nobody else's while the attempt runs. There are none if the fleet only counts them, or if the
+        attempt has lost what it held.
+
+        Raises:
+            CallError: the resources service does not answer.
+        """
+        return await self._held_worktrees()
+
     async def checkpoint(self, value: Any) -> None:
         """Keep a value, encoded as results are, for the next attempt; returns when it is durable.
 
@@ -181,6 +196,10 @@ class BlockingContext(_Facts):
     def progress(self, percent: int) -> None:
         """Tell how far the attempt is, 0 to 100. It is shown, never stored."""
         self._loop.call_soon_threadsafe(self._reports.progress, self._attempt, _checked_percent(percent))
+
+    def worktrees(self) -> list[Path]:
+        """Return the git worktrees that the attempt holds; see `Context.worktrees`."""
+        return asyncio.run_coroutine_threadsafe(self._held_worktrees(), self._loop).result()
 
     def checkpoint(self, value: Any) -> None:
         """Keep a value, encoded as results are, for the next attempt; returns when it is durable.

@@ -37,6 +37,7 @@ from tercio.system_tasks import AgentRunners
 from tercio.usage import UsageReports
 from tercio.vitals import Queue
 from tercio.wakeup import Wakeup
+from tercio.worktrees import HeldWorktrees
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -83,6 +84,7 @@ class WorkLink:
         counts: TaskCounts,
         usage: UsageReports,
         configuration: Configuration,
+        worktrees: HeldWorktrees,
         stop_grace: timedelta | None = None,
     ) -> None:
         """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers.
@@ -103,6 +105,7 @@ class WorkLink:
             concurrency=identity.concurrency,
             grace_s=self._grace_s,
             configuration=configuration,
+            worktrees=worktrees,
         )
         self._resource_leases = ResourceLeases(self._runners)
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()

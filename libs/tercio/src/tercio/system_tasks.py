@@ -15,6 +15,7 @@ from tercio.configuration import Configuration
 from tercio.context import Context
 from tercio.handlers import Handlers
 from tercio.runners import RunnerReports, Runners
+from tercio.worktrees import HeldWorktrees
 
 _AT_ONCE: Final = 4
 """As many as the scheduler lets one agent hold."""
@@ -53,10 +54,12 @@ class AgentRunners:
         concurrency: int,
         grace_s: Callable[[], float],
         configuration: Configuration,
+        worktrees: HeldWorktrees,
     ) -> None:
         """Run up to `concurrency` tasks at once, and a few system tasks beside them; `grace_s` as of `Runners`."""
         self._own = Runners(handlers, reports, concurrency=concurrency, grace_s=grace_s)
         self._configuration = configuration
+        self._worktrees = worktrees
         self._system = Runners(system_handlers(configuration), reports, concurrency=_AT_ONCE, grace_s=grace_s)
 
     @property
@@ -72,6 +75,7 @@ class AgentRunners:
             attempts = [attempt for attempt in attempts if not is_system(attempt)]
         for attempt in attempts:
             attempt.configuration = self._configuration
+            attempt.worktrees = self._worktrees
         self._own.offer(attempts)
 
     def stop(self, attempt: Attempt, why: Stop) -> None:

@@ -35,6 +35,9 @@ def exec_(
         list[Path] | None,
         typer.Option("--directory", exists=True, file_okay=False, help="one for each slot, repeated; else this one"),
     ] = None,
+    worktree: Annotated[
+        bool, typer.Option("--worktree", help="run what holds git worktrees in its first one; else in the directory")
+    ] = False,
     allow_commands: Annotated[
         bool, typer.Option("--allow-commands", help="run what the payload says; only where you trust every submitter")
     ] = False,
@@ -57,6 +60,9 @@ def exec_(
     TERCIO_FENCING_TOKEN and TERCIO_SLOT say which attempt it is. Cancelling sends SIGTERM to its process group, and
     SIGKILL after a grace. When the agent dies, so does the command. SIGTERM and Ctrl-C let what runs finish.
 
+    An attempt that holds git worktrees finds the first in TERCIO_WORKTREE, and all in TERCIO_WORKTREES, separated as in
+    PATH. They are on the machine of the resources service, so the agent belongs there.
+
     The command of --on-configure runs for each configuration that the fleet sends (tercio agents config set): the JSON
     document is its stdin, {} for the agent's own defaults. Exit code 0 takes it; any other refuses it, and the one that
     was in force before is sent again.
@@ -68,6 +74,7 @@ def exec_(
             argv=command or None,
             concurrency=concurrency,
             directories=[path.resolve() for path in directory or []],
+            in_worktree=worktree,
             kill_grace_s=texts.parse_duration(kill_grace).total_seconds(),
             log=log,
         )

@@ -7,6 +7,7 @@ files never meet. One line a start and one an end tell an operator, or a program
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ class ExecHandler:
         argv: the command; None runs the one that the payload names.
         concurrency: attempts at once.
         directories: one for each slot; empty runs all in the agent's own.
+        in_worktree: what holds git worktrees runs in its first one.
         kill_grace_s: from SIGTERM to SIGKILL when an attempt is cancelled.
         log: where starts and ends are told.
     """
@@ -56,6 +58,7 @@ class ExecHandler:
     concurrency: int
     log: Log
     directories: Sequence[Path] = ()
+    in_worktree: bool = False
     kill_grace_s: float = 4.0
     _free: list[int] = field(init=False)
 
@@ -76,8 +79,9 @@ class ExecHandler:
             self._free.append(slot)
 
     async def _run(self, context: Context, slot: int) -> bytes:
-        command = self._command(context, slot)
-        self._tell("started", context, slot=slot)
+        worktrees = await context.worktrees()
+        command = self._command(context, slot, worktrees)
+        self._tell("started", context, slot=slot, **({"worktree": str(worktrees[0])} if worktrees else {}))
         started, code = time.monotonic(), -1
         try:
             ended = await command.run(b"" if self.argv is None else context.payload, started=context.runs_in)
@@ -89,14 +93,19 @@ class ExecHandler:
             self._tell("ended", context, slot=slot, exit=code, ran_ms=ran_ms)
         return _result(ended)
 
-    def _command(self, context: Context, slot: int) -> Command:
+    def _command(self, context: Context, slot: int, worktrees: Sequence[Path]) -> Command:
         directory = self.directories[slot] if self.directories else None
+        if self.in_worktree and worktrees:
+            directory = worktrees[0]
         environment = {
             "TERCIO_TASK_ID": context.task_id,
             "TERCIO_ATTEMPT": str(context.attempt),
             "TERCIO_FENCING_TOKEN": str(context.fencing_token),
             "TERCIO_SLOT": str(slot),
         }
+        if worktrees:
+            environment["TERCIO_WORKTREE"] = str(worktrees[0])
+            environment["TERCIO_WORKTREES"] = os.pathsep.join(map(str, worktrees))
         if self.argv is not None:
             return Command(argv=self.argv, directory=directory, environment=environment, kill_grace_s=self.kill_grace_s)
         named = _named_by(context.payload)

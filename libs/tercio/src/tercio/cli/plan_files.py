@@ -43,6 +43,7 @@ _DEFAULTS = frozenset(
         "retry",
         "require_capable_agent",
         "labels",
+        "resources",
         "env",
         "cwd",
     }
@@ -108,7 +109,7 @@ def _spec(reader: _Reader, where: str, raw: Any, defaults: Mapping[str, Any]) ->
     if task.get("task_id"):
         where = f"task {task['task_id']}"
     merged = {**defaults, **task}
-    for name in ("labels", "required_capabilities", "env"):
+    for name in ("labels", "resources", "required_capabilities", "env"):
         if isinstance(defaults.get(name), dict) and isinstance(task.get(name), dict):
             merged[name] = {**defaults[name], **task[name]}
     return task_pb2.TaskSpec(
@@ -128,6 +129,7 @@ def _template(reader: _Reader, where: str, raw: Mapping[str, Any]) -> task_pb2.T
             f"{where}: required_capabilities", raw.get("required_capabilities") or {}, _capabilities
         ),
         labels=reader.value(f"{where}: labels", raw.get("labels") or {}, _texts),
+        resources=reader.value(f"{where}: resources", raw.get("resources") or {}, _amounts),
     )
     if not template.task_type:
         reader.mistakes.append(f"{where}: task_type is missing")
@@ -186,6 +188,10 @@ def _capabilities(raw: Any) -> dict[str, int]:
     if isinstance(raw, list):
         return dict.fromkeys(map(str, raw), 1)
     return {str(name): _count(level) for name, level in raw.items()}
+
+
+def _amounts(raw: Any) -> dict[str, int]:
+    return {str(dimension): _count(amount) for dimension, amount in raw.items()}
 
 
 def _texts(raw: Any) -> dict[str, str]:

@@ -31,6 +31,9 @@ def submit(
     capability: Annotated[list[str] | None, typer.Option("--capability", help="NAME or NAME=LEVEL, repeated")] = None,
     priority: Annotated[int, typer.Option("--priority", min=0, max=9, help="9 goes first")] = 5,
     after: Annotated[list[str] | None, typer.Option("--after", help="a task that must succeed first")] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option("--resource", help="DIMENSION=AMOUNT that it holds while it runs, repeated")
+    ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
     target: Annotated[str, typer.Option("--target", help="only this agent may run it")] = "",
     timeout: Annotated[str, typer.Option("--timeout", help="longest run of one attempt, for instance 5m")] = "",
@@ -53,6 +56,7 @@ def submit(
                 required_capabilities=texts.parse_capabilities(capability or []),
                 target_agent_id=target,
                 labels=texts.parse_pairs(label or [], what="label"),
+                resources=texts.parse_amounts(resource or []),
             ),
         )
         if timeout:

@@ -385,6 +385,7 @@ class Assignments(google.protobuf.message.Message):
         FAILURES_FIELD_NUMBER: builtins.int
         DEADLINE_UNIX_MS_FIELD_NUMBER: builtins.int
         HAS_RESOURCES_FIELD_NUMBER: builtins.int
+        WORKTREE_COUNT_FIELD_NUMBER: builtins.int
         index: builtins.int
         """Index in `task_ids`."""
         checkpoint: builtins.bytes
@@ -395,6 +396,8 @@ class Assignments(google.protobuf.message.Message):
         """The deadline in force, milliseconds since 1970; 0 means none."""
         has_resources: builtins.bool
         """It holds resources: the agent ends it before its lease does."""
+        worktree_count: builtins.int
+        """How many git worktrees it holds; the resources service says which, asked for what the attempt owns."""
         def __init__(
             self,
             *,
@@ -403,8 +406,9 @@ class Assignments(google.protobuf.message.Message):
             failures: builtins.int = ...,
             deadline_unix_ms: builtins.int = ...,
             has_resources: builtins.bool = ...,
+            worktree_count: builtins.int = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["checkpoint", b"checkpoint", "deadline_unix_ms", b"deadline_unix_ms", "failures", b"failures", "has_resources", b"has_resources", "index", b"index"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["checkpoint", b"checkpoint", "deadline_unix_ms", b"deadline_unix_ms", "failures", b"failures", "has_resources", b"has_resources", "index", b"index", "worktree_count", b"worktree_count"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     TASK_IDS_FIELD_NUMBER: builtins.int
