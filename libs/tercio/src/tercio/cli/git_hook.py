@@ -55,13 +55,12 @@ def run() -> None:
     shown = found[:_MOST_SHOWN]
     if len(found) > len(shown):
         shown.append(f"and {len(found) - len(shown)} more")
-    for line in ("tercio: this commit is refused:", *(f"  {each}" for each in shown)):
-        typer.echo(line, err=True)
-    raise CommandError(
-        f"{len(found)} objections" if len(found) > 1 else "1 objection",
-        code=ExitCode.REFUSED,
-        hint=f"`tercio claims list` shows who holds what, `tercio claim --wait 10m NAME -- COMMAND` waits; {_PAST_IT}",
+    hint = (
+        f"hint: `tercio claims list` shows who holds what, `tercio claim --wait 10m NAME -- COMMAND` waits; {_PAST_IT}"
     )
+    for line in ("tercio: this commit is refused:", *(f"  {each}" for each in shown), hint):
+        typer.echo(line, err=True)
+    raise typer.Exit(ExitCode.REFUSED)
 
 
 async def _objections(repository: Repository) -> list[str]:
