@@ -22,7 +22,7 @@ IS_LONG = bool(os.environ.get("TERCIO_TEST_LONG"))
 _SHORT = Plan(seconds=12, seed=11, tasks=600)
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(120)
 async def test_every_promise_holds_through_a_mix_of_faults(tmp_path: Path) -> None:
     report = await run_chaos(_SHORT, etcd=find_or_build(), folder=tmp_path)
     report.demand()
@@ -39,6 +39,22 @@ async def test_a_scheduler_that_forgets_requests_does_not_get_through_the_mix(tm
     plan = Plan(seconds=2, seed=1, tasks=50, faults=("same-request",), fleet=fleet)
     report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
     assert report.broken() == {"G8"}
+
+
+@pytest.mark.timeout(60)
+async def test_a_ledger_that_is_blind_does_not_get_through_the_mix(tmp_path: Path) -> None:
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    fleet = FleetPlan(
+        replicas=1,
+        agents=1,
+        registries=0,
+        pools=1,
+        pools_module="support.launchers.blind_ledger",
+        environment={"PYTHONPATH": path},
+    )
+    plan = Plan(seconds=4, seed=1, tasks=50, faults=("kill-resources",), fleet=fleet)
+    report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
+    assert report.broken() == {"G4"}
 
 
 @pytest.mark.skipif(not IS_LONG, reason="minutes long: make test-promises runs it, and TERCIO_TEST_LONG=1 does")

@@ -41,6 +41,14 @@ def test_a_clean_run_holds_and_says_what_it_was_tried_on() -> None:
     assert clean.document()["tasks"] == {"acknowledged": 4, "SUCCEEDED": 3}
 
 
+def test_what_other_services_were_tried_on_stands_beside_what_the_scheduler_was() -> None:
+    tried = Tried(ended={}, of_parts={"G4": "5 holders", "G6": "3 allocations"})
+    verdict = Verdict(10, 2, Counter({Kind.SUCCEEDED: 3}), ())
+    told = report_of(verdict, seed=5, faults={}, tried=tried, complaints=(), troubles=())
+    shown = {one.promise: one.tried_on for one in told.promises}
+    assert (shown["G4"], shown["G6"]) == ("5 holders", "3 ends of attempts, 3 allocations")
+
+
 def test_a_violation_of_the_history_breaks_its_promise() -> None:
     broken = report(violations=[_BROKEN])
     assert not broken.holds

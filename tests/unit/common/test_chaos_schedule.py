@@ -55,6 +55,7 @@ def test_a_family_names_all_of_its_kinds() -> None:
         "kill-replica",
         "kill-agent",
         "kill-registry",
+        "kill-resources",
         "compact",
     ]
 

@@ -10,7 +10,13 @@ from tercio_common.records.v1 import record_pb2
 from tercio_common.testing.history import HELD, RELEASED, Observation, allocation_checks
 from tercio_common.testing.history.checks import Entry
 from tercio_resources.codec import decode_event, encode_event
-from tercio_resources.state.events import AllocationsGranted, AllocationsReleased, AllocationsReshaped, PoolsSet
+from tercio_resources.state.events import (
+    AllocationsGranted,
+    AllocationsReleased,
+    AllocationsReshaped,
+    AllocationsTransferred,
+    PoolsSet,
+)
 from tercio_resources.state.rows import Cause, Lot, Part, PoolRow
 
 POOL = PoolsSet((PoolRow("cpu", "cpu", "millicores", 100, 20),))
@@ -96,4 +102,6 @@ def test_a_token_that_does_not_rise_is_seen() -> None:
 def test_what_a_holder_was_told_must_be_in_the_journal() -> None:
     assert broken(observations=[Observation(HELD, "2048", "o0")]) == ["GrantsAreDurable"]
     assert broken(granted(2, 1), observations=[Observation(HELD, "2048", "another")]) == ["GrantsAreDurable"]
+    handed = Commit(3, AllocationsTransferred((2048,), "heir"))
+    assert broken(granted(2, 1), handed, observations=[Observation(HELD, "2048", "heir")]) == []
     assert broken(granted(2, 1), observations=[Observation(RELEASED, "2048")]) == ["ReleasedOnce"]

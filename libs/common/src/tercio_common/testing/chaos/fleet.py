@@ -1,4 +1,4 @@
-"""The fleet that chaos is done to: etcd, replicas of two services, agents, and a proxy on every way between them.
+"""The fleet that chaos is done to: etcd, replicas of three services, agents, and a proxy on every way between them.
 
 Every replica reaches each member of etcd through a proxy of its own, and is reached by agents, clients and other
 replicas through one more, whose address it advertises: so each can be cut off alone.
@@ -18,6 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.election.port import Leader
 from tercio_common.etcd_client.settings import EtcdSettings
 from tercio_common.journal.store import EtcdStore
+from tercio_common.testing.chaos import holders
 from tercio_common.testing.chaos.beating import BeatingAgent
 from tercio_common.testing.chaos.etcd_cluster import EtcdCluster
 from tercio_common.testing.chaos.processes import NOTHING_THERE, SHORT_LEASE, ChildProcess, ServerProcess
@@ -28,6 +29,7 @@ from tercio_common.testing.history import Violation
 LEASE_TTL_S: Final = SHORT_LEASE["TTL_MS"] / 1000
 SERVICE: Final = "scheduler"
 REGISTRY: Final = "registry"
+RESOURCES: Final = "resources"
 BEAT_INTERVAL_MS: Final = 1_000
 """Short, and long enough for agents of one busy machine to keep it."""
 _REGISTRY_MODULE: Final = "tercio_registry"
@@ -48,7 +50,9 @@ class FleetPlan:
         replicas: of the scheduler.
         agents: processes with handlers.
         registries: replicas of the registry; without any there are no agents that only beat.
+        pools: replicas of the resources service; without any there are no holders.
         module: what is run as the scheduler.
+        pools_module: what is run as the resources service.
         quota_bytes: how much etcd takes: small enough to be filled in a moment. A task takes about 1 kB.
         environment: further variables of the replicas.
     """
@@ -57,7 +61,9 @@ class FleetPlan:
     replicas: int = 3
     agents: int = 3
     registries: int = 2
+    pools: int = 2
     module: str = "tercio_scheduler"
+    pools_module: str = "tercio_resources"
     quota_bytes: int = 64 << 20
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -83,13 +89,20 @@ class Fleet:
     """A running fleet; faults find their victims here."""
 
     def __init__(
-        self, *, etcd: EtcdCluster, store: EtcdStore, replicas: tuple[Replica, ...], registries: tuple[Replica, ...]
+        self,
+        *,
+        etcd: EtcdCluster,
+        store: EtcdStore,
+        replicas: tuple[Replica, ...],
+        registries: tuple[Replica, ...],
+        pools: tuple[Replica, ...],
     ) -> None:
-        """Describe a fleet; `running_fleet` makes one. `replicas` are the scheduler's."""
+        """Describe a fleet; `running_fleet` makes one. `replicas` are the scheduler's, `pools` those of resources."""
         self.etcd = etcd
         self.store = store
         self.replicas = replicas
         self.registries = registries
+        self.pools = pools
         self.agents: tuple[ChildProcess, ...] = ()
         self.beating: tuple[BeatingAgent, ...] = ()
         """Agents of the registry, which only beat."""
@@ -118,13 +131,23 @@ class Fleet:
         """The registry that was last seen to lead."""
         return self._seen_to_lead(REGISTRY, self.registries)
 
+    @property
+    def pools_leader(self) -> Replica | None:
+        """The resources service that was last seen to lead."""
+        return self._seen_to_lead(RESOURCES, self.pools)
+
+    @property
+    def everybody(self) -> tuple[Replica, ...]:
+        """Every replica of every service."""
+        return (*self.replicas, *self.registries, *self.pools)
+
     def complain(self, promise: str, check: str, message: str) -> None:
         """Note a promise that was seen to be broken."""
         self.complaints.append(Violation(promise, check, message))
 
     def ended_by_themselves(self) -> list[str]:
         """Return what there is to say about processes that nobody killed and that ended."""
-        processes = [*(replica.process for replica in (*self.replicas, *self.registries)), *self.agents]
+        processes = [*(replica.process for replica in self.everybody), *self.agents]
         return [
             f"{process.name} ended by itself with code {process.exit_code}; its log ends: {process.log()[-1000:]}"
             for process in processes
@@ -139,7 +162,7 @@ class Fleet:
             ServerNotReadyError: a replica does not.
         """
         await asyncio.to_thread(self.etcd.wait_until_healthy)
-        await asyncio.gather(*(replica.process.ready() for replica in (*self.replicas, *self.registries)))
+        await asyncio.gather(*(replica.process.ready() for replica in self.everybody))
 
     async def follow_leader(self, service: str) -> None:
         """Keep up to date who leads, for ever."""
@@ -168,8 +191,11 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
         stack.push_async_callback(store.close)
         replicas = [await _replica(plan.module, plan, etcd, folder, stack) for _ in range(plan.replicas)]
         registries = [await _replica(_REGISTRY_MODULE, plan, etcd, folder, stack) for _ in range(plan.registries)]
-        fleet = Fleet(etcd=etcd, store=store, replicas=tuple(replicas), registries=tuple(registries))
-        for service in (SERVICE, REGISTRY):
+        pools = [await _replica(plan.pools_module, plan, etcd, folder, stack) for _ in range(plan.pools)]
+        fleet = Fleet(
+            etcd=etcd, store=store, replicas=tuple(replicas), registries=tuple(registries), pools=tuple(pools)
+        )
+        for service in (SERVICE, REGISTRY, RESOURCES):
             following = asyncio.create_task(fleet.follow_leader(service))
             stack.push_async_callback(_end, following)
         await fleet.ready()
@@ -188,6 +214,7 @@ async def _replica(
         "TERCIO_HOST__SNAPSHOT_BYTES": str(plan.quota_bytes // _SNAPSHOTS_A_QUOTA),
         "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": str(_ATTEMPT_LEASE_MS),
         "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": str(BEAT_INTERVAL_MS),
+        **holders.SETTINGS,
         **wall_clock.environment,
         **plan.environment,
     }

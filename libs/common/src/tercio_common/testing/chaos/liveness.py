@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ import grpc
 from tercio_common.testing.chaos.beating import BeatingAgent, beating
 from tercio_common.testing.chaos.fleet import BEAT_INTERVAL_MS, REGISTRY, Fleet
 from tercio_common.testing.chaos.sightings import Sightings
+from tercio_common.testing.eventually import eventually
 from tercio_common.testing.history import Verdict, judge, liveness_checks, recorded
 
 _RECORDING: Final = "registry-recording"
@@ -21,7 +22,9 @@ _TTL_MS: Final = 3 * BEAT_INTERVAL_MS
 
 
 class Liveness:
-    """Agents of the registry, which only beat."""
+    """Agents of the registry, which only beat. Implements `Part`."""
+
+    rest = "every agent that beats is shown healthy"
 
     def __init__(self, fleet: Fleet, sightings: Sightings, recording: Path) -> None:
         """Use `watched_agents`."""
@@ -29,26 +32,17 @@ class Liveness:
         self._sightings = sightings
         self._recording = recording
 
-    @property
-    def beats(self) -> int:
-        """How many the agents have sent."""
-        return sum(agent.beats for agent in self._fleet.beating)
+    async def settle(self, *, within_ms: int) -> None:
+        await eventually(self._all_healthy, within_ms=within_ms)
 
-    @property
-    def healthy(self) -> int:
-        """How often a reader was shown an agent as HEALTHY."""
-        return self._sightings.shown["HEALTHY"]
-
-    def all_healthy(self) -> bool:
-        """Tell whether a reader was last shown every agent as HEALTHY."""
+    def _all_healthy(self) -> bool:
         return all(self._sightings.state.get(agent.agent_id) == "HEALTHY" for agent in self._fleet.beating)
 
-    def judge(self) -> Verdict:
-        """Judge the run, which is over.
+    def tried_on(self, verdict: Verdict) -> Mapping[str, str]:
+        beats, healthy = sum(agent.beats for agent in self._fleet.beating), self._sightings.shown["HEALTHY"]
+        return {"G7": f"{healthy} times shown healthy, {beats} beats to {verdict.epochs} leaders"}
 
-        Raises:
-            IncompleteRecordingError: commits are missing: there is no verdict.
-        """
+    def judge(self) -> Verdict:
         return judge(self._recording, service=REGISTRY, also=liveness_checks(ttl_ms=_TTL_MS))
 
 

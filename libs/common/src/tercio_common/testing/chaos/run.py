@@ -16,13 +16,15 @@ import grpc
 from tercio import CallError, Client
 from tercio_common.testing.chaos.faults.catalogue import KINDS, chosen
 from tercio_common.testing.chaos.fleet import SERVICE, Fleet, FleetPlan, running_fleet
-from tercio_common.testing.chaos.liveness import Liveness, watched_agents
+from tercio_common.testing.chaos.holding import holding
+from tercio_common.testing.chaos.liveness import watched_agents
+from tercio_common.testing.chaos.parts import Part
 from tercio_common.testing.chaos.report import Report, Tried, report_of
 from tercio_common.testing.chaos.schedule import Planned, schedule
 from tercio_common.testing.chaos.watcher import Watcher
 from tercio_common.testing.chaos.workload import Workload
 from tercio_common.testing.eventually import eventually
-from tercio_common.testing.history import IncompleteRecordingError, Recorder, judge, recorded
+from tercio_common.testing.history import IncompleteRecordingError, Recorder, Verdict, judge, recorded
 
 _RECORDING: Final = "recording"
 TASKS_A_SECOND: Final = 50
@@ -76,15 +78,25 @@ async def run_chaos(plan: Plan, *, etcd: Path, folder: Path, on_fault: Told = la
     async with (
         running_fleet(plan.fleet, binary=etcd, folder=folder) as fleet,
         recorded(fleet.store.journal(SERVICE), folder / _RECORDING) as recorder,
-        watched_agents(fleet, folder) as liveness,
+        _parts(plan, fleet, folder) as parts,
         _load(plan, fleet, recorder) as (work, watcher),
     ):
         await asyncio.gather(
             work.run(plan.tasks or round(plan.seconds * TASKS_A_SECOND), seconds=plan.seconds),
             _inject_all(planned, fleet, tell),
         )
-        troubles = [*fleet.ended_by_themselves(), *await _come_to_rest(fleet, work, watcher, liveness, plan.settle_s)]
-    return await _judged(plan, fleet, work, watcher, liveness, injected, troubles, folder / _RECORDING)
+        troubles = [*fleet.ended_by_themselves(), *await _come_to_rest(fleet, work, watcher, parts, plan.settle_s)]
+    return await _judged(plan, fleet, work, watcher, parts, injected, troubles, folder / _RECORDING)
+
+
+@contextlib.asynccontextmanager
+async def _parts(plan: Plan, fleet: Fleet, folder: Path) -> AsyncIterator[tuple[Part, ...]]:
+    """Give what is done with the other services, which ends with the block."""
+    async with contextlib.AsyncExitStack() as stack:
+        parts: list[Part] = [await stack.enter_async_context(watched_agents(fleet, folder))]
+        if fleet.pools:
+            parts.append(await stack.enter_async_context(holding(fleet, folder, seed=plan.seed)))
+        yield tuple(parts)
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +143,7 @@ async def _inject(planned: Planned, fleet: Fleet, tell: Told) -> None:
 
 
 async def _come_to_rest(
-    fleet: Fleet, work: Workload, watcher: Watcher, liveness: Liveness, within_s: float
+    fleet: Fleet, work: Workload, watcher: Watcher, parts: Sequence[Part], within_s: float
 ) -> list[str]:
     """Wait until nothing is open any more, and enter the listing; return what did not come to rest."""
     within_ms = round(within_s * 1000)
@@ -149,8 +161,9 @@ async def _come_to_rest(
             await work.all_ended()
             at = "every task is listed"
             await work.note_listing()
-            at = "every agent that beats is shown healthy"
-            await eventually(liveness.all_healthy, within_ms=within_ms)
+            for part in parts:
+                at = part.rest
+                await part.settle(within_ms=within_ms)
     except (TimeoutError, AssertionError, CallError) as error:
         return [f"{within_s:.0f} s after the last fault it did not hold that {at} {error}".rstrip()]
     return []
@@ -161,18 +174,21 @@ async def _judged(
     fleet: Fleet,
     work: Workload,
     watcher: Watcher,
-    liveness: Liveness,
+    parts: Sequence[Part],
     injected: Mapping[str, int],
     troubles: Sequence[str],
     recording: Path,
 ) -> Report:
     refused = [f"{count} submissions were refused: {reason}" for reason, count in work.refused.items()]
     complaints = list(fleet.complaints)
-    verdict, registries = None, 0
+    verdict: Verdict | None = None
+    tried_on: dict[str, str] = {}
     try:
-        of_agents = await asyncio.to_thread(liveness.judge)
-        complaints += of_agents.violations
-        registries = of_agents.epochs
+        for part in parts:
+            of_part = await asyncio.to_thread(part.judge)
+            complaints += of_part.violations
+            for promise, what in part.tried_on(of_part).items():
+                tried_on[promise] = ", ".join(filter(None, (tried_on.get(promise), what)))
         verdict = await asyncio.to_thread(judge, recording)
     except IncompleteRecordingError as error:
         refused.append(str(error))
@@ -182,9 +198,7 @@ async def _judged(
         watched=watcher.changes,
         resumed=watcher.resumed,
         same_requests=injected.get("same-request", 0),
-        beats=liveness.beats,
-        healthy=liveness.healthy,
-        registries=registries,
+        of_parts=tried_on,
     )
     return report_of(
         verdict,

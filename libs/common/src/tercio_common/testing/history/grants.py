@@ -128,15 +128,18 @@ class GrantsAreDurable(GrantCheck):
     def __init__(self, decode: Decode, nouns: Nouns) -> None:
         """See `GrantCheck`."""
         super().__init__(decode, nouns)
-        self._owners: dict[int, str] = {}
+        self._owners: dict[int, list[str]] = {}
 
     def follow(self, name: str, event: Any, entry: Entry) -> Iterable[str]:
         if name == self.nouns.granted:
-            self._owners.update(self.owners(event, entry))
+            self._owners.update((number, [owner]) for number, owner in self.owners(event, entry))
+        elif name == self.nouns.transferred:
+            for number in event.numbers:
+                self._owners.setdefault(number, []).append(event.to_owner)
         return ()
 
     def end(self, observations: Sequence[Observation]) -> Iterator[str]:
         for one in observations:
-            if one.kind == HELD and self._owners.get(int(one.subject)) != one.state:
+            if one.kind == HELD and one.state not in self._owners.get(int(one.subject), ()):
                 noun = self.nouns.noun
                 yield f"{one.state} was told to hold {noun} {one.subject}, which the journal does not grant to it"

@@ -24,6 +24,16 @@ def ways_of_registry_to_store(fleet: Fleet, rng: random.Random) -> Sequence[Prox
     return (fleet.registry_leader or rng.choice(fleet.registries)).ways_to_store
 
 
+def ways_of_pools_to_store(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
+    """Choose those of the resources service that leads; any replica's while none does."""
+    return (fleet.pools_leader or rng.choice(fleet.pools)).ways_to_store
+
+
+def way_to_pools(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
+    """Choose the way to the resources service that leads; to any replica while none does."""
+    return ((fleet.pools_leader or rng.choice(fleet.pools)).front,)
+
+
 def way_to_leader(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
     """Choose the way to the leader, of agents, clients and other replicas; to any replica while there is none."""
     return ((fleet.leader or rng.choice(fleet.replicas)).front,)

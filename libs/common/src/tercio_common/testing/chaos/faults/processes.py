@@ -28,6 +28,11 @@ def registry_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
     return (fleet.registry_leader or rng.choice(fleet.registries)).process
 
 
+def pools_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose the resources service that leads; any replica while none does."""
+    return (fleet.pools_leader or rng.choice(fleet.pools)).process
+
+
 def any_agent(fleet: Fleet, rng: random.Random) -> ChildProcess:
     """Choose any agent."""
     return rng.choice(fleet.agents)
