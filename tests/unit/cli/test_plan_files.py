@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tercio.api.scheduler.v1.claim_spec_pb2 import ClaimSpec
 from tercio.cli.plan_files import PlanFileError, parse_plan
 
 PLAN = """
@@ -65,8 +66,17 @@ MISTAKES = [
     ("tasks: [{task_id: a, run: x, required_capabilities: {gpu: high}}]", "whole number"),
     ("tasks: [{task_id: a, run: x, retry: {max: 3}}]", "unknown max"),
     ("defaults: {task_id: x}\ntasks: [{run: x}]", "defaults: unknown task_id"),
+    ("tasks: [{run: x, claims: src}]", "list of paths and globs"),
+    ("tasks: [{run: x, claims: [{name: a, mode: own}]}]", "there is no mode"),
     ("a: [", "not YAML"),
 ]
+
+
+def test_a_task_says_what_it_claims() -> None:
+    text = "tasks: [{task_type: t, claims: [src/**, {name: main, kind: branch, mode: shared, scope: r}]}]"
+    glob, branch = parse_plan(text).tasks[0].template.claims
+    assert (glob.kind, glob.name, glob.mode) == (ClaimSpec.KIND_GLOB, "src/**", ClaimSpec.MODE_EXCLUSIVE)
+    assert (branch.kind, branch.scope, branch.mode) == (ClaimSpec.KIND_BRANCH, "r", ClaimSpec.MODE_SHARED)
 
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES, ids=[said for _, said in MISTAKES])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import tercio
 from tercio.api.scheduler.v1 import task_pb2
 from tercio.states import TaskState
@@ -27,6 +29,7 @@ def test_states_are_the_contract_s() -> None:
     assert {state.name: state.value for state in TaskState} == contract
 
 
+@pytest.mark.timeout(30)  # it starts an interpreter
 def test_only_declared_dependencies_are_imported() -> None:
     code = "import sys, tercio, tercio.sync; print(' '.join({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tercio import InvalidRequestError, RetryPolicy
+from tercio.api.scheduler.v1.claim_spec_pb2 import ClaimSpec
+from tercio.errors import SettingsError
 from tercio.templates import Templates, template_of
+from tercio.things import TaskClaim
 
 
 def test_the_same_options_give_the_same_template() -> None:
@@ -33,6 +36,26 @@ def test_options_become_the_contract_s_fields() -> None:
     assert template.deadline.ToDatetime(tzinfo=UTC) == datetime(2030, 1, 1, tzinfo=UTC)
     assert (template.retry.max_attempts, template.retry.multiplier_permille) == (5, 1_500)
     assert dict(template.labels) == {"team": "x"}
+
+
+def test_claims_are_files_or_globs_to_edit_unless_they_say_more() -> None:
+    claims = ("src/a.py", "docs/**", TaskClaim("main", "shared", "repo", "branch"))
+    template = template_of("a", {"claims": claims})
+    assert list(template.claims) == [
+        ClaimSpec(kind=ClaimSpec.KIND_FILE, name="src/a.py", mode=ClaimSpec.MODE_EXCLUSIVE),
+        ClaimSpec(kind=ClaimSpec.KIND_GLOB, name="docs/**", mode=ClaimSpec.MODE_EXCLUSIVE),
+        ClaimSpec(kind=ClaimSpec.KIND_BRANCH, scope="repo", name="main", mode=ClaimSpec.MODE_SHARED),
+    ]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [TaskClaim("a", kind="folder"), TaskClaim("a", mode="own")],
+    ids=["kind", "mode"],  # type: ignore[arg-type]
+)
+def test_a_claim_of_a_kind_or_mode_that_there_is_not_is_refused(claim: TaskClaim) -> None:
+    with pytest.raises(SettingsError, match="choose from"):
+        template_of("a", {"claims": [claim]})
 
 
 def test_a_task_without_options_leaves_them_to_the_scheduler() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypedDict
@@ -12,6 +12,7 @@ import grpc
 
 from tercio.api.scheduler.v1 import task_pb2
 from tercio.rpc.errors import FieldViolation, InvalidRequestError
+from tercio.things import TaskClaim, claim_spec
 
 _TYPE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CACHED: Final = 1_000
@@ -51,6 +52,7 @@ class TaskOptions(TypedDict, total=False):
             cores and 512 MB.
         tenant: for whom; what its attempts hold counts against this tenant's quota.
         pool_labels: labels of the pools that the resources must come from.
+        claims: what each attempt claims while it runs: paths and globs to edit, or `TaskClaim`s.
     """
 
     priority: int
@@ -65,6 +67,7 @@ class TaskOptions(TypedDict, total=False):
     resources: Mapping[str, int]
     tenant: str
     pool_labels: Mapping[str, str]
+    claims: Sequence[str | TaskClaim]
 
 
 class Templates:
@@ -118,6 +121,7 @@ def template_of(task_type: str, options: TaskOptions) -> task_pb2.TaskTemplate:
         resources=options.get("resources"),
         tenant=options.get("tenant", ""),
         pool_labels=options.get("pool_labels"),
+        claims=map(claim_spec, options.get("claims", ())),
     )
     if "priority" in options:
         template.priority = options["priority"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from tercio.api.conflicts.v1.claim_pb2 import Claim, Thing
+from tercio.api.scheduler.v1.claim_spec_pb2 import ClaimSpec
 from tercio.errors import SettingsError
 from tercio.repository import is_pattern
 
@@ -18,6 +19,15 @@ MODES: Final[dict[ClaimMode, Claim.Mode.ValueType]] = {
     "exclusive": Claim.MODE_EXCLUSIVE,
 }
 """What others may do with what is held: read, plan to edit, or nothing."""
+
+
+class TaskClaim(NamedTuple):
+    """What each attempt of a task claims; see `thing`."""
+
+    name: str
+    mode: ClaimMode = "exclusive"
+    scope: str = ""
+    kind: str = ""
 
 
 def thing(name: str, *, scope: str = "", kind: str = "") -> Thing:
@@ -41,3 +51,21 @@ def text_of(named: Thing) -> str:
     """Name something for people: files by their path alone."""
     kind = Thing.Kind.Name(named.kind).removeprefix("KIND_").lower()
     return named.name if kind in {"file", "glob"} else f"{kind} {named.name}"
+
+
+def claim_spec(claim: str | TaskClaim) -> ClaimSpec:
+    """Return a task's claim as the scheduler takes it; a name alone is exclusive, of a file or glob.
+
+    Raises:
+        SettingsError: there is no such kind or mode.
+    """
+    name, mode, scope, kind = TaskClaim(claim) if isinstance(claim, str) else claim
+    if mode not in MODES:
+        raise SettingsError(f"there is no mode {mode!r}; choose from {', '.join(MODES)}")
+    # The scheduler numbers kinds and modes as the conflicts service does.
+    return ClaimSpec(
+        kind=cast("ClaimSpec.Kind.ValueType", thing(name, scope=scope, kind=kind).kind),
+        scope=scope,
+        name=name,
+        mode=cast("ClaimSpec.Mode.ValueType", MODES[mode]),
+    )

@@ -27,7 +27,10 @@ from typing import Any
 import yaml
 
 from tercio.api.scheduler.v1 import plan_service_pb2, task_pb2
+from tercio.api.scheduler.v1.claim_spec_pb2 import ClaimSpec
 from tercio.cli.texts import parse_duration
+from tercio.errors import SettingsError
+from tercio.things import TaskClaim, claim_spec
 
 COMMAND_TYPE = "command"
 """Task type of a `run` that names none: what `tercio agent exec --allow-commands` takes."""
@@ -44,6 +47,7 @@ _DEFAULTS = frozenset(
         "require_capable_agent",
         "labels",
         "resources",
+        "claims",
         "env",
         "cwd",
     }
@@ -129,6 +133,7 @@ def _template(reader: _Reader, where: str, raw: Mapping[str, Any]) -> task_pb2.T
             f"{where}: required_capabilities", raw.get("required_capabilities") or {}, _capabilities
         ),
         labels=reader.value(f"{where}: labels", raw.get("labels") or {}, _texts),
+        claims=reader.value(f"{where}: claims", raw.get("claims") or [], _claims),
         resources=reader.value(f"{where}: resources", raw.get("resources") or {}, _amounts),
     )
     if not template.task_type:
@@ -192,6 +197,15 @@ def _capabilities(raw: Any) -> dict[str, int]:
 
 def _amounts(raw: Any) -> dict[str, int]:
     return {str(dimension): _count(amount) for dimension, amount in raw.items()}
+
+
+def _claims(raw: Any) -> list[ClaimSpec]:
+    if not isinstance(raw, list):
+        raise ValueError("expected a list of paths and globs, or of mappings with name, mode, scope and kind")
+    try:
+        return [claim_spec(str(each) if not isinstance(each, dict) else TaskClaim(**each)) for each in raw]
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
 
 
 def _texts(raw: Any) -> dict[str, str]:

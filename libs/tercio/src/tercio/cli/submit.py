@@ -16,6 +16,7 @@ from tercio.cli.output import Format, show_one
 from tercio.cli.plan_files import COMMAND_TYPE
 from tercio.cli.usage import checked
 from tercio.requests import new_request_id
+from tercio.things import TaskClaim, claim_spec
 
 EPILOG: Final = "Example: tercio submit --capability python --wait -- python -c 'print(6 * 7)'"
 
@@ -35,6 +36,9 @@ def submit(
         list[str] | None, typer.Option("--resource", help="DIMENSION=AMOUNT that it holds while it runs, repeated")
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
+    claim: Annotated[list[str] | None, typer.Option("--claim", help="path or glob that it alone may edit")] = None,
+    claim_shared: Annotated[list[str] | None, typer.Option("--claim-shared", help="the same, to read")] = None,
+    claim_scope: Annotated[str, typer.Option("--claim-scope", help="of the paths, for instance a repository")] = "",
     target: Annotated[str, typer.Option("--target", help="only this agent may run it")] = "",
     timeout: Annotated[str, typer.Option("--timeout", help="longest run of one attempt, for instance 5m")] = "",
     deadline_in: Annotated[str, typer.Option("--deadline-in", help="fails unless finished by then")] = "",
@@ -57,6 +61,10 @@ def submit(
                 target_agent_id=target,
                 labels=texts.parse_pairs(label or [], what="label"),
                 resources=texts.parse_amounts(resource or []),
+                claims=[
+                    *(claim_spec(TaskClaim(name, "exclusive", claim_scope)) for name in claim or []),
+                    *(claim_spec(TaskClaim(name, "shared", claim_scope)) for name in claim_shared or []),
+                ],
             ),
         )
         if timeout:

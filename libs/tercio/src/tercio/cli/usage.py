@@ -8,13 +8,15 @@ from typing import Any
 
 import typer
 
+from tercio.errors import SettingsError
+
 
 @contextmanager
 def checked() -> Iterator[None]:
-    """Turn a ValueError about something typed into a usage error."""
+    """Turn an error about something typed into a usage error."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, SettingsError) as error:
         raise typer.BadParameter(str(error)) from None
 
 
