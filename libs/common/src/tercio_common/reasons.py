@@ -128,4 +128,13 @@ REASONS: dict[str, Reason] = {
     "CLAIM_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No claim with this id is held."),
     "DEADLOCK_VICTIM": Reason(StatusCode.ABORTED, False, "It waited in a cycle; release what is held, and start over."),
     "CLAIM_LIMIT_EXCEEDED": Reason(_PRECONDITION, False, "Too many claims of one owner; release some of them."),
+    "DECISION_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No decision with this id is kept; list them."),
+    "DECISION_OF_ANOTHER": Reason(_PRECONDITION, False, "It is another agent's decision; only that one takes it back."),
+    "CONFLICT_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No conflict with this id is kept; list them."),
+    "CONFLICT_STATE_CONFLICT": Reason(_PRECONDITION, False, "The conflict was resolved already; look at how."),
+    "CONFLICT_RESOLUTION_EXCEPTION": Reason(
+        StatusCode.INTERNAL, False, "Every strategy failed unexpectedly; the conflict waits for people."
+    ),
+    "FAMILY_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "Nothing was added to a family of this name; list them."),
+    "PRECEDENT_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No established choice with this id; list them."),
 }

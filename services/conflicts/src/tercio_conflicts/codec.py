@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
-from tercio_conflicts import claim_codec
+from tercio_conflicts import claim_codec, dispute_codec
 from tercio_conflicts.records.v1 import events_pb2 as records
 from tercio_conflicts.state import events
+
+_ENCODERS: Final = {**claim_codec.ENCODERS, **dispute_codec.ENCODERS}
+_DECODERS: Final = {**claim_codec.DECODERS, **dispute_codec.DECODERS}
+_NAMES: Final = {**claim_codec.NAMES, **dispute_codec.NAMES}
+_ROW_ENCODERS: Final = {**claim_codec.ROW_ENCODERS, **dispute_codec.ROW_ENCODERS}
+_ROW_DECODERS: Final = {**claim_codec.ROW_DECODERS, **dispute_codec.ROW_DECODERS}
 
 
 def encode_event(event: Any) -> bytes:
     """Encode one event."""
-    return claim_codec.ENCODERS[type(event)](event).SerializeToString(deterministic=True)
+    return _ENCODERS[type(event)](event).SerializeToString(deterministic=True)
 
 
 def decode_event(data: bytes) -> events.Event:
@@ -22,7 +28,8 @@ def decode_event(data: bytes) -> events.Event:
     kind = event.WhichOneof("kind")
     if kind is None:
         raise ValueError("an event of a kind that this version does not know; run a newer version")
-    return claim_codec.DECODERS[kind](getattr(event, kind))
+    decoded: events.Event = _DECODERS[kind](getattr(event, kind))
+    return decoded
 
 
 class ConflictsCodec:
@@ -38,14 +45,14 @@ class ConflictsCodec:
         event = records.Event.FromString(data)
         kind = event.WhichOneof("kind") or ""
         described, fact = describe(event, kind), cast(Any, getattr(event, kind, None))
-        if kind in claim_codec.NAMES:
-            return described._replace(resources=claim_codec.NAMES[kind](fact))
+        if kind in _NAMES:
+            return described._replace(resources=_NAMES[kind](fact))
         return described
 
     def encode_row(self, table: str, row: Any) -> bytes:
-        return claim_codec.ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
+        return _ROW_ENCODERS[table](row).SerializeToString(deterministic=True)
 
     def decode_row(self, table: str, data: bytes) -> Any:
-        if table in claim_codec.ROW_DECODERS:
-            return claim_codec.ROW_DECODERS[table](data)
+        if table in _ROW_DECODERS:
+            return _ROW_DECODERS[table](data)
         raise ValueError(f"the conflicts service has no table {table!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tercio_common.settings import ProcessSettings, Section
+from tercio_conflicts.dispute_settings import DisputeSettings
 from tercio_conflicts.state.rows import MOST_ITEMS
 from tercio_conflicts.state.rules import Rules
 
@@ -25,6 +26,9 @@ class ConflictsSettings(Section):
     detect_ms: int = Field(default=1_000, ge=50, le=60_000)
     """How often calls that wait for each other in a cycle are looked for, in ms, 50 ms to 1 min: a look at 1,000 of
     them takes some 10 ms."""
+
+    disputes: DisputeSettings = DisputeSettings()
+    """How conflicts are found, and how they end."""
 
     def rules(self) -> Rules:
         """Return what the state needs of them."""

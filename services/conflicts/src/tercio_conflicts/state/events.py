@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tercio_common.machine.outbox import OutboxAcknowledged
+from tercio_conflicts.state.dispute_events import DisputeEvent
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.rows import Cause, Terms
 from tercio_conflicts.state.things import Thing
@@ -54,4 +56,4 @@ class ClaimTombstonesPruned:
 
 
 ClaimEvent = ClaimsGranted | ClaimsReleased | ClaimsTransferred | ReleasesRequested | ClaimTombstonesPruned
-Event = ClaimEvent
+Event = ClaimEvent | DisputeEvent | OutboxAcknowledged

@@ -7,9 +7,14 @@ from typing import Any
 
 from tercio_common.errors import Refusal
 from tercio_common.leasing.tombstones import TombstoneRow, Tombstones
+from tercio_common.machine.outbox import AcknowledgeOutbox, OutboxAcknowledged
 from tercio_common.machine.protocol import NOTHING, Decision, ElectionWon, Moment, Tick
+from tercio_common.machine.system_tasks import SystemTasks
 from tercio_conflicts.state import claims, grants, leases, yielding
 from tercio_conflicts.state.commands import Acquire, Release, RequestRelease, Transfer
+from tercio_conflicts.state.dispute_commands import Attend, ReportActions, ReportSystemTasks
+from tercio_conflicts.state.dispute_rules import DEFAULT_DISPUTE_RULES, DisputeRules
+from tercio_conflicts.state.disputes import Disputes
 from tercio_conflicts.state.events import (
     ClaimsGranted,
     ClaimsReleased,
@@ -19,8 +24,10 @@ from tercio_conflicts.state.events import (
     ReleasesRequested,
 )
 from tercio_conflicts.state.leases import Leases
+from tercio_conflicts.state.resolving import Releases
 from tercio_conflicts.state.rules import Rules
 from tercio_conflicts.state.session import Session
+from tercio_conflicts.state.situating import situation
 from tercio_conflicts.state.tables import ConflictTables
 
 _ROW_BYTES = 300
@@ -30,10 +37,12 @@ _ROW_BYTES = 300
 class ConflictsMachine:
     """Pure state."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, dispute_rules: DisputeRules = DEFAULT_DISPUTE_RULES) -> None:
         self.rules = rules
-        self.tables = ConflictTables(rules)
-        self._served: Leases | Tombstones = self.tables.leases
+        self.tables = ConflictTables(rules, dispute_rules)
+        self.disputes = Disputes(self.tables.disputes, dispute_rules)
+        self.system_tasks, self.outbox = self.tables.disputes.system_tasks, self.tables.disputes.outbox
+        self._served: Leases | Tombstones | SystemTasks = self.tables.leases
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
@@ -52,8 +61,11 @@ class ConflictsMachine:
                 return Decision(self._expire(at, session, limit=limit))
             case ElectionWon():
                 return NOTHING
+            case AcknowledgeOutbox():
+                known = self.outbox.acknowledge(command)
+                return NOTHING if known is None else Decision([known])
             case _:
-                raise TypeError(f"the conflicts service knows no command {type(command).__name__}")
+                return self._dispute(command, at, session)
 
     def apply(self, event: Event, at: Moment) -> None:
         """See `StateMachine`."""
@@ -76,15 +88,20 @@ class ConflictsMachine:
             case ClaimTombstonesPruned():
                 for owner in event.owners:
                     tables.tombstones.delete(owner)
+            case OutboxAcknowledged():
+                self.outbox.apply(event)
+            case _:
+                self.disputes.apply(event, at)
 
     def next_due(self) -> int | None:
         """See `StateMachine`."""
-        dues = (each.next_due() for each in (self.tables.leases, self.tables.barred))
+        dues = (each.next_due() for each in (self.tables.leases, self.tables.barred, self.system_tasks))
         return min((due for due in dues if due is not None), default=None)
 
     def set_aside_due(self) -> str:
         """See `StateMachine`."""
-        return self._served.set_aside()
+        served = self._served
+        return served.set_aside_due() if isinstance(served, SystemTasks) else served.set_aside()
 
     @property
     def live_bytes(self) -> int:
@@ -106,8 +123,32 @@ class ConflictsMachine:
         if ended := leases.expire(self.tables.claims, self.tables.leases, at, session=session, limit=limit):
             return ended
         self._served = self.tables.barred
-        owners = self.tables.barred.prunable(at, limit=limit)
-        return [ClaimTombstonesPruned(owners)] if owners else []
+        if owners := self.tables.barred.prunable(at, limit=limit):
+            return [ClaimTombstonesPruned(owners)]
+        self._served = self.system_tasks
+        closed = self.system_tasks.expire(at, limit=limit)
+        if not closed.outcomes:
+            return []
+        return [closed, *self.disputes.consulted(closed, at, situation(self.tables, session, at))]
+
+    def _dispute(self, command: Any, at: Moment, session: Session) -> Decision:
+        """Decide what is about decisions and conflicts; what it wants released is asked for as anybody else would."""
+        if not isinstance(command, Attend | ReportActions | ReportSystemTasks):
+            self._check_space(1)
+        decision = self.disputes.decide(command, at, lambda: situation(self.tables, session, at))
+        events = [made for event in decision.events for made in self._with_requests(event, at)]
+        return decision._replace(events=events)
+
+    def _with_requests(self, event: Any, at: Moment) -> Sequence[Event]:
+        if not isinstance(event, Releases):
+            return [event]
+        requests = (
+            RequestRelease(numbers=(wish.number,), asked_by=wish.asked_by, priority=wish.priority, because=wish.because)
+            for wish in event.wishes
+        )
+        table = self.tables.claims
+        made = (yielding.request(each, at, claims=table, rules=self.rules) for each in requests)
+        return [each for each in made if each is not None]
 
     def _check_space(self, more: int) -> None:
         if self.live_bytes + _ROW_BYTES * more > self.rules.max_live_bytes:

@@ -22,16 +22,19 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tercio_common.records.v1 import outbox_pb2 as tercio__common_dot_records_dot_v1_dot_outbox__pb2
+from tercio_common.records.v1 import system_task_pb2 as tercio__common_dot_records_dot_v1_dot_system__task__pb2
 from tercio_conflicts.records.v1 import claims_pb2 as tercio__conflicts_dot_records_dot_v1_dot_claims__pb2
+from tercio_conflicts.records.v1 import conflicts_pb2 as tercio__conflicts_dot_records_dot_v1_dot_conflicts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tercio_conflicts/records/v1/events.proto\x12\x1btercio_conflicts.records.v1\x1a(tercio_conflicts/records/v1/claims.proto\"\x90\x03\n\x05\x45vent\x12\x44\n\x0e\x63laims_granted\x18\x01 \x01(\x0b\x32*.tercio_conflicts.records.v1.ClaimsGrantedH\x00\x12\x46\n\x0f\x63laims_released\x18\x02 \x01(\x0b\x32+.tercio_conflicts.records.v1.ClaimsReleasedH\x00\x12L\n\x12\x63laims_transferred\x18\x03 \x01(\x0b\x32..tercio_conflicts.records.v1.ClaimsTransferredH\x00\x12L\n\x12releases_requested\x18\x04 \x01(\x0b\x32..tercio_conflicts.records.v1.ReleasesRequestedH\x00\x12U\n\x17\x63laim_tombstones_pruned\x18\x05 \x01(\x0b\x32\x32.tercio_conflicts.records.v1.ClaimTombstonesPrunedH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tercio_conflicts/records/v1/events.proto\x12\x1btercio_conflicts.records.v1\x1a%tercio_common/records/v1/outbox.proto\x1a*tercio_common/records/v1/system_task.proto\x1a(tercio_conflicts/records/v1/claims.proto\x1a+tercio_conflicts/records/v1/conflicts.proto\"\xa7\x0c\n\x05\x45vent\x12\x44\n\x0e\x63laims_granted\x18\x01 \x01(\x0b\x32*.tercio_conflicts.records.v1.ClaimsGrantedH\x00\x12\x46\n\x0f\x63laims_released\x18\x02 \x01(\x0b\x32+.tercio_conflicts.records.v1.ClaimsReleasedH\x00\x12L\n\x12\x63laims_transferred\x18\x03 \x01(\x0b\x32..tercio_conflicts.records.v1.ClaimsTransferredH\x00\x12L\n\x12releases_requested\x18\x04 \x01(\x0b\x32..tercio_conflicts.records.v1.ReleasesRequestedH\x00\x12U\n\x17\x63laim_tombstones_pruned\x18\x05 \x01(\x0b\x32\x32.tercio_conflicts.records.v1.ClaimTombstonesPrunedH\x00\x12\x42\n\rdecisions_set\x18\x1e \x01(\x0b\x32).tercio_conflicts.records.v1.DecisionsSetH\x00\x12N\n\x13\x64\x65\x63isions_forgotten\x18\x1f \x01(\x0b\x32/.tercio_conflicts.records.v1.DecisionsForgottenH\x00\x12<\n\nfamily_set\x18  \x01(\x0b\x32&.tercio_conflicts.records.v1.FamilyRowH\x00\x12\x44\n\x0e\x66\x61mily_deleted\x18! \x01(\x0b\x32*.tercio_conflicts.records.v1.FamilyDeletedH\x00\x12\x42\n\rprecedent_set\x18\" \x01(\x0b\x32).tercio_conflicts.records.v1.PrecedentRowH\x00\x12J\n\x11precedent_deleted\x18# \x01(\x0b\x32-.tercio_conflicts.records.v1.PrecedentDeletedH\x00\x12H\n\x10\x63onflict_changed\x18$ \x01(\x0b\x32,.tercio_conflicts.records.v1.ConflictChangedH\x00\x12N\n\x13\x63onflicts_forgotten\x18% \x01(\x0b\x32/.tercio_conflicts.records.v1.ConflictsForgottenH\x00\x12\x46\n\x0fpattern_learned\x18& \x01(\x0b\x32+.tercio_conflicts.records.v1.PatternLearnedH\x00\x12\x44\n\x0e\x61\x63tions_opened\x18\' \x01(\x0b\x32*.tercio_conflicts.records.v1.ActionsOpenedH\x00\x12\x44\n\x0e\x61\x63tions_closed\x18( \x01(\x0b\x32*.tercio_conflicts.records.v1.ActionsClosedH\x00\x12J\n\x11\x63onsultations_set\x18) \x01(\x0b\x32-.tercio_conflicts.records.v1.ConsultationsSetH\x00\x12N\n\x13\x63onsultations_ended\x18* \x01(\x0b\x32/.tercio_conflicts.records.v1.ConsultationsEndedH\x00\x12J\n\x13system_tasks_opened\x18+ \x01(\x0b\x32+.tercio_common.records.v1.SystemTasksOpenedH\x00\x12J\n\x13system_tasks_closed\x18, \x01(\x0b\x32+.tercio_common.records.v1.SystemTasksClosedH\x00\x12K\n\x13outbox_acknowledged\x18- \x01(\x0b\x32,.tercio_common.records.v1.OutboxAcknowledgedH\x00\x42\x06\n\x04kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tercio_conflicts.records.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENT']._serialized_start=116
-  _globals['_EVENT']._serialized_end=516
+  _globals['_EVENT']._serialized_start=244
+  _globals['_EVENT']._serialized_end=1819
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,10 @@ import builtins
 import google.protobuf.descriptor
 import google.protobuf.message
 import sys
+import tercio_common.records.v1.outbox_pb2
+import tercio_common.records.v1.system_task_pb2
 import tercio_conflicts.records.v1.claims_pb2
+import tercio_conflicts.records.v1.conflicts_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -28,6 +31,22 @@ class Event(google.protobuf.message.Message):
     CLAIMS_TRANSFERRED_FIELD_NUMBER: builtins.int
     RELEASES_REQUESTED_FIELD_NUMBER: builtins.int
     CLAIM_TOMBSTONES_PRUNED_FIELD_NUMBER: builtins.int
+    DECISIONS_SET_FIELD_NUMBER: builtins.int
+    DECISIONS_FORGOTTEN_FIELD_NUMBER: builtins.int
+    FAMILY_SET_FIELD_NUMBER: builtins.int
+    FAMILY_DELETED_FIELD_NUMBER: builtins.int
+    PRECEDENT_SET_FIELD_NUMBER: builtins.int
+    PRECEDENT_DELETED_FIELD_NUMBER: builtins.int
+    CONFLICT_CHANGED_FIELD_NUMBER: builtins.int
+    CONFLICTS_FORGOTTEN_FIELD_NUMBER: builtins.int
+    PATTERN_LEARNED_FIELD_NUMBER: builtins.int
+    ACTIONS_OPENED_FIELD_NUMBER: builtins.int
+    ACTIONS_CLOSED_FIELD_NUMBER: builtins.int
+    CONSULTATIONS_SET_FIELD_NUMBER: builtins.int
+    CONSULTATIONS_ENDED_FIELD_NUMBER: builtins.int
+    SYSTEM_TASKS_OPENED_FIELD_NUMBER: builtins.int
+    SYSTEM_TASKS_CLOSED_FIELD_NUMBER: builtins.int
+    OUTBOX_ACKNOWLEDGED_FIELD_NUMBER: builtins.int
     @property
     def claims_granted(self) -> tercio_conflicts.records.v1.claims_pb2.ClaimsGranted:
         """Claims were granted."""
@@ -48,6 +67,70 @@ class Event(google.protobuf.message.Message):
     def claim_tombstones_pruned(self) -> tercio_conflicts.records.v1.claims_pb2.ClaimTombstonesPruned:
         """The bars of owners that were released long ago were lifted."""
 
+    @property
+    def decisions_set(self) -> tercio_conflicts.records.v1.conflicts_pb2.DecisionsSet:
+        """Decisions were made or overruled."""
+
+    @property
+    def decisions_forgotten(self) -> tercio_conflicts.records.v1.conflicts_pb2.DecisionsForgotten:
+        """Decisions are not kept any longer."""
+
+    @property
+    def family_set(self) -> tercio_conflicts.records.v1.conflicts_pb2.FamilyRow:
+        """A family of choices was added."""
+
+    @property
+    def family_deleted(self) -> tercio_conflicts.records.v1.conflicts_pb2.FamilyDeleted:
+        """What was added to the families is gone."""
+
+    @property
+    def precedent_set(self) -> tercio_conflicts.records.v1.conflicts_pb2.PrecedentRow:
+        """A choice was established."""
+
+    @property
+    def precedent_deleted(self) -> tercio_conflicts.records.v1.conflicts_pb2.PrecedentDeleted:
+        """An established choice was given up."""
+
+    @property
+    def conflict_changed(self) -> tercio_conflicts.records.v1.conflicts_pb2.ConflictChanged:
+        """A conflict went a step further."""
+
+    @property
+    def conflicts_forgotten(self) -> tercio_conflicts.records.v1.conflicts_pb2.ConflictsForgotten:
+        """Conflicts are not kept any longer."""
+
+    @property
+    def pattern_learned(self) -> tercio_conflicts.records.v1.conflicts_pb2.PatternLearned:
+        """A strategy was tried."""
+
+    @property
+    def actions_opened(self) -> tercio_conflicts.records.v1.conflicts_pb2.ActionsOpened:
+        """The scheduler is to do something."""
+
+    @property
+    def actions_closed(self) -> tercio_conflicts.records.v1.conflicts_pb2.ActionsClosed:
+        """Nobody waits for that any longer."""
+
+    @property
+    def consultations_set(self) -> tercio_conflicts.records.v1.conflicts_pb2.ConsultationsSet:
+        """Agents were asked, or have answered."""
+
+    @property
+    def consultations_ended(self) -> tercio_conflicts.records.v1.conflicts_pb2.ConsultationsEnded:
+        """What was asked is settled."""
+
+    @property
+    def system_tasks_opened(self) -> tercio_common.records.v1.system_task_pb2.SystemTasksOpened:
+        """Agents are to do something."""
+
+    @property
+    def system_tasks_closed(self) -> tercio_common.records.v1.system_task_pb2.SystemTasksClosed:
+        """That ended."""
+
+    @property
+    def outbox_acknowledged(self) -> tercio_common.records.v1.outbox_pb2.OutboxAcknowledged:
+        """The webhook was told."""
+
     def __init__(
         self,
         *,
@@ -56,12 +139,28 @@ class Event(google.protobuf.message.Message):
         claims_transferred: tercio_conflicts.records.v1.claims_pb2.ClaimsTransferred | None = ...,
         releases_requested: tercio_conflicts.records.v1.claims_pb2.ReleasesRequested | None = ...,
         claim_tombstones_pruned: tercio_conflicts.records.v1.claims_pb2.ClaimTombstonesPruned | None = ...,
+        decisions_set: tercio_conflicts.records.v1.conflicts_pb2.DecisionsSet | None = ...,
+        decisions_forgotten: tercio_conflicts.records.v1.conflicts_pb2.DecisionsForgotten | None = ...,
+        family_set: tercio_conflicts.records.v1.conflicts_pb2.FamilyRow | None = ...,
+        family_deleted: tercio_conflicts.records.v1.conflicts_pb2.FamilyDeleted | None = ...,
+        precedent_set: tercio_conflicts.records.v1.conflicts_pb2.PrecedentRow | None = ...,
+        precedent_deleted: tercio_conflicts.records.v1.conflicts_pb2.PrecedentDeleted | None = ...,
+        conflict_changed: tercio_conflicts.records.v1.conflicts_pb2.ConflictChanged | None = ...,
+        conflicts_forgotten: tercio_conflicts.records.v1.conflicts_pb2.ConflictsForgotten | None = ...,
+        pattern_learned: tercio_conflicts.records.v1.conflicts_pb2.PatternLearned | None = ...,
+        actions_opened: tercio_conflicts.records.v1.conflicts_pb2.ActionsOpened | None = ...,
+        actions_closed: tercio_conflicts.records.v1.conflicts_pb2.ActionsClosed | None = ...,
+        consultations_set: tercio_conflicts.records.v1.conflicts_pb2.ConsultationsSet | None = ...,
+        consultations_ended: tercio_conflicts.records.v1.conflicts_pb2.ConsultationsEnded | None = ...,
+        system_tasks_opened: tercio_common.records.v1.system_task_pb2.SystemTasksOpened | None = ...,
+        system_tasks_closed: tercio_common.records.v1.system_task_pb2.SystemTasksClosed | None = ...,
+        outbox_acknowledged: tercio_common.records.v1.outbox_pb2.OutboxAcknowledged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["claim_tombstones_pruned", b"claim_tombstones_pruned", "claims_granted", b"claims_granted", "claims_released", b"claims_released", "claims_transferred", b"claims_transferred", "kind", b"kind", "releases_requested", b"releases_requested"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["actions_closed", b"actions_closed", "actions_opened", b"actions_opened", "claim_tombstones_pruned", b"claim_tombstones_pruned", "claims_granted", b"claims_granted", "claims_released", b"claims_released", "claims_transferred", b"claims_transferred", "conflict_changed", b"conflict_changed", "conflicts_forgotten", b"conflicts_forgotten", "consultations_ended", b"consultations_ended", "consultations_set", b"consultations_set", "decisions_forgotten", b"decisions_forgotten", "decisions_set", b"decisions_set", "family_deleted", b"family_deleted", "family_set", b"family_set", "kind", b"kind", "outbox_acknowledged", b"outbox_acknowledged", "pattern_learned", b"pattern_learned", "precedent_deleted", b"precedent_deleted", "precedent_set", b"precedent_set", "releases_requested", b"releases_requested", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["claim_tombstones_pruned", b"claim_tombstones_pruned", "claims_granted", b"claims_granted", "claims_released", b"claims_released", "claims_transferred", b"claims_transferred", "kind", b"kind", "releases_requested", b"releases_requested"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["actions_closed", b"actions_closed", "actions_opened", b"actions_opened", "claim_tombstones_pruned", b"claim_tombstones_pruned", "claims_granted", b"claims_granted", "claims_released", b"claims_released", "claims_transferred", b"claims_transferred", "conflict_changed", b"conflict_changed", "conflicts_forgotten", b"conflicts_forgotten", "consultations_ended", b"consultations_ended", "consultations_set", b"consultations_set", "decisions_forgotten", b"decisions_forgotten", "decisions_set", b"decisions_set", "family_deleted", b"family_deleted", "family_set", b"family_set", "kind", b"kind", "outbox_acknowledged", b"outbox_acknowledged", "pattern_learned", b"pattern_learned", "precedent_deleted", b"precedent_deleted", "precedent_set", b"precedent_set", "releases_requested", b"releases_requested", "system_tasks_closed", b"system_tasks_closed", "system_tasks_opened", b"system_tasks_opened"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["claims_granted", "claims_released", "claims_transferred", "releases_requested", "claim_tombstones_pruned"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["claims_granted", "claims_released", "claims_transferred", "releases_requested", "claim_tombstones_pruned", "decisions_set", "decisions_forgotten", "family_set", "family_deleted", "precedent_set", "precedent_deleted", "conflict_changed", "conflicts_forgotten", "pattern_learned", "actions_opened", "actions_closed", "consultations_set", "consultations_ended", "system_tasks_opened", "system_tasks_closed", "outbox_acknowledged"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

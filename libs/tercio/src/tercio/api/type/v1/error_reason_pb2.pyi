@@ -194,6 +194,20 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_CLAIM_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 403
     """One owner may not hold that many claims; release some, or claim a glob."""
+    ERROR_REASON_DECISION_NOT_FOUND: _ErrorReason.ValueType  # 420
+    """No decision with this id is kept: it was withdrawn, superseded, or is too old."""
+    ERROR_REASON_DECISION_OF_ANOTHER: _ErrorReason.ValueType  # 421
+    """The decision is of another agent."""
+    ERROR_REASON_CONFLICT_NOT_FOUND: _ErrorReason.ValueType  # 422
+    """No conflict with this id is kept."""
+    ERROR_REASON_CONFLICT_STATE_CONFLICT: _ErrorReason.ValueType  # 423
+    """The conflict was resolved already."""
+    ERROR_REASON_CONFLICT_RESOLUTION_EXCEPTION: _ErrorReason.ValueType  # 424
+    """Every strategy that was tried on the conflict failed unexpectedly; it was escalated."""
+    ERROR_REASON_FAMILY_NOT_FOUND: _ErrorReason.ValueType  # 425
+    """Nothing was added to a family of this name; those that the service brings stay."""
+    ERROR_REASON_PRECEDENT_NOT_FOUND: _ErrorReason.ValueType  # 426
+    """No established choice with this id is kept."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` that Tercio sends, with domain `tercio.dev`.
@@ -372,4 +386,18 @@ start over.
 """
 ERROR_REASON_CLAIM_LIMIT_EXCEEDED: ErrorReason.ValueType  # 403
 """One owner may not hold that many claims; release some, or claim a glob."""
+ERROR_REASON_DECISION_NOT_FOUND: ErrorReason.ValueType  # 420
+"""No decision with this id is kept: it was withdrawn, superseded, or is too old."""
+ERROR_REASON_DECISION_OF_ANOTHER: ErrorReason.ValueType  # 421
+"""The decision is of another agent."""
+ERROR_REASON_CONFLICT_NOT_FOUND: ErrorReason.ValueType  # 422
+"""No conflict with this id is kept."""
+ERROR_REASON_CONFLICT_STATE_CONFLICT: ErrorReason.ValueType  # 423
+"""The conflict was resolved already."""
+ERROR_REASON_CONFLICT_RESOLUTION_EXCEPTION: ErrorReason.ValueType  # 424
+"""Every strategy that was tried on the conflict failed unexpectedly; it was escalated."""
+ERROR_REASON_FAMILY_NOT_FOUND: ErrorReason.ValueType  # 425
+"""Nothing was added to a family of this name; those that the service brings stay."""
+ERROR_REASON_PRECEDENT_NOT_FOUND: ErrorReason.ValueType  # 426
+"""No established choice with this id is kept."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

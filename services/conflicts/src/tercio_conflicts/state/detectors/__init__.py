@@ -1,0 +1,1 @@
+"""Detectors of conflicts: one a file, each a pure function of the situation."""

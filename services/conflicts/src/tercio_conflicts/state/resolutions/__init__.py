@@ -1,0 +1,1 @@
+"""Strategies that end conflicts: one a file, each pure."""
