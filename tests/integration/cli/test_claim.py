@@ -214,6 +214,14 @@ def test_what_makes_no_sense_is_refused(here: Here, arguments: list[str], why: s
     assert why in done.stderr
 
 
+def test_a_claim_within_a_claim_of_the_same_owner_joins_it(here: Here) -> None:
+    inner = f"{sys.executable} -m tercio.cli claim src/a"
+    show = "-- sh -c 'echo $TERCIO_CLAIM_TOKENS'"
+    nested = here.run("claim", "src/", "--", "sh", "-c", f'{inner} --owner "$TERCIO_CLAIM_OWNER" {show}')
+    assert (nested.returncode, len(nested.stdout.split())) == (0, 2)
+    assert here.run("claim", "src/", "--", "sh", "-c", f"{inner} {show}").returncode == 4
+
+
 def test_without_a_repository_the_scope_must_be_said(here: Here, tmp_path: Path) -> None:
     here.top = tmp_path
     here.environment["GIT_CEILING_DIRECTORIES"] = str(tmp_path.parent)

@@ -151,3 +151,39 @@ async def test_a_check_tells_who_is_in_the_way(conflicts: Conflicts, client: Cli
     assert (blocked.name, blocker.claim_id, blocker.owner) == ("src/a.py", number, "a")
     assert await client.claims.blockers(things, mode="shared") == []
     assert await client.claims.blockers(things, owner="a") == []
+
+
+async def test_blocks_within_each_other_are_one_owner_and_tasks_beside_each_other_are_not(
+    conflicts: Conflicts, client: Client
+) -> None:
+    async def beside() -> None:
+        async with client.claims.hold("src/a.py", scope=SCOPE):
+            pass
+
+    async with client.claims.hold("src/**", scope=SCOPE) as outer:
+        async with client.claims.hold("src/a.py", "docs/a", scope=SCOPE) as inner:
+            assert inner.owner == outer.owner
+        assert [claim.claim_id for claim in await conflicts.listed()] == list(outer.tokens)
+        with pytest.raises(ConflictError):
+            await asyncio.create_task(beside())
+    async with client.claims.hold("src/**", scope=SCOPE) as later:
+        assert later.owner != outer.owner
+
+
+async def test_of_two_that_wait_for_what_the_other_holds_one_is_told(
+    conflicts: Conflicts, clock: ManualClock, client: Client
+) -> None:
+    async def take(first: str, second: str, both: asyncio.Barrier) -> str:
+        async with client.claims.hold(first, scope=SCOPE):
+            await both.wait()
+            async with client.claims.hold(second, scope=SCOPE, wait_s=60):
+                return second
+
+    both = asyncio.Barrier(2)
+    running = asyncio.gather(take("a", "b", both), take("b", "a", both), return_exceptions=True)
+    await eventually(lambda: len(conflicts.service.host.session.waiting) == 2)
+    await clock.advance(1_500)
+    async with asyncio.timeout(10):
+        ended = await running
+    (victim,) = [each for each in ended if isinstance(each, ConflictError)]
+    assert victim.reason == "DEADLOCK_VICTIM"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import grpc
 import pytest
@@ -18,12 +18,12 @@ class Service:
     """Notes who is renewed, and answers as it is told."""
 
     def __init__(self) -> None:
-        self.calls: list[list[str]] = []
+        self.calls: list[dict[str, int]] = []
         self.unknown: set[str] = set()
         self.answers = True
 
-    async def renew(self, owners: list[str], timeout_s: float) -> Collection[str]:
-        self.calls.append(owners)
+    async def renew(self, owners: Mapping[str, int], timeout_s: float) -> Collection[str]:
+        self.calls.append(dict(owners))
         if not self.answers:
             raise UnavailableError("nobody answers", code=grpc.StatusCode.UNAVAILABLE)
         return self.unknown
@@ -38,7 +38,7 @@ async def test_all_leases_are_renewed_by_one_call_while_there_are_any(service: S
     renewals = Renewals(service.renew)
     leases = [renewals.begin(owner, ttl_s=0.3, since=time.monotonic()) for owner in ("b", "a", "b")]
     await eventually(lambda: len(service.calls) >= 5)
-    assert service.calls[0] == ["a", "b"]
+    assert service.calls[0] == {"a": 1, "b": 2}
     assert not any(lease.lost.is_set() for lease in leases)
     for lease in leases:
         await renewals.end(lease)
@@ -61,7 +61,7 @@ async def test_an_owner_that_holds_nothing_has_lost_its_lease_and_others_have_no
     renewals = Renewals(service.renew)
     lost, kept = (renewals.begin(owner, ttl_s=0.2, since=time.monotonic()) for owner in ("a", "b"))
     await lost.lost.wait()
-    await eventually(lambda: service.calls[-1] == ["b"])
+    await eventually(lambda: service.calls[-1] == {"b": 1})
     assert not kept.lost.is_set()
     for lease in (lost, kept):
         await renewals.end(lease)
@@ -82,7 +82,7 @@ async def test_a_shorter_lease_that_comes_later_is_renewed_in_its_own_time(servi
     await asyncio.sleep(0)
     short = renewals.begin("short", ttl_s=0.15, since=time.monotonic())
     await eventually(lambda: len(service.calls) >= 2)
-    assert service.calls[0] == ["long", "short"]
+    assert service.calls[0] == {"long": 1, "short": 1}
     for lease in (long, short):
         await renewals.end(lease)
 

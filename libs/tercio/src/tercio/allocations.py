@@ -102,8 +102,8 @@ class AllocationCalls:
             await self._allocation_renewals.end(lease)
             await self._release(number)
 
-    async def _renew_allocations(self, owners: list[str], timeout_s: float) -> Collection[str]:
-        request = resource_service_pb2.RenewRequest(owners=owners)
+    async def _renew_allocations(self, owners: Mapping[str, int], timeout_s: float) -> Collection[str]:
+        request = resource_service_pb2.RenewRequest(owners=list(owners))
         return (await self._resources.unary(lambda stub: stub.Renew, request, timeout_s=timeout_s)).unknown_owners
 
     async def _release(self, number: int) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -31,6 +32,27 @@ _ANSWER_S: Final = 5.0
 _MOST_WAIT_S: Final = 150.0
 """Of one call. Who waits longer asks again, and then stands behind those of its priority who waited meanwhile."""
 _A_CALL: Final = 1000
+
+
+class _Block(NamedTuple):
+    """A block that holds claims."""
+
+    client: str
+    owner: str
+    task: asyncio.Task[Any] | None
+
+
+_BLOCK: ContextVar[_Block | None] = ContextVar("tercio_claims_block", default=None)
+
+
+@contextlib.contextmanager
+def _around(block: _Block) -> Iterator[None]:
+    before = _BLOCK.get()
+    _BLOCK.set(block)
+    try:
+        yield
+    finally:
+        _BLOCK.set(before)
 
 
 class ReleaseRequest(NamedTuple):
@@ -130,7 +152,8 @@ class Claims:
             names: paths and globs from the top of the scope, or things; see `tercio.things.thing`.
             mode: `exclusive` to edit, `shared` to read, `intent` to edit later.
             scope: of the names; for files `Repository(path).scope`, see `tercio.repository`.
-            owner: who holds it; claims of one owner never collide. By default a new name.
+            owner: who holds it; claims of one owner never collide. By default that of the block around it in the same
+                task, else a new name; so tasks exclude each other.
             priority: 0 to 9, for who waits and whom holders yield to.
             ttl_s: how long it outlives this process, 1 s to 24 h; it is renewed three times as often.
             wait_s: how long to wait for it; 0 is refused at once.
@@ -143,6 +166,7 @@ class Claims:
                 wait would have waited for each other.
             ClaimLostError: the claims were lost within the block, which was cancelled.
         """
+        is_ours = not (owner or (owner := self._owner_around()))
         request = pb.AcquireClaimsRequest(
             things=[thing(name, scope=scope) if isinstance(name, str) else name for name in names],
             modes=[MODES[mode]],
@@ -154,11 +178,12 @@ class Claims:
             preempt=preempt,
         )
         async with self._hearing.of(request.owners[0]):
-            held, lease = await self._acquire(request, wait_s=wait_s, is_ours=not owner)
+            held, lease = await self._acquire(request, wait_s=wait_s, is_ours=is_ours)
             numbers = list(held.tokens)
             try:
                 async with self._hearing.told_to(held.note, numbers), _ended_when_lost(held, wanted=cancel_when_lost):
-                    yield held
+                    with _around(_Block(self._name, held.owner, asyncio.current_task())):
+                        yield held
             finally:
                 await self._renewals.end(lease)
                 with contextlib.suppress(CallError):  # then the lease ends by itself
@@ -232,6 +257,12 @@ class Claims:
         """Yield claims whenever they change, from a cursor or from now on; see `Watch`. Every release is shown."""
         return Watch(ClaimSource(self._remote, expression), cursor=cursor, existing=existing)
 
+    def _owner_around(self) -> str:
+        """Return the owner of the block around this call, so that nested claims do not collide; empty without one."""
+        block = _BLOCK.get()
+        is_this = block is not None and (block.client, block.task) == (self._name, asyncio.current_task())
+        return block.owner if block is not None and is_this else ""
+
     def _new_owner(self) -> str:
         self._count += 1
         return f"{self._name}/{self._count}"
@@ -254,7 +285,9 @@ class Claims:
                     await self._bar(request.owners[0])
                 raise
             else:
-                lease = self._renewals.begin(request.owners[0], ttl_s=_seconds(request.ttl), since=asked)
+                lease = self._renewals.begin(
+                    request.owners[0], ttl_s=_seconds(request.ttl), since=asked, count=len(request.things)
+                )
                 return HeldClaim(_granted(request, response), lease), lease
 
     async def _ask(self, request: pb.AcquireClaimsRequest, *, wait_s: float) -> pb.AcquireClaimsResponse:
@@ -270,8 +303,8 @@ class Claims:
         with contextlib.suppress(CallError):  # then what was granted ends with its lease
             await self._remote.unary(lambda stub: stub.ReleaseClaims, request, timeout_s=_ANSWER_S)
 
-    async def _renew(self, owners: Sequence[str], timeout_s: float) -> Collection[str]:
-        request = pb.RenewClaimsRequest(owners=owners)
+    async def _renew(self, owners: Mapping[str, int], timeout_s: float) -> Collection[str]:
+        request = pb.RenewClaimsRequest(owners=list(owners), claim_counts=list(owners.values()))
         return (await self._remote.unary(lambda stub: stub.RenewClaims, request, timeout_s=timeout_s)).unknown_owners
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 from tercio.rpc.errors import CallError
@@ -32,13 +33,15 @@ class Lease:
 
     Attributes:
         owner: who holds.
+        count: of what it holds under it.
         ttl_s: how long it lasts from a renewal on.
         lost: set when nothing may be done under it any more.
     """
 
-    def __init__(self, owner: str, *, ttl_s: float, since: float) -> None:
+    def __init__(self, owner: str, *, ttl_s: float, since: float, count: int) -> None:
         """Begin a lease that was asked for at that moment of the monotonic clock."""
         self.owner = owner
+        self.count = count
         self.ttl_s = ttl_s
         self.lost = asyncio.Event()
         self._since = since
@@ -88,8 +91,8 @@ class Lease:
             self._timer = asyncio.get_running_loop().call_later(left_s, self.lose)
 
 
-Renew = Callable[[list[str], float], Awaitable[Collection[str]]]
-"""Renews all that these owners hold, within that many seconds; returns the owners that hold nothing."""
+Renew = Callable[[Mapping[str, int], float], Awaitable[Collection[str]]]
+"""Renews all that these owners hold, so many each, within that many seconds; returns the owners that hold less."""
 
 
 class Renewals:
@@ -102,9 +105,9 @@ class Renewals:
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
-    def begin(self, owner: str, *, ttl_s: float, since: float) -> Lease:
+    def begin(self, owner: str, *, ttl_s: float, since: float, count: int = 1) -> Lease:
         """Keep a lease from now on. It may be lost already, when the answer took too long."""
-        lease = Lease(owner, ttl_s=ttl_s, since=since)
+        lease = Lease(owner, ttl_s=ttl_s, since=since, count=count)
         lease.confirm(since)
         self._leases.add(lease)
         self._changed.set()
@@ -135,8 +138,11 @@ class Renewals:
         """Renew all, not only those that are due: that costs no call more."""
         sent = time.monotonic()
         timeout_s = min(lease.ttl_s for lease in alive) / _RENEWALS_A_TTL
+        owners: Counter[str] = Counter()
+        for lease in alive:
+            owners[lease.owner] += lease.count
         try:
-            unknown = await self._renew(sorted({lease.owner for lease in alive}), timeout_s)
+            unknown = await self._renew(owners, timeout_s)
         except CallError:
             await asyncio.sleep(_PAUSE_S)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Annotated, Any, Final, Literal, TypedDict
 
@@ -99,7 +100,7 @@ async def _run(command: list[str], wanted: Named, options: _Options, address: st
         try:
             async with client.claims.hold(*wanted.things, cancel_when_lost=False, **options) as held:
                 telling = asyncio.create_task(_tell_requests(held))
-                environment = {**held.environment, "TERCIO_CLAIM_SCOPE": wanted.scope}
+                environment = {**_joined(held.environment), "TERCIO_CLAIM_SCOPE": wanted.scope}
                 code = await place.run(
                     command,
                     environment=environment,
@@ -119,6 +120,13 @@ async def _run(command: list[str], wanted: Named, options: _Options, address: st
             hint="`tercio claims list` shows who has them now",
         )
     return code
+
+
+def _joined(ours: dict[str, str]) -> dict[str, str]:
+    """Add the tokens of the command around this one, if it works for the same owner."""
+    if os.environ.get("TERCIO_CLAIM_OWNER") != ours["TERCIO_CLAIM_OWNER"]:
+        return ours
+    return {**ours, "TERCIO_CLAIM_TOKENS": f"{os.environ.get('TERCIO_CLAIM_TOKENS', '')} {ours['TERCIO_CLAIM_TOKENS']}"}
 
 
 async def _tell_requests(held: HeldClaim) -> None:
