@@ -27,6 +27,7 @@ from tercio_resources.state.commands import (
     Transfer,
     UsageReport,
 )
+from tercio_resources.state.cost_rows import CostLimitRow, Payer, PriceRow, SetCostLimit, SetPrice
 from tercio_resources.state.pools import PoolState
 from tercio_resources.state.reservation_rows import CancelReservation, ClaimReservation, Reserve
 from tercio_resources.state.rows import Amount, PoolRow, QuotaRow, StrategyRow
@@ -57,6 +58,7 @@ class Resources(RuleBasedStateMachine):
         self.renewed: dict[str, int] = {}
         self.released: dict[str, int] = {}
         self.listening_since = 0
+        self.cost = 0
         self.promised = set[int]()
         """Reservations that nothing unforeseen came in the way of: no cut, fence, emergency or stopped leader."""
 
@@ -140,8 +142,8 @@ class Resources(RuleBasedStateMachine):
             try:
                 self.driver.do(ClaimReservation(row.number, row.owner))
             except Refusal as refusal:
-                kept = row.number not in self.promised or refusal.metadata.get("cpu.bound") == "owner"
-                if refusal.reason != "INSUFFICIENT_RESOURCES" or not kept:
+                kept = row.number not in self.promised or refusal.metadata.get("cpu.bound") in {None, "owner"}
+                if refusal.reason not in {"INSUFFICIENT_RESOURCES", "COST_LIMIT_REACHED"} or not kept:
                     raise
 
     @rule(index=st.integers(0, 20))
@@ -161,10 +163,10 @@ class Resources(RuleBasedStateMachine):
         try:
             after = self.driver.do(Resize(number=row.number, owner=row.owner, amounts=(Amount("cpu", cpu),)))
         except Refusal as refusal:
-            if refusal.reason != "INSUFFICIENT_RESOURCES" or not grows:
+            if refusal.reason not in {"INSUFFICIENT_RESOURCES", "COST_LIMIT_REACHED"} or not grows:
                 raise
             return
-        assert after._replace(lot=row.lot) == row
+        assert after._replace(lot=row.lot, charged_now=row.charged_now) == row
         assert after.lot.parts[0].amount == cpu
         if grows and not row.lot.emergency:
             assert cpu - held.amount <= before[held.pool_id], "grew beyond what was free"
@@ -190,11 +192,14 @@ class Resources(RuleBasedStateMachine):
         moved = {each.to_pool_id for each in found if each.to_pool_id}
         for each in found:
             row = self.driver.machine.tables.allocations[each.number]
-            assert row._replace(lot=before[each.number].lot, revoke_at=0) == before[each.number]
+            was = before[each.number]
+            assert row._replace(lot=was.lot, revoke_at=0, charged_now=was.charged_now) == was
             assert (each.kind is Kind.RECLAIM) == bool(row.revoke_at)
             assert all(part.amount > 0 for part in row.lot.parts)
-        for pool, was in free.items():
-            assert self.free(pool) >= (0 if pool in moved else was), "a pool has less than before, or less than none"
+        for pool, before_it in free.items():
+            assert self.free(pool) >= (0 if pool in moved else before_it), (
+                "a pool has less than before, or less than none"
+            )
         assert self.driver.do(Optimize(tuple(kinds - {Kind.COMPACT}))) == []
 
     def free(self, pool: str) -> int:
@@ -216,6 +221,14 @@ class Resources(RuleBasedStateMachine):
     @rule(limit=st.integers(0, 1_000), borrowing=st.booleans())
     def set_quota(self, limit: int, borrowing: bool) -> None:
         self.driver.do(SetQuota(QuotaRow("t", (("cpu", limit),), borrowing)))
+
+    @rule(micros=st.integers(0, 1_000))
+    def set_price(self, micros: int) -> None:
+        self.driver.do(SetPrice(PriceRow("cpu", micros)))
+
+    @rule(payer=st.sampled_from(Payer), name=st.sampled_from(["", "t", "a", "b"]), micros=st.integers(0, 5_000))
+    def limit_cost(self, payer: Payer, name: str, micros: int) -> None:
+        self.driver.do(SetCostLimit(CostLimitRow(int(payer), name, micros)))
 
     @rule(name=st.sampled_from(sorted(choosing.BUILT_IN)))
     def swap_strategies(self, name: str) -> None:
@@ -265,6 +278,17 @@ class Resources(RuleBasedStateMachine):
         expected = tables(self.driver.machine)
         assert tables(self.driver.replayed()) == expected
         assert tables(self.driver.reloaded()) == expected
+
+    @invariant()
+    def tenants_and_owners_cost_the_same_and_never_less_than_before(self) -> None:
+        tables, now = self.driver.machine.tables, self.driver.now
+        keys = {(row.payer, row.name) for row in tables.costs.values()} | set(tables.accruing.held())
+        totals = dict.fromkeys(Payer, 0)
+        for key in keys:
+            row = tables.costs.get(key)
+            totals[Payer(key[0])] += (row.parts if row else 0) + tables.accruing.parts(key, now)
+        assert totals[Payer.TENANT] == totals[Payer.OWNER] >= self.cost
+        self.cost = totals[Payer.TENANT]
 
     @invariant()
     def who_was_released_is_barred(self) -> None:

@@ -10,11 +10,14 @@ import pytest
 from support.registry import fields_of, reason_of
 from support.resources import SETTINGS, Resources, running_resources
 from tercio.api.resources.v1 import budget_service_pb2 as budgets
+from tercio.api.resources.v1 import cost_service_pb2 as costs
 from tercio.api.resources.v1 import resource_service_pb2 as resources_pb
 from tercio.api.resources.v1 import strategy_service_pb2 as strategies
 from tercio.api.resources.v1 import usage_service_pb2 as usage
 from tercio.api.resources.v1.budget_pb2 import Budget
 from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
+from tercio.api.resources.v1.cost_pb2 import Price
+from tercio.api.resources.v1.cost_service_pb2_grpc import CostServiceStub
 from tercio.api.resources.v1.pool_pb2 import Pool
 from tercio.api.resources.v1.quota_pb2 import Quota
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
@@ -36,6 +39,8 @@ CALLS: dict[str, tuple[Any, Any]] = {
     "UpdateBudget": (BudgetServiceStub, budgets.UpdateBudgetRequest(budget_id="b")),
     "DeleteBudget": (BudgetServiceStub, budgets.DeleteBudgetRequest(budget_id="b")),
     "Optimize": (UsageServiceStub, usage.OptimizeRequest()),
+    "SetPrice": (CostServiceStub, costs.SetPriceRequest(price=Price(dimension="cpu"))),
+    "SetCostLimit": (CostServiceStub, costs.SetCostLimitRequest(payer=1, name="t")),
     "SetStrategy": (StrategyServiceStub, strategies.SetStrategyRequest(subject=1, name="round_robin")),
 }
 

@@ -75,6 +75,16 @@ def test_reservations_are_made_listed_and_cancelled(tercio: Tercio) -> None:
     assert tercio("reservations", "create", "nightly", "--amount", "cpu", *window).exit_code == 2
 
 
+def test_costs_are_priced_limited_and_listed(tercio: Tercio) -> None:
+    assert "nothing has a price" in tercio("costs", "prices").stderr
+    assert tercio("costs", "price", "network", "40").exit_code == 0
+    assert "40" in tercio("costs", "prices").stdout
+    assert tercio("costs", "limit", "tenant", "research", "2500000").stdout == "research may cost 2.5\n"
+    (shown,) = json.loads(tercio("costs", "list", "-o", "json").stdout)
+    assert (shown["name"], shown["limit_micros"]) == ("research", "2500000")
+    assert tercio("costs", "list", "--by", "nobody").exit_code == 2
+
+
 def test_usage_is_shown_predicted_from_and_judged(fleet: str, tercio: Tercio) -> None:
     assert "no holder reports" in tercio("resources", "usage").stderr
     estimate = json.loads(tercio("resources", "predict", "compile", "-o", "json").stdout)

@@ -11,6 +11,7 @@ from tercio_resources.records.v1 import events_pb2
 from tercio_resources.state import budget_events, events, worktree_events
 from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow, Settlement, Spending
 from tercio_resources.state.commands import UsageReport
+from tercio_resources.state.cost_rows import CostLimitRow, CostLimitSet, CostRow, PriceRow, PriceSet
 from tercio_resources.state.reservation_rows import (
     EndCause,
     Phase,
@@ -42,10 +43,13 @@ from tercio_resources.state.tables import (
     ALLOCATIONS,
     BLOCKS,
     BUDGETS,
+    COST_LIMITS,
+    COSTS,
     HISTORIES,
     METERS,
     POOL_RECORDS,
     POOLS,
+    PRICES,
     QUOTAS,
     RESERVATIONS,
     SAMPLES,
@@ -57,7 +61,8 @@ from tercio_resources.state.tables import (
 )
 from tercio_resources.state.worktree_rows import WorktreePoolRow, WorktreeRow, WorktreeState
 
-LOT = Lot("t", 3, 60_000, (Part("cpu", "cpu", 100), Part("memory", "memory", 5)), emergency=True, task_type="build")
+PARTS = (Part("cpu", "cpu", 100), Part("memory", "memory", 5))
+LOT = Lot("t", 3, 60_000, PARTS, emergency=True, task_type="build", rate=10**20)
 POOL = PoolRow("cpu", "cpu", "millicores", 1_000, 100, (("zone", "a"),), fenced=True, created_wall=7)
 WORKTREE_POOL = WorktreePoolRow("trees", "/repository/.git", "/trees", "main", 7)
 WORKTREE = WorktreeRow("trees", 7, WorktreeState.HELD, 3, 1024, 2, "why", 99, made=True)
@@ -94,6 +99,8 @@ EVENTS = [
     (ReservationAdvanced(7, Phase.ROOM_MADE), "ReservationAdvanced", ["reservations/7"]),
     (ReservationClaimed(7), "ReservationClaimed", ["reservations/7"]),
     (ReservationsEnded(EndCause.LAPSED, (7, 8)), "ReservationsEnded", ["reservations/7", "reservations/8"]),
+    (PriceSet(PriceRow("cpu", 40)), "PriceSet", []),
+    (CostLimitSet(CostLimitRow(1, "t", 5)), "CostLimitSet", []),
     (budget_events.BudgetSet(BUDGET), "BudgetSet", ["budgets/b"]),
     (budget_events.BudgetDeleted("b"), "BudgetDeleted", ["budgets/b"]),
     (budget_events.BlocksSettled("a", (SETTLEMENT,), 99), "BlocksSettled", ["budgets/b"]),
@@ -109,12 +116,15 @@ ROWS = [
     (WORKTREES, WORKTREE),
     (POOLS, POOL),
     (QUOTAS, QuotaRow("t", (("cpu", 5),), borrowing=True)),
-    (ALLOCATIONS, AllocationRow(1024, "a", LOT, 2048, Epoch(1, 7), 10, 20, 30)),
+    (ALLOCATIONS, AllocationRow(1024, "a", LOT, 2048, Epoch(1, 7), 10, 20, 30, 40)),
     (TOMBSTONES, TombstoneRow("a", 5)),
     (USAGES, UsageRow(1024, "compile", (("zone", "a"),), (Used("cpu", 100, 5, 80),), 3, 10, 20, 30, 40)),
     (HISTORIES, HistoryRow("compile", (PastTask((("zone", "a"),), (("cpu", 80),)),), 250, 3, 50)),
     (SAMPLES, SamplesRow("cpu", (Sample(10, 0), Sample(20, 30)))),
     (RESERVATIONS, ReservationRow(7, "r", LOT, WINDOW, 4, Phase.CLAIMED, 5, 1024)),
+    (PRICES, PriceRow("cpu", 40)),
+    (COSTS, CostRow(2, "a", 10**30, 5)),
+    (COST_LIMITS, CostLimitRow(1, "t", 5)),
     (STRATEGIES, StrategyRow(1, "round_robin")),
     (POOL_RECORDS, PoolRecordRow("cpu", 1024, 5, 2, 250)),
     (BUDGETS, BUDGET),

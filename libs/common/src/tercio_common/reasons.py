@@ -124,6 +124,7 @@ REASONS: dict[str, Reason] = {
     "RESERVATION_NOT_FOUND": Reason(
         StatusCode.NOT_FOUND, False, "No such reservation for this owner: it ended, or never was."
     ),
+    "COST_LIMIT_REACHED": Reason(_PRECONDITION, False, "A tenant, owner or type of tasks costs its limit; raise it."),
     "CLAIM_CONFLICT": Reason(StatusCode.ABORTED, True, "Claimed by another; it is named. Retry later, or wait."),
     "CLAIM_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No claim with this id is held."),
     "DEADLOCK_VICTIM": Reason(StatusCode.ABORTED, False, "It waited in a cycle; release what is held, and start over."),

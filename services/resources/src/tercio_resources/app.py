@@ -8,6 +8,7 @@ import grpc
 
 from tercio.api.resources.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.resources.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
+from tercio.api.resources.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from tercio.api.resources.v1.reservation_service_pb2_grpc import add_ReservationServiceServicer_to_server
 from tercio.api.resources.v1.resource_service_pb2_grpc import add_ResourceServiceServicer_to_server
 from tercio.api.resources.v1.strategy_service_pb2_grpc import add_StrategyServiceServicer_to_server
@@ -19,6 +20,7 @@ from tercio_common.rpc.authorisation import Rule
 from tercio_resources.api.allocating import Allocating
 from tercio_resources.api.audit import AuditServicer
 from tercio_resources.api.budgets import BudgetServicer
+from tercio_resources.api.costs import CostServicer
 from tercio_resources.api.reservations import ReservationServicer
 from tercio_resources.api.resources import ResourceServicer
 from tercio_resources.api.strategies import StrategyServicer
@@ -38,6 +40,7 @@ NAME = "resources"
 FULL_NAME = "tercio.api.resources.v1.ResourceService"
 USAGE = "tercio.api.resources.v1.UsageService"
 BUDGETS = "tercio.api.resources.v1.BudgetService"
+COSTS = "tercio.api.resources.v1.CostService"
 RESERVATIONS = "tercio.api.resources.v1.ReservationService"
 STRATEGIES = "tercio.api.resources.v1.StrategyService"
 WORKTREES = "tercio.api.resources.v1.WorktreeService"
@@ -84,6 +87,7 @@ RULES |= {
         "ReportThrottled",
     )
 }
+RULES |= {f"/{COSTS}/{method}": Rule.ANY_PRINCIPAL for method in ("SetPrice", "ListPrices", "SetCostLimit", "GetCosts")}
 RULES |= {
     f"/{RESERVATIONS}/{method}": Rule.ANY_PRINCIPAL
     for method in ("Reserve", "ClaimReservation", "CancelReservation", "ListReservations", "WatchReservations")
@@ -130,6 +134,7 @@ def build(ports: Ports) -> Service:
         add_ResourceServiceServicer_to_server(servicer, server)
         add_UsageServiceServicer_to_server(UsageServicer(host), server)
         add_BudgetServiceServicer_to_server(BudgetServicer(host), server)
+        add_CostServiceServicer_to_server(CostServicer(host), server)
         add_ReservationServiceServicer_to_server(ReservationServicer(host), server)
         add_StrategyServiceServicer_to_server(StrategyServicer(host), server)
         add_WorktreeServiceServicer_to_server(WorktreeServicer(host, Git(timeout_ms=settings.git_timeout_ms)), server)
@@ -139,6 +144,6 @@ def build(ports: Ports) -> Service:
         name=NAME,
         host=host,
         add_to_server=add_to_server,
-        full_names=(FULL_NAME, USAGE, BUDGETS, RESERVATIONS, STRATEGIES, WORKTREES, AUDIT),
+        full_names=(FULL_NAME, USAGE, BUDGETS, COSTS, RESERVATIONS, STRATEGIES, WORKTREES, AUDIT),
         rules=RULES,
     )

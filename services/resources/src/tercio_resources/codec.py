@@ -11,7 +11,7 @@ from tercio_common.epochs import Epoch
 from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
-from tercio_resources import budget_codec, reservation_codec, worktree_codec
+from tercio_resources import budget_codec, cost_codec, reservation_codec, worktree_codec
 from tercio_resources.lot_codec import lot_of, lot_record
 from tercio_resources.records.v1 import events_pb2 as records
 from tercio_resources.state import events
@@ -124,10 +124,9 @@ class ResourcesCodec:
             return _pool_record_row(records.PoolRecordRow.FromString(data))
         if table in budget_codec.ROW_DECODERS:
             return budget_codec.ROW_DECODERS[table](data)
-        if table in reservation_codec.ROW_DECODERS:
-            return reservation_codec.ROW_DECODERS[table](data)
-        if table in worktree_codec.ROW_DECODERS:
-            return worktree_codec.ROW_DECODERS[table](data)
+        for part in (reservation_codec, cost_codec, worktree_codec):
+            if table in part.ROW_DECODERS:
+                return part.ROW_DECODERS[table](data)
         raise ValueError(f"the resources service has no table {table!r}")
 
 
@@ -176,6 +175,7 @@ def _allocation_record(row: AllocationRow) -> records.AllocationRow:
         granted_now_ms=row.granted_now,
         granted_wall_ms=row.granted_wall,
         revoke_at_ms=row.revoke_at,
+        charged_now_ms=row.charged_now,
     )
 
 
@@ -189,6 +189,7 @@ def _allocation(record: records.AllocationRow) -> AllocationRow:
         granted_now=record.granted_now_ms,
         granted_wall=record.granted_wall_ms,
         revoke_at=record.revoke_at_ms,
+        charged_now=record.charged_now_ms,
     )
 
 
@@ -349,6 +350,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     **budget_codec.ENCODERS,
     **reservation_codec.ENCODERS,
     **worktree_codec.ENCODERS,
+    **cost_codec.ENCODERS,
 }
 
 _DECODERS: dict[str, Callable[[Any], events.Event]] = {
@@ -374,6 +376,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     **budget_codec.DECODERS,
     **reservation_codec.DECODERS,
     **worktree_codec.DECODERS,
+    **cost_codec.DECODERS,
 }
 
 _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
@@ -389,4 +392,5 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     **budget_codec.ROW_ENCODERS,
     **reservation_codec.ROW_ENCODERS,
     **worktree_codec.ROW_ENCODERS,
+    **cost_codec.ROW_ENCODERS,
 }

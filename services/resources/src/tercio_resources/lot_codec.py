@@ -16,10 +16,12 @@ def lot_record(lot: Lot) -> records.Lot:
         parts=parts,
         emergency=lot.emergency,
         task_type=lot.task_type,
+        micros_per_hour=str(lot.rate) if lot.rate else "",
     )
 
 
 def lot_of(record: records.Lot) -> Lot:
     """Decode a lot."""
     parts = tuple(Part(part.pool_id, part.dimension, part.amount) for part in record.parts)
-    return Lot(record.tenant, record.priority, record.ttl_ms, parts, record.emergency, record.task_type)
+    rate = int(record.micros_per_hour or 0)
+    return Lot(record.tenant, record.priority, record.ttl_ms, parts, record.emergency, record.task_type, rate)

@@ -43,6 +43,7 @@ WORKTREE_STEPS = Counter(
     "What was done about git worktrees: by the state that was left, and how it ended.",
     ("step", "outcome"),
 )
+COST = Gauge("tercio_resources_cost_micros", "What a tenant cost so far, in millionths of the currency.", ("tenant",))
 LIVE_BYTES = Gauge("tercio_resources_live_bytes", "About the size of all rows in a snapshot.")
 WATCHES = Gauge("tercio_resources_watches", "Open watches.", ("of",))
 
@@ -76,6 +77,13 @@ def show_usage(efficiencies: Iterable[Efficiency], *, target: int) -> None:
         USE.labels(each.dimension).set(ratio)
         WASTE.labels(each.dimension).set(1 - ratio)
         WASTEFUL.labels(each.dimension).set(each.per_mille < target)
+
+
+def show_costs(costs: Iterable[tuple[str, int]]) -> None:
+    """Set what each tenant cost, in millionths of the currency."""
+    COST.clear()
+    for tenant, micros in costs:
+        COST.labels(tenant).set(micros)
 
 
 def show_predictions(histories: Iterable[HistoryRow]) -> None:

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable, Set
 from typing import Final, Generic, TypeVar
 
-Key = TypeVar("Key", int, str, tuple[str, str])
+Key = TypeVar("Key", int, str, tuple[str, str], tuple[int, str])
 CauseT = TypeVar("CauseT")
 
 _LOOKS_PER_CHANGE: Final = 4

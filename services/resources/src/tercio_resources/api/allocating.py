@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
 from tercio.api.resources.v1 import allocation_pb2
@@ -37,6 +38,8 @@ _MARGIN_S = 0.25
 _RETRY_MS = 500
 _RELIEF_MS = 1_000
 """It looks at all that is reported; more often it would find no more, as holders report every 10 s."""
+_MOST_MICROS = 2**63 - 1
+_REPORT_INTERVAL = Duration(seconds=10)
 _MOST_NAMED = 20
 """Dimensions in a status: metadata over 8 kB is refused at random."""
 
@@ -191,6 +194,10 @@ def _render(granted: Granted, *, single: bool) -> bytes:
     response = pb.AllocateResponse(
         epoch=epoch_message(granted.at.epoch), allocation_ids=granted.numbers, seq=granted.at.seq - 1
     )
+    if any(granted.numbers):
+        response.strategy = granted.strategy
+        response.micros_per_hour = min(granted.rate, _MOST_MICROS)
+        response.report_interval.CopyFrom(_REPORT_INTERVAL)
     for item, shortage in refused.items():
         response.refused.add(
             index=item, reason=shortage.reason, gaps=gap_messages(shortage.gaps), revoking=shortage.revoking
@@ -219,6 +226,7 @@ _MESSAGES = {
     "INSUFFICIENT_RESOURCES": "not enough is free; retry later, wait, or ask for less",
     "RESOURCE_LIMIT_EXCEEDED": "one owner may never hold that much; ask for less",
     "OWNER_RELEASED": "the owner was released and is granted nothing any more; use another owner",
+    "COST_LIMIT_REACHED": "a cost limit is reached, and nothing more is granted; raise it",
     "POOL_NOT_FOUND": "no pool has that dimension and these labels; list the pools, or create one",
 }
 

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from tercio_common.machine.host import Host
 from tercio_resources import metrics
 from tercio_resources.api.allocating import Allocating
+from tercio_resources.state import costs
+from tercio_resources.state.cost_rows import Payer
 from tercio_resources.state.forecast import forecasts
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.session import Session
@@ -35,6 +37,7 @@ def listen(allocating: Allocating) -> Callable[[Host], Awaitable[None]]:
             metrics.show_waiting(0, ())
             metrics.show_usage((), target=0)
             metrics.show_predictions(())
+            metrics.show_costs(())
             metrics.show_forecasts(())
 
     return run
@@ -47,6 +50,7 @@ def _show(machine: ResourcesMachine, session: Session, now: int) -> None:
     metrics.LIVE_BYTES.set(machine.live_bytes)
     metrics.show_usage(tables.used.efficiencies(), target=machine.rules.efficiency_target)
     metrics.show_predictions(tables.histories.values())
+    metrics.show_costs((each.name, each.micros) for each in costs.views(Payer.TENANT, now, tables))
     metrics.show_forecasts(forecasts(tables.pools.values(), tables.holdings.granted, tables.samples, now))
     needs = Counter[str]()
     for ticket in session.waiting:

@@ -57,7 +57,9 @@ def transferred(event: AllocationsTransferred, allocations: Table[AllocationRow]
     """Return the rows after a hand-over."""
     first = at.seq * NUMBERS_A_RECORD
     return [
-        allocations[number]._replace(owner=event.to_owner, token=first + offset, epoch=at.epoch, granted_now=at.now)
+        allocations[number]._replace(
+            owner=event.to_owner, token=first + offset, epoch=at.epoch, granted_now=at.now, charged_now=at.now
+        )
         for offset, number in enumerate(event.numbers)
     ]
 

@@ -16,6 +16,7 @@ from tercio_resources.state.commands import (
     SetStrategy,
     UpdatePool,
 )
+from tercio_resources.state.cost_rows import SetCostLimit, SetPrice
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.worktree_commands import CleanWorktree, CreateWorktreePool, RemoveWorktree
 
@@ -33,6 +34,8 @@ _FOR_OPERATORS: Final = (
     CreateWorktreePool,
     CleanWorktree,
     RemoveWorktree,
+    SetPrice,
+    SetCostLimit,
 )
 
 

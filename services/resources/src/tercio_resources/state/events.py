@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tercio_resources.state.budget_events import BudgetEvent
 from tercio_resources.state.commands import UsageReport
+from tercio_resources.state.cost_rows import CostLimitSet, PriceSet
 from tercio_resources.state.reservation_rows import ReservationEvent
 from tercio_resources.state.rows import Cause, Lot, PoolRow, QuotaRow, StrategyRow
 from tercio_resources.state.worktree_events import WorktreeEvent
@@ -124,6 +125,8 @@ Event = (
     | UseSampled
     | StrategySet
     | ReservationEvent
+    | PriceSet
+    | CostLimitSet
     | BudgetEvent
     | WorktreeEvent
 )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_common.strategies.protocol import Candidate, Wish
-from tercio_resources.state import pool_records, revocation, strategies
+from tercio_resources.state import costs, pool_records, revocation, strategies
 from tercio_resources.state.commands import Allocate
 from tercio_resources.state.events import AllocationsGranted, Event
 from tercio_resources.state.pools import PoolsByDimension, checked_unit
@@ -32,6 +32,7 @@ from tercio_resources.state.rows import (
 )
 from tercio_resources.state.rules import Rules
 from tercio_resources.state.session import Session
+from tercio_resources.state.strategies import Subject
 from tercio_resources.state.tables import ResourceTables
 
 
@@ -42,11 +43,15 @@ class Granted(NamedTuple):
         numbers: of each item, 0 when it was refused.
         shortages: by item.
         at: when it was decided.
+        strategy: by which pools were chosen.
+        rate: what was granted costs an hour, in millionths of the currency.
     """
 
     numbers: Sequence[int]
     shortages: dict[int, Shortage]
     at: Moment
+    strategy: str = ""
+    rate: int = 0
 
 
 def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: Session, rules: Rules) -> Decision:
@@ -78,7 +83,9 @@ def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: 
     if shortages and (command.emergency or command.waits):
         shortages, revoked = revocation.make_room(shortages, command, at, tables=tables, rules=rules)
         events += revoked
-    return Decision(events, Granted(numbers, shortages, at), creates_work=bool(placed))
+    strategy = strategies.in_use(Subject.CHOOSING, tables.strategies, rules)
+    rate = sum(lot.rate for _, lot in placed)
+    return Decision(events, Granted(numbers, shortages, at, strategy, rate), creates_work=bool(placed))
 
 
 def check_emergency(principal: str, rules: Rules, *, emergency: bool) -> None:
@@ -117,7 +124,15 @@ def rows_of(event: AllocationsGranted, at: Moment) -> list[AllocationRow]:
     )
     return [
         AllocationRow(
-            first + offset, owner, lots[indexes[offset]] if indexes else lots[0], first + offset, epoch, now, wall
+            first + offset,
+            owner,
+            lots[indexes[offset]] if indexes else lots[0],
+            first + offset,
+            epoch,
+            now,
+            wall,
+            0,
+            now,
         )
         for offset, owner in enumerate(event.owners)
     ]
@@ -131,7 +146,7 @@ class Ledger:
     ) -> None:
         """Begin with nothing taken."""
         self._tables, self._session, self._rules, self._emergency = tables, session, rules, emergency
-        self._wall = at.wall
+        self._wall, self._now = at.wall, at.now
         self._taken: dict[str, int] = {}
         self._by_tenant: dict[tuple[str, str], int] = {}
         self._by_owner: dict[tuple[str, str], int] = {}
@@ -145,6 +160,9 @@ class Ledger:
         """Take what an item asks for, or say why it cannot be had; an empty owner is nobody in particular."""
         if owner in self._tables.tombstones:
             return Shortage("OWNER_RELEASED")
+        spent = costs.over_limit(spec.tenant, owner, spec.task_type, self._now, self._tables)
+        if spent is not None and not self._emergency:
+            return Shortage("COST_LIMIT_REACHED", (spent,))
         parts: list[Part] = []
         gaps: list[Gap] = []
         for amount in spec.amounts:
@@ -162,6 +180,8 @@ class Ledger:
         if gaps:
             return Shortage("INSUFFICIENT_RESOURCES", tuple(gaps))
         lot = Lot(spec.tenant, spec.priority, spec.ttl, tuple(parts), self._emergency, spec.task_type)
+        if rate := costs.rate_of(parts, self._tables.prices):
+            lot = lot._replace(rate=rate)
         self._note(owner, lot)
         return self._lots.setdefault(lot, lot)
 

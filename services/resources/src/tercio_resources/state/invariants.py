@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tercio_resources.state import budget_invariants, worktree_invariants
+from tercio_resources.state.accruing import payers
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.tables import ResourceTables
 
@@ -46,6 +47,7 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
         if row_of_samples.pool_id not in tables.pools:
             yield f"pool {row_of_samples.pool_id!r} does not exist, and its samples are kept"
     yield from _reservation_violations(tables)
+    yield from _cost_violations(tables)
     units = {(pool.dimension, pool.unit) for pool in tables.pools.values()}
     if len(units) != len({dimension for dimension, _ in units}):
         yield f"a dimension counts in two units: {sorted(units)}"
@@ -70,6 +72,17 @@ def _reservation_violations(tables: ResourceTables) -> Iterator[str]:
     due = {row.number for row in tables.reservations.values() if row.due}
     if tables.reserved.keys() != due:
         yield "a reservation is looked at that need not be, or is not that has to be"
+
+
+def _cost_violations(tables: ResourceTables) -> Iterator[str]:
+    rates = Counter[tuple[int, str]]()
+    for row in tables.allocations.values():
+        for key in payers(row) if row.lot.rate else ():
+            rates[key] += row.lot.rate
+    if {key: tables.accruing.rate(key) for key in tables.accruing.held()} != rates:
+        yield "what is held costs is summed up wrong"
+    if tables.charged.keys() != {(row.payer, row.name) for row in tables.costs.values()}:
+        yield "it is not known who was charged longest ago"
 
 
 def _usage_violations(tables: ResourceTables) -> Iterator[str]:

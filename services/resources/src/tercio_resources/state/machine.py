@@ -12,6 +12,7 @@ from tercio_resources.state import (
     allocations,
     authority,
     budgets,
+    costs,
     forecast,
     grants,
     leases,
@@ -50,6 +51,7 @@ from tercio_resources.state.commands import (
     Transfer,
     UpdatePool,
 )
+from tercio_resources.state.cost_rows import CostLimitSet, PriceSet, SetCostLimit, SetPrice
 from tercio_resources.state.events import (
     AllocationsGranted,
     AllocationsReleased,
@@ -160,6 +162,8 @@ class ResourcesMachine:
             case AllocationsReleased():
                 self._release(event, at)
             case AllocationsTransferred():
+                for number in event.numbers:
+                    costs.charge(tables.allocations[number], at, tables)
                 for handed in allocations.transferred(event, tables.allocations, at):
                     tables.allocations.put(handed)
             case RevocationsRequested():
@@ -174,7 +178,7 @@ class ResourcesMachine:
                     tables.samples.put(forecast.with_sample(tables.samples.get(pool_id), pool_id, amount, at))
             case AllocationsReshaped():
                 for number, lot in zip(event.numbers, event.lots, strict=True):
-                    self._reshape(number, lot)
+                    self._reshape(number, lot, at)
             case TombstonesPruned():
                 for owner in event.owners:
                     tables.tombstones.delete(owner)
@@ -192,6 +196,8 @@ class ResourcesMachine:
                 tables.quotas.delete(event.tenant)
             case StrategySet():
                 tables.strategies.put(event.row)
+            case PriceSet() | CostLimitSet():
+                costs.apply(event, tables)
             case ReservationMade() | ReservationAdvanced() | ReservationClaimed() | ReservationsEnded():
                 reservations.apply(event, at, tables, self.rules)
             case WorktreesSet() | WorktreeRemoved() | WorktreePoolsSet() | WorktreePoolClosed():
@@ -222,6 +228,8 @@ class ResourcesMachine:
     def _release(self, event: AllocationsReleased, at: Moment) -> None:
         tables = self.tables
         rows = [tables.allocations.delete(number) for number in event.numbers]
+        for row in rows:
+            costs.charge(row, at, tables)
         pool_records.note_ends(rows, event.cause, tables.pool_records)
         for number in event.numbers:
             if (reservation := tables.reserved.claims.get(number)) is not None:
@@ -240,9 +248,11 @@ class ResourcesMachine:
             histories.delete(oldest)
         histories.put(prediction.learned(row, histories, at))
 
-    def _reshape(self, number: int, lot: Lot) -> None:
+    def _reshape(self, number: int, lot: Lot, at: Moment) -> None:
         tables = self.tables
-        tables.allocations.put(tables.allocations[number]._replace(lot=lot))
+        before = tables.allocations[number]
+        costs.charge(before, at, tables)
+        tables.allocations.put(before._replace(lot=lot, charged_now=at.now))
         if (row := tables.usages.get(number)) is not None:
             tables.usages.put(usage.reshaped(row, {part.dimension: part.amount for part in lot.parts}))
 
@@ -275,6 +285,9 @@ class ResourcesMachine:
                 row_of_strategy = strategies.checked(command.row, self.rules)
                 unchanged = tables.strategies.get(row_of_strategy.subject) == row_of_strategy
                 return Decision(() if unchanged else [StrategySet(row_of_strategy)])
+            case SetPrice() | SetCostLimit():
+                self._check_space(1)
+                return costs.decide(command, tables)
             case _:
                 raise TypeError(f"the resources service knows no command {type(command).__name__}")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from tercio_common.machine.protocol import Decision, Moment
+from tercio_resources.state import costs
 from tercio_resources.state.commands import Kind, Optimize
 from tercio_resources.state.events import AllocationsReshaped, Event, RevocationsRequested
 from tercio_resources.state.rows import MOST_ITEMS, AllocationRow, Lot, Part, PoolRow, UsageRow
@@ -46,7 +47,8 @@ def optimize(command: Optimize, at: Moment, tables: ResourceTables, rules: Rules
         if each.kind is not Kind.RECLAIM:
             lots[each.number] = _without(lots.get(each.number, tables.allocations[each.number].lot), each)
     if lots:
-        events.append(AllocationsReshaped(tuple(lots), tuple(lots.values())))
+        priced = tuple(lot._replace(rate=costs.rate_of(lot.parts, tables.prices)) for lot in lots.values())
+        events.append(AllocationsReshaped(tuple(lots), priced))
     return Decision(events, found)
 
 

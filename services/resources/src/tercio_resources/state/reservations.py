@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_resources.state import grants
+from tercio_resources.state import costs, grants
 from tercio_resources.state.events import AllocationsGranted, Event, RevocationsRequested
 from tercio_resources.state.pools import present as pool_of
 from tercio_resources.state.reservation_rows import (
@@ -186,8 +186,10 @@ def _claim(
     gaps = [gap for part in row.lot.parts if (gap := ledger.gap_of_claim(row, part)) is not None]
     if gaps:
         raise refusal(f"reservation {row.number} cannot be granted yet", gaps)
-    granted = AllocationsGranted((row.lot,), (row.owner,))
+    lot = row.lot._replace(rate=costs.rate_of(row.lot.parts, tables.prices))
+    granted = AllocationsGranted((lot,), (row.owner,))
     (allocation,) = grants.rows_of(granted, at)
+    costs.check_limit(allocation, at.now, tables)
     return Decision([granted, ReservationClaimed(row.number)], allocation, creates_work=True)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_resources.state import allocations, grants
+from tercio_resources.state import allocations, costs, grants
 from tercio_resources.state.commands import Resize
 from tercio_resources.state.events import AllocationsReshaped
 from tercio_resources.state.pools import checked_unit
@@ -29,9 +29,9 @@ def resize(command: Resize, at: Moment, *, tables: ResourceTables, session: Sess
         raise Refusal("ALLOCATION_NOT_FOUND", f"{command.owner!r} does not hold allocation {row.number}")
     wanted = _wanted(command, row, tables)
     parts = tuple(part._replace(amount=wanted.get(part.dimension, part.amount)) for part in row.lot.parts)
-    lot = row.lot._replace(parts=parts)
-    if lot == row.lot:
+    if parts == row.lot.parts:
         return Decision((), row)
+    lot = row.lot._replace(parts=parts, rate=costs.rate_of(parts, tables.prices))
     more = tuple(
         part._replace(amount=part.amount - before.amount)
         for part, before in zip(parts, row.lot.parts, strict=True)
@@ -40,9 +40,12 @@ def resize(command: Resize, at: Moment, *, tables: ResourceTables, session: Sess
     if more:
         grants.check_emergency(at.principal, rules, emergency=lot.emergency)
         ledger = grants.Ledger(tables, session, rules, at, emergency=lot.emergency)
+        costs.check_limit(row, at.now, tables)
         if gaps := ledger.gaps(row, more):
             raise refusal(f"allocation {row.number} cannot grow", gaps)
-    return Decision([AllocationsReshaped((row.number,), (lot,))], row._replace(lot=lot), creates_work=bool(more))
+    return Decision(
+        [AllocationsReshaped((row.number,), (lot,))], row._replace(lot=lot, charged_now=at.now), creates_work=bool(more)
+    )
 
 
 def _wanted(command: Resize, row: AllocationRow, tables: ResourceTables) -> dict[str, int]:

@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 class Lot(NamedTuple):
-    """What was granted, shared by all items of a record that are alike. `ttl` is in ms."""
+    """What was granted, shared by all items of a record that are alike. `ttl` is in ms, `rate` in micros an hour."""
 
     tenant: str
     priority: int
@@ -49,6 +49,7 @@ class Lot(NamedTuple):
     parts: tuple[Part, ...]
     emergency: bool = False
     task_type: str = ""
+    rate: int = 0
 
 
 class PoolRow(NamedTuple):
@@ -82,6 +83,7 @@ class AllocationRow(NamedTuple):
         granted_now: fleet time in ms of the grant or the last transfer, from which the first lease counts.
         granted_wall: wall time in ms of the grant.
         revoke_at: fleet time in ms at which it is revoked; 0 when it is not.
+        charged_now: fleet time in ms up to which it was charged.
     """
 
     number: int
@@ -92,6 +94,7 @@ class AllocationRow(NamedTuple):
     granted_now: int
     granted_wall: int
     revoke_at: int = 0
+    charged_now: int = 0
 
 
 class Used(NamedTuple):

@@ -6,8 +6,10 @@ from operator import itemgetter
 
 from tercio_common.leasing.tombstones import TombstoneRow, Tombstones
 from tercio_common.machine.table import Table, TableStore
+from tercio_resources.state.accruing import Accruing, Oldest
 from tercio_resources.state.block_timers import BlockTimers
 from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow
+from tercio_resources.state.cost_rows import CostLimitRow, CostRow, PriceRow
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
 from tercio_resources.state.pools import PoolsByDimension
@@ -38,6 +40,9 @@ SAMPLES = "samples"
 STRATEGIES = "strategies"
 POOL_RECORDS = "pool_records"
 RESERVATIONS = "reservations"
+PRICES = "prices"
+COSTS = "costs"
+COST_LIMITS = "cost_limits"
 BUDGETS = "budgets"
 METERS = "meters"
 BLOCKS = "blocks"
@@ -60,6 +65,9 @@ class ResourceTables(TableStore):
         self.strategies: Table[StrategyRow] = Table(STRATEGIES, itemgetter(0), store=self)
         self.pool_records: Table[PoolRecordRow] = Table(POOL_RECORDS, itemgetter(0), store=self, fed=False)
         self.reservations: Table[ReservationRow] = Table(RESERVATIONS, itemgetter(0), store=self)
+        self.prices: Table[PriceRow] = Table(PRICES, itemgetter(0), store=self)
+        self.costs: Table[CostRow] = Table(COSTS, itemgetter(0, 1), store=self, fed=False)
+        self.cost_limits: Table[CostLimitRow] = Table(COST_LIMITS, itemgetter(0, 1), store=self)
         self.budgets: Table[BudgetRow] = Table(BUDGETS, itemgetter(0), store=self)
         self.meters: Table[MeterRow] = Table(METERS, itemgetter(0), store=self, fed=False)
         self.blocks: Table[BlockRow] = Table(BLOCKS, itemgetter(0, 1), store=self, fed=False)
@@ -73,11 +81,15 @@ class ResourceTables(TableStore):
         self.block_timers = BlockTimers()
         self.reserved = Reserved(rules)
         self.worktree_index = WorktreeIndex()
+        self.accruing = Accruing()
+        self.charged = Oldest()
         self.pools.add_index(self.by_dimension)
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
         self.usages.add_index(self.used)
+        self.allocations.add_index(self.accruing)
+        self.costs.add_index(self.charged)
         self.reservations.add_index(self.reserved)
         self.blocks.add_index(self.block_timers)
         self.worktrees.add_index(self.worktree_index)

@@ -44,6 +44,8 @@ class Event(google.protobuf.message.Message):
     RESERVATION_ADVANCED_FIELD_NUMBER: builtins.int
     RESERVATION_CLAIMED_FIELD_NUMBER: builtins.int
     RESERVATIONS_ENDED_FIELD_NUMBER: builtins.int
+    PRICE_SET_FIELD_NUMBER: builtins.int
+    COST_LIMIT_SET_FIELD_NUMBER: builtins.int
     BUDGET_SET_FIELD_NUMBER: builtins.int
     BUDGET_DELETED_FIELD_NUMBER: builtins.int
     BLOCKS_SETTLED_FIELD_NUMBER: builtins.int
@@ -122,6 +124,14 @@ class Event(google.protobuf.message.Message):
         """Room is kept for reservations no longer."""
 
     @property
+    def price_set(self) -> Global___PriceRow:
+        """A price was set, or removed."""
+
+    @property
+    def cost_limit_set(self) -> Global___CostLimitRow:
+        """What somebody may cost was limited, or no longer."""
+
+    @property
     def budget_set(self) -> tercio_resources.records.v1.budgets_pb2.BudgetRow:
         """A budget was created or changed."""
 
@@ -177,6 +187,8 @@ class Event(google.protobuf.message.Message):
         reservation_advanced: Global___ReservationAdvanced | None = ...,
         reservation_claimed: Global___ReservationClaimed | None = ...,
         reservations_ended: Global___ReservationsEnded | None = ...,
+        price_set: Global___PriceRow | None = ...,
+        cost_limit_set: Global___CostLimitRow | None = ...,
         budget_set: tercio_resources.records.v1.budgets_pb2.BudgetRow | None = ...,
         budget_deleted: tercio_resources.records.v1.budgets_pb2.BudgetDeleted | None = ...,
         blocks_settled: tercio_resources.records.v1.budgets_pb2.BlocksSettled | None = ...,
@@ -187,11 +199,11 @@ class Event(google.protobuf.message.Message):
         worktrees_set: tercio_resources.records.v1.worktrees_pb2.WorktreesSet | None = ...,
         worktree_removed: tercio_resources.records.v1.worktrees_pb2.WorktreeRemoved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "cost_limit_set", b"cost_limit_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "price_set", b"price_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "cost_limit_set", b"cost_limit_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "price_set", b"price_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "reservation_made", "reservation_advanced", "reservation_claimed", "reservations_ended", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "reservation_made", "reservation_advanced", "reservation_claimed", "reservations_ended", "price_set", "cost_limit_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -293,6 +305,7 @@ class Lot(google.protobuf.message.Message):
     PARTS_FIELD_NUMBER: builtins.int
     EMERGENCY_FIELD_NUMBER: builtins.int
     TASK_TYPE_FIELD_NUMBER: builtins.int
+    MICROS_PER_HOUR_FIELD_NUMBER: builtins.int
     tenant: builtins.str
     """For whom."""
     priority: builtins.int
@@ -303,6 +316,8 @@ class Lot(google.protobuf.message.Message):
     """From the reserve, and over quotas."""
     task_type: builtins.str
     """What it is for, where reports of its usage do not say."""
+    micros_per_hour: builtins.str
+    """What it costs an hour, in millionths of the currency. Decimal, because it may be over 64 bits; empty for nothing."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Lot.Part]:
         """In the order of their dimensions."""
@@ -316,8 +331,9 @@ class Lot(google.protobuf.message.Message):
         parts: collections.abc.Iterable[Global___Lot.Part] | None = ...,
         emergency: builtins.bool = ...,
         task_type: builtins.str = ...,
+        micros_per_hour: builtins.str = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["emergency", b"emergency", "parts", b"parts", "priority", b"priority", "task_type", b"task_type", "tenant", b"tenant", "ttl_ms", b"ttl_ms"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["emergency", b"emergency", "micros_per_hour", b"micros_per_hour", "parts", b"parts", "priority", b"priority", "task_type", b"task_type", "tenant", b"tenant", "ttl_ms", b"ttl_ms"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Lot: typing_extensions.TypeAlias = Lot
@@ -615,6 +631,7 @@ class AllocationRow(google.protobuf.message.Message):
     GRANTED_NOW_MS_FIELD_NUMBER: builtins.int
     GRANTED_WALL_MS_FIELD_NUMBER: builtins.int
     REVOKE_AT_MS_FIELD_NUMBER: builtins.int
+    CHARGED_NOW_MS_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Its id."""
     owner: builtins.str
@@ -631,6 +648,8 @@ class AllocationRow(google.protobuf.message.Message):
     """When it was granted, in milliseconds of wall time."""
     revoke_at_ms: builtins.int
     """When it is revoked, in milliseconds of fleet time; 0 when it is not."""
+    charged_now_ms: builtins.int
+    """Up to when it was charged, in milliseconds of fleet time."""
     @property
     def lot(self) -> Global___Lot:
         """What it is."""
@@ -647,10 +666,11 @@ class AllocationRow(google.protobuf.message.Message):
         granted_now_ms: builtins.int = ...,
         granted_wall_ms: builtins.int = ...,
         revoke_at_ms: builtins.int = ...,
+        charged_now_ms: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["lot", b"lot"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted_now_ms", b"granted_now_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner", "revoke_at_ms", b"revoke_at_ms", "token", b"token"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["charged_now_ms", b"charged_now_ms", "epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted_now_ms", b"granted_now_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner", "revoke_at_ms", b"revoke_at_ms", "token", b"token"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocationRow: typing_extensions.TypeAlias = AllocationRow
@@ -1064,6 +1084,87 @@ class ReservationRow(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ReservationRow: typing_extensions.TypeAlias = ReservationRow
+
+@typing.final
+class PriceRow(google.protobuf.message.Message):
+    """PriceRow is the price of one unit of a dimension for an hour."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: builtins.int
+    MICROS_FIELD_NUMBER: builtins.int
+    dimension: builtins.str
+    """The dimension."""
+    micros: builtins.int
+    """In millionths of the currency; in an event 0 removes it."""
+    def __init__(
+        self,
+        *,
+        dimension: builtins.str = ...,
+        micros: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["dimension", b"dimension", "micros", b"micros"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PriceRow: typing_extensions.TypeAlias = PriceRow
+
+@typing.final
+class CostRow(google.protobuf.message.Message):
+    """CostRow is what was charged so far."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    CHARGED_NOW_MS_FIELD_NUMBER: builtins.int
+    payer: builtins.int
+    """1 for a tenant, 2 for an owner, 3 for a type of tasks."""
+    name: builtins.str
+    """Whose."""
+    parts: builtins.str
+    """In 3,600,000ths of a millionth of the currency. Decimal, because it may be over 64 bits."""
+    charged_now_ms: builtins.int
+    """When something was charged last, in milliseconds of fleet time."""
+    def __init__(
+        self,
+        *,
+        payer: builtins.int = ...,
+        name: builtins.str = ...,
+        parts: builtins.str = ...,
+        charged_now_ms: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["charged_now_ms", b"charged_now_ms", "name", b"name", "parts", b"parts", "payer", b"payer"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___CostRow: typing_extensions.TypeAlias = CostRow
+
+@typing.final
+class CostLimitRow(google.protobuf.message.Message):
+    """CostLimitRow is from when on nothing more is granted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    MICROS_FIELD_NUMBER: builtins.int
+    payer: builtins.int
+    """As in CostRow."""
+    name: builtins.str
+    """Whose."""
+    micros: builtins.int
+    """In millionths of the currency; in an event 0 removes it."""
+    def __init__(
+        self,
+        *,
+        payer: builtins.int = ...,
+        name: builtins.str = ...,
+        micros: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["micros", b"micros", "name", b"name", "payer", b"payer"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___CostLimitRow: typing_extensions.TypeAlias = CostLimitRow
 
 @typing.final
 class StrategyRow(google.protobuf.message.Message):

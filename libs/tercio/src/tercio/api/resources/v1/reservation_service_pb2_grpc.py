@@ -80,7 +80,8 @@ class ReservationServiceServicer(object):
         """Grants what was reserved. It is asked back before the window's end, and revoked then; until then it is renewed as
         any allocation.
         Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_NOT_DUE, RESERVATION_CLAIMED, OWNER_RELEASED,
-        INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), STORE_NEARLY_FULL.
+        INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), COST_LIMIT_REACHED,
+        STORE_NEARLY_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

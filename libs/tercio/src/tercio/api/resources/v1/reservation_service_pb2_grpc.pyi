@@ -37,7 +37,8 @@ class ReservationServiceStub:
     """Grants what was reserved. It is asked back before the window's end, and revoked then; until then it is renewed as
     any allocation.
     Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_NOT_DUE, RESERVATION_CLAIMED, OWNER_RELEASED,
-    INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), STORE_NEARLY_FULL.
+    INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), COST_LIMIT_REACHED,
+    STORE_NEARLY_FULL.
     """
     CancelReservation: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.reservation_service_pb2.CancelReservationRequest, tercio.api.resources.v1.reservation_service_pb2.CancelReservationResponse]
     """Keeps room for a reservation no longer; what was claimed is released instead.
@@ -68,7 +69,8 @@ class ReservationServiceAsyncStub(ReservationServiceStub):
     """Grants what was reserved. It is asked back before the window's end, and revoked then; until then it is renewed as
     any allocation.
     Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_NOT_DUE, RESERVATION_CLAIMED, OWNER_RELEASED,
-    INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), STORE_NEARLY_FULL.
+    INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), COST_LIMIT_REACHED,
+    STORE_NEARLY_FULL.
     """
     CancelReservation: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.reservation_service_pb2.CancelReservationRequest, tercio.api.resources.v1.reservation_service_pb2.CancelReservationResponse]  # type: ignore[assignment]
     """Keeps room for a reservation no longer; what was claimed is released instead.
@@ -108,7 +110,8 @@ class ReservationServiceServicer(metaclass=abc.ABCMeta):
         """Grants what was reserved. It is asked back before the window's end, and revoked then; until then it is renewed as
         any allocation.
         Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_NOT_DUE, RESERVATION_CLAIMED, OWNER_RELEASED,
-        INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), STORE_NEARLY_FULL.
+        INSUFFICIENT_RESOURCES (the capacity was cut, an emergency took it, or a quota bounds it), COST_LIMIT_REACHED,
+        STORE_NEARLY_FULL.
         """
 
     @abc.abstractmethod

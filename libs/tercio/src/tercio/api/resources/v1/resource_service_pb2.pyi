@@ -491,7 +491,7 @@ class AllocateResponse(google.protobuf.message.Message):
         index: builtins.int
         """The item."""
         reason: builtins.str
-        """INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED or POOL_NOT_FOUND."""
+        """INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND or COST_LIMIT_REACHED."""
         revoking: builtins.int
         """Allocations of lower priority that are being revoked for it."""
         @property
@@ -513,8 +513,15 @@ class AllocateResponse(google.protobuf.message.Message):
     ALLOCATION_IDS_FIELD_NUMBER: builtins.int
     REFUSED_FIELD_NUMBER: builtins.int
     SEQ_FIELD_NUMBER: builtins.int
+    STRATEGY_FIELD_NUMBER: builtins.int
+    MICROS_PER_HOUR_FIELD_NUMBER: builtins.int
+    REPORT_INTERVAL_FIELD_NUMBER: builtins.int
     seq: builtins.int
     """The record as of which this was decided."""
+    strategy: builtins.str
+    """The strategy by which pools were chosen."""
+    micros_per_hour: builtins.int
+    """What was granted costs an hour, in millionths of the currency; 0 while nothing has a price."""
     @property
     def epoch(self) -> tercio.api.type.v1.epoch_pb2.Epoch:
         """Epoch of every granted token."""
@@ -527,6 +534,10 @@ class AllocateResponse(google.protobuf.message.Message):
     def refused(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AllocateResponse.Refused]:
         """In the order of the items."""
 
+    @property
+    def report_interval(self) -> google.protobuf.duration_pb2.Duration:
+        """How often holders are to report what they use, so that it is monitored."""
+
     def __init__(
         self,
         *,
@@ -534,10 +545,13 @@ class AllocateResponse(google.protobuf.message.Message):
         allocation_ids: collections.abc.Iterable[builtins.int] | None = ...,
         refused: collections.abc.Iterable[Global___AllocateResponse.Refused] | None = ...,
         seq: builtins.int = ...,
+        strategy: builtins.str = ...,
+        micros_per_hour: builtins.int = ...,
+        report_interval: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch", b"epoch"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch", b"epoch", "report_interval", b"report_interval"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_ids", b"allocation_ids", "epoch", b"epoch", "refused", b"refused", "seq", b"seq"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_ids", b"allocation_ids", "epoch", b"epoch", "micros_per_hour", b"micros_per_hour", "refused", b"refused", "report_interval", b"report_interval", "seq", b"seq", "strategy", b"strategy"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocateResponse: typing_extensions.TypeAlias = AllocateResponse

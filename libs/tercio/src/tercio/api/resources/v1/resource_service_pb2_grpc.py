@@ -199,7 +199,7 @@ class ResourceServiceServicer(object):
         `atomic_batch`. Refusals of a larger batch are in the response; one item or an atomic batch is refused by status:
         with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
         the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
-        Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
+        Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND, COST_LIMIT_REACHED,
         UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -235,7 +235,7 @@ class ResourceServiceServicer(object):
     def Resize(self, request, context):
         """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
         as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
         emergency), STORE_NEARLY_FULL, STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

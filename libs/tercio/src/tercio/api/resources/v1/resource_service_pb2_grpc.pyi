@@ -62,7 +62,7 @@ class ResourceServiceStub:
     `atomic_batch`. Refusals of a larger batch are in the response; one item or an atomic batch is refused by status:
     with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
     the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
-    Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
+    Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND, COST_LIMIT_REACHED,
     UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
     """
     Renew: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.RenewRequest, tercio.api.resources.v1.resource_service_pb2.RenewResponse]
@@ -82,7 +82,7 @@ class ResourceServiceStub:
     Resize: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ResizeRequest, tercio.api.resources.v1.resource_service_pb2.ResizeResponse]
     """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
     as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
     emergency), STORE_NEARLY_FULL, STALE_EPOCH.
     """
     GetAllocation: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetAllocationRequest, tercio.api.resources.v1.resource_service_pb2.GetAllocationResponse]
@@ -154,7 +154,7 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     `atomic_batch`. Refusals of a larger batch are in the response; one item or an atomic batch is refused by status:
     with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
     the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
-    Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
+    Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND, COST_LIMIT_REACHED,
     UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
     """
     Renew: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.RenewRequest, tercio.api.resources.v1.resource_service_pb2.RenewResponse]  # type: ignore[assignment]
@@ -174,7 +174,7 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     Resize: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ResizeRequest, tercio.api.resources.v1.resource_service_pb2.ResizeResponse]  # type: ignore[assignment]
     """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
     as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
     emergency), STORE_NEARLY_FULL, STALE_EPOCH.
     """
     GetAllocation: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetAllocationRequest, tercio.api.resources.v1.resource_service_pb2.GetAllocationResponse]  # type: ignore[assignment]
@@ -291,7 +291,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         `atomic_batch`. Refusals of a larger batch are in the response; one item or an atomic batch is refused by status:
         with INSUFFICIENT_RESOURCES, whose details are a `google.rpc.QuotaFailure` with one violation a dimension and, in
         the metadata, `<dimension>.available`, `.required`, `.gap` and `.bound`, and `seq`, after which a change may help.
-        Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND,
+        Errors: INVALID_ARGUMENT, INSUFFICIENT_RESOURCES, RESOURCE_LIMIT_EXCEEDED, OWNER_RELEASED, POOL_NOT_FOUND, COST_LIMIT_REACHED,
         UNIT_MISMATCH, PERMISSION_DENIED, RESOURCE_ALLOCATION_EXCEPTION, QUEUE_FULL, STORE_NEARLY_FULL, STALE_EPOCH.
         """
 
@@ -335,7 +335,7 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.ResizeResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.ResizeResponse]]:
         """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
         as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, UNIT_MISMATCH, PERMISSION_DENIED (of an
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
         emergency), STORE_NEARLY_FULL, STALE_EPOCH.
         """
 
