@@ -29,7 +29,7 @@ WALL: Final = 1_700_000_000_000
 TTL: Final = 60_000
 SCOPE: Final = "repository"
 FILES: Final = ("a", "b", "d/a", "d/b", "d/e/a")
-GLOBS: Final = ("*", "**", "d/*", "d/**", "*/a", "**/a", "d/e/*")
+GLOBS: Final = ("*", "**", "d/*", "d/", "*/a", "**/a", "**/e/*", "d/{a,e/*}")
 PATHS: Final = tuple("/".join(parts) for depth in (1, 2, 3) for parts in product("abde", repeat=depth))
 """Every path that the files and globs above can be about, so that overlaps can be found by looking."""
 
@@ -46,7 +46,9 @@ def paths_of(thing: Thing) -> frozenset[str]:
     """Return the paths that are a thing, by another way than the service's."""
     if thing.kind is Kind.FILE:
         return frozenset({thing.name})
-    pattern = re.escape(thing.name).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    name = f"{thing.name}**" if thing.name.endswith("/") else thing.name
+    pattern = re.escape(name).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    pattern = pattern.replace(r"\{", "(?:").replace(",", "|").replace(r"\}", ")")
     return frozenset(path for path in PATHS if re.fullmatch(pattern, path))
 
 

@@ -1,13 +1,14 @@
 """Which of the things that are known overlap a thing.
 
 Exact names are looked up. Only globs are compared, and of those only with what may meet them: each is entered under its
-literal directory, so a path looks at the directories above it, and a glob also at what is sorted below its own.
+literal directory, so a path looks at the directories above it, and a glob also at what is sorted below its own. Most of
+these are passed over by the literal end of their last segment, as `.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sortedcontainers import SortedList
 
@@ -17,7 +18,10 @@ from tercio_conflicts.state.things import Kind, Thing, overlap
 Key = TypeVar("Key", bound=Hashable)
 Place = tuple[str, str]
 """A scope and a path in it; of globs their literal directory."""
-_AFTER_SLASH = chr(ord("/") + 1)
+Ended = tuple[str, dict[Thing, None]]
+"""How paths end, and the things of which all do."""
+_AFTER_SLASH: Final = chr(ord("/") + 1)
+_INTRICATE: Final = frozenset("[]{}\\,")
 
 
 class Overlaps(Generic[Key]):
@@ -36,7 +40,7 @@ class Overlaps(Generic[Key]):
         self._keys[thing] = {key: None}
         if (found := self._line(thing)) is not None:
             line, place = found
-            line.add(place, thing)
+            line.add(place, thing, _end(thing))
 
     def remove(self, thing: Thing, key: Key) -> None:
         """Remove a key that was entered."""
@@ -47,7 +51,7 @@ class Overlaps(Generic[Key]):
         del self._keys[thing]
         if (found := self._line(thing)) is not None:
             line, place = found
-            line.remove(place, thing)
+            line.remove(place, thing, _end(thing))
 
     def of(self, thing: Thing) -> Iterator[Key]:
         """Give every key whose thing overlaps this one."""
@@ -59,9 +63,12 @@ class Overlaps(Generic[Key]):
             candidates = self._around(thing.scope, _directory(thing.name))
         else:
             return
-        for other in candidates:
-            if other != thing and overlap(thing, other):
-                yield from keys[other]
+        end = _end(thing)
+        for other_end, others in candidates:
+            if end.endswith(other_end) or other_end.endswith(end):
+                for other in others:
+                    if other != thing and overlap(thing, other):
+                        yield from keys[other]
 
     def _line(self, thing: Thing) -> tuple[_Line, Place] | None:
         if thing.kind is Kind.FILE:
@@ -70,7 +77,7 @@ class Overlaps(Generic[Key]):
             return self._globs, (thing.scope, _directory(thing.name))
         return None
 
-    def _above(self, scope: str, path: str) -> Iterator[Thing]:
+    def _above(self, scope: str, path: str) -> Iterator[Ended]:
         """Give the globs whose directory is this path, or one that it is below of."""
         end = len(path)
         while True:
@@ -79,7 +86,7 @@ class Overlaps(Generic[Key]):
                 return
             end = path.rfind("/", 0, end)
 
-    def _around(self, scope: str, directory: str) -> Iterator[Thing]:
+    def _around(self, scope: str, directory: str) -> Iterator[Ended]:
         """Give what a glob of that directory may meet."""
         yield from self._above(scope, directory)
         if not directory:  # everything in the scope; the next one begins no earlier than this
@@ -95,35 +102,48 @@ class _Line:
     """Things by their place, in order."""
 
     def __init__(self) -> None:
-        self._things: dict[Place, dict[Thing, None]] = {}
+        self._things: dict[Place, dict[str, dict[Thing, None]]] = {}
         self._places: Any = SortedList()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self._things)
 
-    def add(self, place: Place, thing: Thing) -> None:
-        things = self._things.get(place)
-        if things is None:
-            self._things[place] = {thing: None}
+    def add(self, place: Place, thing: Thing, end: str) -> None:
+        by_end = self._things.get(place)
+        if by_end is None:
+            self._things[place] = {end: {thing: None}}
             self._places.add(place)
         else:
-            things[thing] = None
+            by_end.setdefault(end, {})[thing] = None
 
-    def remove(self, place: Place, thing: Thing) -> None:
-        things = self._things[place]
-        del things[thing]
-        if not things:
+    def remove(self, place: Place, thing: Thing, end: str) -> None:
+        by_end = self._things[place]
+        del by_end[end][thing]
+        if not by_end[end]:
+            del by_end[end]
+        if not by_end:
             del self._things[place]
             self._places.remove(place)
 
-    def at(self, place: Place) -> Iterable[Thing]:
-        return self._things.get(place, ())
+    def at(self, place: Place) -> Iterable[Ended]:
+        by_end = self._things.get(place)
+        return by_end.items() if by_end is not None else ()
 
-    def between(self, first: Place, last: Place) -> Iterator[Thing]:
+    def between(self, first: Place, last: Place) -> Iterator[Ended]:
         """Give what is from `first` on and before `last`."""
         for place in self._places.irange(first, last, inclusive=(True, False)):
-            yield from self._things[place]
+            yield from self._things[place].items()
 
 
 def _directory(pattern: str) -> str:
     return "/".join(literal_prefix(pattern))
+
+
+def _end(thing: Thing) -> str:
+    """Return how every path of a thing ends, as far as that is plain to see."""
+    if thing.kind is Kind.FILE:
+        return thing.name
+    segment = thing.name.rpartition("/")[2]
+    if not _INTRICATE.isdisjoint(segment):
+        return ""
+    return segment[max(segment.rfind("*"), segment.rfind("?")) + 1 :]
