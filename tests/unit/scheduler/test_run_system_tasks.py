@@ -12,6 +12,7 @@ from tercio.rpc.backoff import Backoff
 from tercio.rpc.channels import Channels, Reconnect, Route
 from tercio_common.errors import Refusal
 from tercio_scheduler.effects import run_system_tasks
+from tercio_scheduler.effects.system_task_sources import REGISTRY
 
 
 class OneTask:
@@ -33,6 +34,6 @@ async def test_a_refused_system_task_is_asked_for_again_when_the_refusal_says() 
     stub = SimpleNamespace(WatchSystemTasks=lambda *_, **__: OneTask())
     remote, host = SimpleNamespace(stub=lambda: stub), SimpleNamespace(propose=refuse)
     reconnect = Reconnect(Route(Channels(), ("here:1",)), Backoff())
-    cursor, error = await run_system_tasks._follow(cast(Any, remote), "", reconnect, cast(Any, host))
+    cursor, error = await run_system_tasks._follow(cast(Any, remote), REGISTRY, "", reconnect, cast(Any, host))
     assert cursor == ""
     assert reconnect.wait_ms(error) >= 5_000

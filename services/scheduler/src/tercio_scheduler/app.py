@@ -38,7 +38,10 @@ from tercio_scheduler.effects.participants.port import Participant
 from tercio_scheduler.effects.participants.resources import ResourcesParticipant
 from tercio_scheduler.effects.recall import Recaller
 from tercio_scheduler.effects.renew_grants import GrantRenewal, releases_at
-from tercio_scheduler.effects.run_system_tasks import REGISTRY, SystemTaskRunner
+from tercio_scheduler.effects.report_work import WorkReporter
+from tercio_scheduler.effects.run_system_tasks import SystemTaskRunner
+from tercio_scheduler.effects.settle_conflicts import ConflictSettler
+from tercio_scheduler.effects.system_task_sources import SOURCES
 from tercio_scheduler.effects.watch_changes import ChangeWatch
 from tercio_scheduler.effects.watch_registry import RegistryWatch
 from tercio_scheduler.settings import SchedulerSettings
@@ -74,11 +77,11 @@ def build(ports: Ports) -> Service:
     settings: SchedulerSettings = ports.settings or SchedulerSettings()
     streams, agents = OpenStreams(), AgentStreams()
     dispatcher, counter = Dispatcher(agents), QueueCounter()
-    system_tasks = SystemTaskRunner(ports.peers)
+    runners = {source.service: SystemTaskRunner(ports.peers, source) for source in SOURCES}
     participants = _participants(ports.peers, settings)
     admitter = Admitter(participants)
     releases = [releases_at(participant) for participant in participants]
-    reports = Delivery(delivery_of(REGISTRY), system_tasks.reports)
+    deliveries = [*releases, *(Delivery(delivery_of(name), runner.reports) for name, runner in runners.items())]
     host = Host(
         name=NAME,
         machine=lambda: SchedulerMachine(replace(settings.limits(), live_bytes=host.budget.live_bytes)),
@@ -94,12 +97,13 @@ def build(ports: Ports) -> Service:
             AttemptFollower(agents, lease_ms=settings.attempt_lease_ms).run,
             dispatcher.run,
             Recaller(agents).run,
-            system_tasks.run,
-            reports.run,
+            *(runner.run for runner in runners.values()),
+            ConflictSettler(ports.peers, agents).run,
+            WorkReporter(ports.peers, interval_ms=settings.work_report_ms).run,
             admitter.run,
             GrantRenewal(participants, interval_ms=settings.grant_renewal_ms).run,
             *(ChangeWatch(participant, changed=admitter.poke).run for participant in participants),
-            *(delivery.run for delivery in releases),
+            *(delivery.run for delivery in deliveries),
             RegistryWatch(ports.peers, changed=dispatcher.poke).run,
             counter.run,
             measure,
@@ -109,8 +113,7 @@ def build(ports: Ports) -> Service:
         dispatcher.committed,
         admitter.committed,
         streams.committed,
-        reports.committed,
-        *(delivery.committed for delivery in releases),
+        *(delivery.committed for delivery in deliveries),
         metrics.count_commit,
     ):
         host.on_commit(listener)

@@ -31,6 +31,9 @@ class SchedulerSettings(Section):
     succeeded two intervals ago, agents are not renewed either."""
     owner_ttl_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
     """How long grants outlive their last renewal, in ms of the resources service's fleet time, 1 s to a day."""
+    work_report_ms: int = Field(default=5_000, ge=100, le=30_000)
+    """How often the conflicts service is told who works on what, in ms, 100 ms to 30 s: it looks for conflicts
+    every 5 s, and forgets after a minute."""
     ageing_step_ms: int = Field(default=30_000, ge=10, le=86_400_000)
     """Waiting that raises a ready task's priority by one, in ms of fleet time, 10 ms to a day: at 30 s a task of the
     lowest priority comes before new ones of the highest after 4.5 min, so nothing waits for ever."""

@@ -1,6 +1,6 @@
-"""Carries out what the registry wants agents to do, and tells it what came of it.
+"""Carries out what other services want agents to do, and tells them what came of it.
 
-The registry never calls the scheduler: it shows what it wants, and this effect watches. A system task that is shown
+They never call the scheduler: each shows what it wants, and this effect watches. A system task that is shown
 again is known by its id. Outcomes go by way of the outbox, so they outlive this leader.
 """
 
@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import grpc
 import structlog
 from google.protobuf.duration_pb2 import Duration
 
-from tercio.api.registry.v1 import registry_service_pb2 as pb
-from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2
 from tercio.api.type.v1 import system_task_pb2
 from tercio.rpc.backoff import Backoff
@@ -31,15 +29,12 @@ from tercio_common.machine.host import Host
 from tercio_common.machine.outbox import OutboxRow
 from tercio_common.machine.system_tasks import Result, SystemTaskOutcome
 from tercio_common.peers import Peers, note_refusal
+from tercio_scheduler.effects.system_task_sources import SystemTaskSource
 from tercio_scheduler.frames import submit_columns
 from tercio_scheduler.state.commands import CarryOut
 from tercio_scheduler.state.rows import SYSTEM_TYPES, CarriedRow
 from tercio_scheduler.state.system_tasks import outcome_of
 
-if TYPE_CHECKING:
-    from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
-
-REGISTRY: Final = "registry"
 _STALE_CURSOR: Final = frozenset({"CURSOR_COMPACTED", "CURSOR_INVALID"})
 _RESULTS: Final = {
     Result.SUCCEEDED: system_task_pb2.SystemTaskOutcome.RESULT_SUCCEEDED,
@@ -51,35 +46,35 @@ _log = structlog.get_logger(__name__)
 
 
 class SystemTaskRunner:
-    """The effect, and the sending of outcomes."""
+    """The effect for one service, and the sending of outcomes."""
 
-    def __init__(self, peers: Peers) -> None:
-        """Serve the registry of the fleet."""
-        self._peers = peers
+    def __init__(self, peers: Peers, source: SystemTaskSource) -> None:
+        """Serve that service of the fleet, if there is one."""
+        self._peers, self._source = peers, source
 
     async def run(self, host: Host) -> None:
         """Watch for ever."""
-        if not self._peers.has(REGISTRY):
+        if not self._peers.has(self._source.service):
             await asyncio.Event().wait()
         cursor = ""
-        async with self._peers.remote(REGISTRY, RegistryServiceStub, host=host) as remote:
+        async with self._peers.remote(self._source.service, self._source.stub, host=host) as remote:
             reconnect = Reconnect(remote.route, Backoff())
             while True:
                 tried = remote.route.address
-                cursor, error = await _follow(remote, cursor, reconnect, host)
+                cursor, error = await _follow(remote, self._source, cursor, reconnect, host)
                 note_refusal(error, host=host)
                 await reconnect.wait(error, tried=tried)
 
     @asynccontextmanager
     async def reports(self, host: Host) -> AsyncIterator[Send]:
-        """Give the way in which outcomes reach the registry."""
-        if not self._peers.has(REGISTRY):
+        """Give the way in which outcomes reach the service."""
+        if not self._peers.has(self._source.service):
             await asyncio.Event().wait()
-        async with self._peers.remote(REGISTRY, RegistryServiceStub, host=host) as remote:
+        async with self._peers.remote(self._source.service, self._source.stub, host=host) as remote:
 
             async def send(rows: Sequence[OutboxRow]) -> Collection[str]:
                 outcomes = [_message(outcome_of(row.payload)) for row in rows]
-                request = pb.ReportSystemTasksRequest(outcomes=outcomes)
+                request = self._source.report(outcomes=outcomes)
                 await remote.unary(lambda stub: stub.ReportSystemTasks, request)
                 return [row.entry_id for row in rows]
 
@@ -103,15 +98,15 @@ def command_of(message: system_task_pb2.SystemTask, *, owner: str) -> CarryOut:
 
 
 async def _follow(
-    remote: Remote[RegistryServiceAsyncStub], cursor: str, reconnect: Reconnect, host: Host
+    remote: Remote[Any], source: SystemTaskSource, cursor: str, reconnect: Reconnect, host: Host
 ) -> tuple[str, CallError | None]:
-    """Take system tasks until the registry is away; return where to go on, and how it ended."""
-    call = remote.stub().WatchSystemTasks(pb.WatchSystemTasksRequest(cursor=cursor), metadata=FOLLOW_LEADER)
+    """Take system tasks until the service is away; return where to go on, and how it ended."""
+    call = remote.stub().WatchSystemTasks(source.watch(cursor=cursor), metadata=FOLLOW_LEADER)
     try:
         async for response in call:
             reconnect.succeeded()
             if response.HasField("system_task"):
-                host.propose(command_of(response.system_task, owner=REGISTRY), call=EFFECT)
+                host.propose(command_of(response.system_task, owner=source.service), call=EFFECT)
             cursor = response.cursor
     except Refusal as refusal:
         # Begun anew it is shown again, if it is wanted still.
