@@ -7,17 +7,21 @@ owner holds stays its own: it is told, releases, and starts over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from tercio_conflicts.state.grants import Ledger
+from tercio_conflicts.state.commands import Item
+from tercio_conflicts.state.grants import collide
+from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.session import Session
 from tercio_conflicts.state.tables import ConflictTables
 from tercio_conflicts.state.waiting import Ticket
 
+Items = Mapping[Ticket, tuple[Item, ...]]
+
 
 def victims(tables: ConflictTables, session: Session, now: int) -> list[Ticket]:
     """Return the calls whose refusal leaves no cycle."""
-    graph = dict(waits(tables, session, now))
+    graph = waits(tables, session, now)
     found: list[Ticket] = []
     while cycle := cycle_in(graph):
         victim = min(cycle, key=lambda ticket: (ticket.priority, -ticket.arrival))
@@ -26,13 +30,61 @@ def victims(tables: ConflictTables, session: Session, now: int) -> list[Ticket]:
     return found
 
 
-def waits(tables: ConflictTables, session: Session, now: int) -> Iterator[tuple[Ticket, frozenset[str]]]:
-    """Give every call that waits, and the owners that it waits for."""
-    for ticket in session.waiting:
-        place = session.waiting.place_of(ticket.command, now)
-        ledger = Ledger(tables, session, session.rules, place=place, now=now)
-        owners = (blocker.owner for item in ticket.command.items() for blocker in ledger.blockers(item))
-        yield ticket, frozenset(owners)
+def waits(tables: ConflictTables, session: Session, now: int) -> dict[Ticket, frozenset[str]]:
+    """Return every call that waits, and the owners that it waits for; nothing when there can be no cycle.
+
+    In the line everybody waits for who is before it, which alone is no cycle: somebody in it also holds what another
+    one waits for. While nobody does, a thousand calls for one thing are not compared with each other.
+    """
+    line = session.waiting.in_line(now)
+    holders = {ticket: _holders(ticket, tables) for ticket in line}
+    items = {ticket: tuple(ticket.command.items()) for ticket in line}
+    holding = frozenset[str]().union(*holders.values())
+    if holding.isdisjoint(ticket.owner for ticket in line):
+        return {}
+    return {
+        ticket: holders[ticket] | _before(ticket, line[:place], items, holders, holding)
+        for place, ticket in enumerate(line)
+    }
+
+
+def _holders(ticket: Ticket, tables: ConflictTables) -> frozenset[str]:
+    """Return who holds what a call waits for."""
+    rows = (
+        tables.claims[number]
+        for item in ticket.command.items()
+        for number in tables.holdings.against(item.thing, item.mode)
+    )
+    return frozenset(row.owner for row in rows if row.owner != ticket.owner)
+
+
+def _before(
+    ticket: Ticket, line: list[Ticket], items: Items, holders: Mapping[Ticket, frozenset[str]], holding: frozenset[str]
+) -> frozenset[str]:
+    """Return who goes first of those in the line, the last of which stands just before the call.
+
+    Whoever wants all of the same for itself, and holds nothing that anybody waits for, waits for everybody before it
+    for whom the call would: beyond it nobody need be looked at, and a thousand calls for one thing cost little.
+    """
+    found: set[str] = set()
+    wanted = items[ticket]
+    for other in reversed(line):
+        if other.owner == ticket.owner or ticket.owner in holders[other]:
+            continue
+        if _any_collide(wanted, items[other]):
+            found.add(other.owner)
+            alone = set(other.command.modes) == {Mode.EXCLUSIVE} and other.owner not in holding
+            if alone and set(other.command.things) >= {item.thing for item in wanted}:
+                break
+    return frozenset(found)
+
+
+def _any_collide(some: tuple[Item, ...], others: tuple[Item, ...]) -> bool:
+    for one in some:
+        for other in others:
+            if collide(one, other):
+                return True
+    return False
 
 
 def cycle_in(graph: Mapping[Ticket, frozenset[str]]) -> list[Ticket]:
@@ -41,9 +93,19 @@ def cycle_in(graph: Mapping[Ticket, frozenset[str]]) -> list[Ticket]:
     for ticket, owners in graph.items():
         edges.setdefault(ticket.owner, {}).update(dict.fromkeys(sorted(owners), ticket))
     # Who waits for nobody that waits is in no cycle, and is left out until all are who remain.
-    while free := [owner for owner, others in edges.items() if others.keys().isdisjoint(edges)]:
-        for owner in free:
-            del edges[owner]
+    left = {owner: sum(other in edges for other in others) for owner, others in edges.items()}
+    waiting_for: dict[str, list[str]] = {}
+    for owner, others in edges.items():
+        for other in others:
+            waiting_for.setdefault(other, []).append(owner)
+    free = [owner for owner, count in left.items() if not count]
+    while free:
+        gone = free.pop()
+        del edges[gone]
+        for owner in waiting_for.get(gone, ()):
+            left[owner] -= 1
+            if not left[owner]:
+                free.append(owner)
     if not edges:
         return []
     path: dict[str, Ticket] = {}

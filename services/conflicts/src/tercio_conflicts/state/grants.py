@@ -20,6 +20,7 @@ from tercio_conflicts.state.rows import NUMBERS_A_RECORD, Blocker, ClaimRow, Obs
 from tercio_conflicts.state.rules import Rules
 from tercio_conflicts.state.session import Session
 from tercio_conflicts.state.tables import ConflictTables
+from tercio_conflicts.state.things import overlap
 from tercio_conflicts.state.waiting import Place, Ticket
 
 MOST_NAMED: Final = 10
@@ -120,12 +121,12 @@ class Ledger:
         for row in self.holders(item):
             yield Blocker(row.number, row.owner, row.thing, row.mode)
         for other in self._taken.of(item.thing):
-            if _collide(item, other):
+            if _exclude(item, other):
                 yield Blocker(0, *other)
         if not len(self._session.waiting):
             return
         for ticket, wanted in self._session.waiting.before(self._place, item.thing, self._now):
-            if _collide(item, wanted) and not self._waits_for(ticket, item.owner):
+            if _exclude(item, wanted) and not self._waits_for(ticket, item.owner):
                 yield Blocker(0, *wanted)
 
     def holders(self, item: Item) -> Iterator[ClaimRow]:
@@ -141,8 +142,13 @@ class Ledger:
         return any(row.owner == owner for wanted in ticket.command.items() for row in self.holders(wanted))
 
 
-def _collide(one: Item, other: Item) -> bool:
-    """Tell whether two items on things that overlap cannot both be granted."""
+def collide(one: Item, other: Item) -> bool:
+    """Tell whether two items cannot both be granted."""
+    return _exclude(one, other) and overlap(one.thing, other.thing)
+
+
+def _exclude(one: Item, other: Item) -> bool:
+    """Tell the same of items on things that overlap."""
     return one.owner != other.owner and not compatible(one.mode, other.mode)
 
 

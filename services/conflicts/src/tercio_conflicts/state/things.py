@@ -36,7 +36,7 @@ def overlap(one: Thing, other: Thing) -> bool:
     """Tell whether two things are the same, or some path belongs to both."""
     if one == other:
         return True
-    if one.scope != other.scope:
+    if one.scope != other.scope or (one.kind is other.kind and one.kind is not Kind.GLOB):
         return False
     match one.kind, other.kind:
         case Kind.GLOB, Kind.FILE:
