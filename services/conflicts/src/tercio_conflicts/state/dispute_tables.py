@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 
 from tercio_common.machine.outbox import Outbox
@@ -9,7 +10,7 @@ from tercio_common.machine.system_tasks import SystemTasks
 from tercio_common.machine.table import Table, TableStore
 from tercio_conflicts.state.conflicts import OpenConflicts
 from tercio_conflicts.state.contradictions.comparison import Comparison
-from tercio_conflicts.state.contradictions.vocabulary import Vocabulary, merged
+from tercio_conflicts.state.contradictions.vocabulary import Family, Vocabulary, merged
 from tercio_conflicts.state.decisions import Disagreements
 from tercio_conflicts.state.dispute_rows import (
     ActionRow,
@@ -93,4 +94,10 @@ class DisputeTables:
 
     def _comparison(self) -> Comparison:
         added = [family_of_row(row) for row in sorted(self.families.values())]
-        return Comparison(Vocabulary(merged([*self.rules.families, *added])))
+        return _comparison(merged([*self.rules.families, *added]))
+
+
+@lru_cache(maxsize=8)
+def _comparison(families: tuple[Family, ...]) -> Comparison:
+    """Return the comparison of families, which takes some milliseconds to make."""
+    return Comparison(Vocabulary(families))
