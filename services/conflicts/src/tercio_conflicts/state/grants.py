@@ -84,6 +84,8 @@ class Ledger:
         self._tables, self._session, self._rules, self._place, self._now = tables, session, rules, place, now
         self._taken: Overlaps[Item] = Overlaps()
         self._counts: dict[str, int] = {}
+        self._needed: dict[Ticket, frozenset[str]] = {}
+        """Of calls that wait, the owners of what is in their way: a batch asks for each of its items."""
 
     def place_all(self, items: Iterable[tuple[int, Item]]) -> dict[int, Obstacle]:
         """Take a group of items, or none of them: then return what is in the way, by index."""
@@ -139,7 +141,13 @@ class Ledger:
 
     def _waits_for(self, ticket: Ticket, owner: str) -> bool:
         """Tell whether a call waits for what that owner holds."""
-        return any(row.owner == owner for wanted in ticket.command.items() for row in self.holders(wanted))
+        if not self._tables.holdings.of(owner):
+            return False
+        holders = self._needed.get(ticket)
+        if holders is None:
+            wanted = ticket.command.items()
+            holders = self._needed[ticket] = frozenset(row.owner for each in wanted for row in self.holders(each))
+        return owner in holders
 
 
 def collide(one: Item, other: Item) -> bool:
