@@ -3,7 +3,8 @@
 Beside them an agent is given a bad configuration, which is rolled back by itself.
 
 The last line is `42 of 42 tickets succeeded`, and the exit code 0, only if that is so, if the killed agent's ticket and
-the deaf one's were taken over by others, if the bad configuration was rolled back, and if every worktree is as it was.
+the deaf one's were taken over by others, if the bad configuration was rolled back, if what the killed agent held came
+back, and if in the end nothing is held and every worktree is clean.
 What the registry finds by itself is waited for once the last ticket is solved, for longer than any machine needs.
 """
 
@@ -14,7 +15,7 @@ import contextlib
 import signal
 import sys
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 from examples.tickets.board import Board
@@ -22,11 +23,12 @@ from examples.tickets.crew import CREW, DEAF, PROBER
 from examples.tickets.fleet import Fleet, FleetError, now_ms, running
 from examples.tickets.ledger import Ledger, presences
 from examples.tickets.measures import summarise
+from examples.tickets.pools import PoolFollower, Pools
 from examples.tickets.regression import regress
 from examples.tickets.relief import relieve
 from examples.tickets.strike import strike
 from examples.tickets.verdict import Verdict, result_of, why_failed
-from examples.tickets.worktrees import changed, worktrees
+from examples.tickets.worktrees import pools
 from tercio import Client
 from tercio.api.scheduler.v1 import task_pb2
 from tercio.cli.plan_files import parse_plan
@@ -43,6 +45,11 @@ _ENCORE_S = 180.0
 matter of seconds, and of many on a machine that does something else as well."""
 _STRIKE_S = 5.0
 """The struck ticket is solved by then."""
+_WHOLE_S = 30.0
+"""The last worktrees are cleaned by then, on any machine."""
+_AHEAD = 11
+"""Worktrees beyond one for each slot: for tickets that are admitted while the agent that they need is busy, for what
+the killed and the deaf agent hold, and for those that are being cleaned."""
 _NOT_AT_ALL = "no"
 
 
@@ -56,32 +63,32 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="tercio-tickets-") as name:
             folder = Path(name)
-            board.say(f"making {slots} worktrees of {_REPOSITORY} at HEAD")
-            with worktrees(_REPOSITORY, folder, count=slots) as directories:
-                verdict = asyncio.run(_demo(board, folder, directories, total=total))
-                changes = [path.name for path in directories if changed(path)]
+            with pools(_REPOSITORY, folder, ahead=slots + _AHEAD) as settings:
+                verdict = asyncio.run(_demo(board, folder, settings, total=total))
     except KeyboardInterrupt:
         return 130
     except FleetError as error:
         print(error)
         return 1
-    verdict = replace(verdict, changed=changes)
     for shortfall in verdict.shortfalls:
         print(shortfall)
     print(f"{verdict.solved} of {total} tickets succeeded", flush=True)
     return verdict.exit_code
 
 
-async def _demo(board: Board, folder: Path, directories: list[Path], *, total: int) -> Verdict:
-    async with running(CREW, DEAF, PROBER, folder=folder, directories=iter(directories), say=board.say) as fleet:
-        names = ", ".join(fleet.workers)
-        board.say(f"{len(fleet.workers)} agents are connected, {len(directories)} slots: {names}")
-        ledger = Ledger()
-        with board.shown(fleet):
+async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, total: int) -> Verdict:
+    async with running(CREW, DEAF, PROBER, folder=folder, pools=settings, say=board.say) as fleet:
+        names, slots = ", ".join(fleet.workers), sum(member.slots for member in CREW)
+        board.say(f"{len(fleet.workers)} agents are connected, {slots} slots: {names}")
+        ledger, seen = Ledger(), Pools()
+        follower = await _prepared(fleet, seen)
+        board.say(f"{len(seen.worktrees)} worktrees of {_REPOSITORY} are ready")
+        with board.shown(fleet, seen):
             striking = asyncio.create_task(strike(fleet, ledger, say=board.say))
             relieving = asyncio.create_task(relieve(fleet, ledger, say=board.say))
             regressing = asyncio.create_task(regress(fleet, say=board.say))
-            following = (striking, relieving, regressing)
+            watching = asyncio.create_task(follower.follow())
+            following = (striking, relieving, regressing, watching)
             try:
                 async with asyncio.timeout(_PATIENCE_S):
                     await _solve(fleet, ledger, board, total=total)
@@ -93,6 +100,9 @@ async def _demo(board: Board, folder: Path, directories: list[Path], *, total: i
                 for task in following:
                     task.cancel()
                 await asyncio.gather(*following, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(follower.until_whole(), _WHOLE_S)
+            await follower.close()
         for error in why_failed(following):
             board.say(error)
         verdict = Verdict(
@@ -101,9 +111,21 @@ async def _demo(board: Board, folder: Path, directories: list[Path], *, total: i
             recovery=result_of(striking),
             relief=result_of(relieving),
             regression=result_of(regressing),
+            returned=seen.returned,
+            whole=seen.is_whole,
+            spent=seen.budget.spent_tokens,
         )
-        _report(board, fleet, ledger, verdict)
+        _report(board, fleet, ledger, verdict, seen)
     return verdict
+
+
+async def _prepared(fleet: Fleet, seen: Pools) -> PoolFollower:
+    follower = PoolFollower(fleet, seen)
+    try:
+        await asyncio.wait_for(follower.prepare(), _WHOLE_S)
+    except TimeoutError:
+        raise FleetError(f"the worktrees were not ready within {_WHOLE_S:.0f} s: {seen.lines}") from None
+    return follower
 
 
 async def _solve(fleet: Fleet, ledger: Ledger, board: Board, *, total: int) -> None:
@@ -120,7 +142,7 @@ async def _solve(fleet: Fleet, ledger: Ledger, board: Board, *, total: int) -> N
                 continue
             done += 1
             board.count(task.attempt.agent_id)
-            board.say(f"[{done:2}/{total}] {_line(task)}")
+            board.say(f"[{done:2}/{total}] {_line(task, ledger.tries(task))}")
             if done == total:
                 break
         await applying
@@ -138,16 +160,16 @@ async def _apply(fleet: Fleet) -> None:
         raise FleetError(f"the plan was not accepted: {said.decode()}")
 
 
-def _line(task: task_pb2.Task) -> str:
+def _line(task: task_pb2.Task, tries: int) -> str:
     if task.state != task_pb2.Task.STATE_SUCCEEDED:
         errors = task.errors[-1].message if task.errors else task.state_reason
         return f"{task.task_id} {TaskState(task.state).name}: {errors[-_SHOWN_CHARACTERS:]}"
-    again = f", attempt {task.attempt.number}" if task.attempt.number > 1 else ""
+    again = f", attempt {tries}" if tries > 1 else ""
     seconds = task.run_duration.ToMilliseconds() / 1000
     return f"{task.task_id} succeeded on {task.attempt.agent_id} in {seconds:.1f} s{again}"
 
 
-def _report(board: Board, fleet: Fleet, ledger: Ledger, verdict: Verdict) -> None:
+def _report(board: Board, fleet: Fleet, ledger: Ledger, verdict: Verdict, seen: Pools) -> None:
     if not ledger.records:
         return
     submitted = min(task.submit_time.ToMilliseconds() for task in ledger.records.values())
@@ -188,6 +210,8 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, verdict: Verdict) -> Non
         rows.insert(3, ("recovered", lost))
     rows.insert(-6, ("deaf agent found", str(verdict.relief or _NOT_AT_ALL)))
     rows.insert(-6, ("rolled back", str(verdict.regression or _NOT_AT_ALL)))
+    rows.insert(-6, ("pools", seen.summary))
+    rows.insert(-6, ("came back", str(verdict.returned or _NOT_AT_ALL)))
     board.table(rows)
 
 

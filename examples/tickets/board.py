@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from examples.tickets.fleet import Fleet, Worker, now_ms
+from examples.tickets.pools import Pools
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,11 +37,12 @@ class Board:
         self._done_by: dict[str, int] = {}
         self._fleet: Fleet | None = None
         self._live: Live | None = None
+        self._pools = Pools()
 
     @contextlib.contextmanager
-    def shown(self, fleet: Fleet) -> Iterator[None]:
-        """Show the fleet live while the block runs."""
-        self._fleet = fleet
+    def shown(self, fleet: Fleet, pools: Pools) -> Iterator[None]:
+        """Show the fleet and its pools live while the block runs."""
+        self._fleet, self._pools = fleet, pools
         if not self._console.is_terminal:
             yield
             return
@@ -81,7 +84,13 @@ class Board:
             state = "[red]deaf, relieved[/red]" if deaf.left_ms else ""
             agents.add_row(deaf.member.name, "", "0", state)
         events = [f"[dim]{event}[/dim]" for event in self._events[-_SHOWN_EVENTS:]]
-        return Group(self._progress, agents, *events)
+        return Group(self._progress, agents, self._rendered_pools(), *events)
+
+    def _rendered_pools(self) -> RenderableType:
+        pools = Table(box=None, padding=(0, 3, 0, 0), show_header=False)
+        for name, text in self._pools.lines:
+            pools.add_row(f"[bold]{name}[/bold]", text)
+        return Padding(pools, (1, 0))
 
 
 def _work(worker: Worker) -> str:

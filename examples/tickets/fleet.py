@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -28,6 +28,7 @@ _NICENESS = 5
 _QUICK = {
     # The defaults outlast an election of real replicas; here nobody wants to watch a dead agent's lease for 15 s.
     "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": "4000",
+    "TERCIO_SCHEDULER__GRANTED_LEASE_MS": "4000",
     "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": "1000",
     "TERCIO_REGISTRY__CANARY_INTERVAL_MS": "2000",
     "TERCIO_REGISTRY__CANARY_TIMEOUT_MS": "2000",
@@ -45,6 +46,7 @@ class Command:
     ticket: str
     attempt: int
     started: int
+    worktree: str = ""
     exited: int = 0
 
 
@@ -58,6 +60,7 @@ class Worker:
     connected_ms: int = 0
     left_ms: int = 0
     commands: list[Command] = field(default_factory=list)
+    interrupted: Command | None = None
 
     @property
     def running(self) -> list[Command]:
@@ -66,6 +69,7 @@ class Worker:
 
     def kill(self) -> None:
         """End the agent as a crash would: it has no chance to say anything."""
+        self.interrupted = next(iter(self.running), None)
         self.process.kill()
         self.left_ms = now_ms()
         for command in self.commands:
@@ -81,7 +85,7 @@ class Worker:
             self.connected_ms = now_ms()
             self.connected.set()
         elif event["event"] == "started":
-            self.commands.append(Command(event["task_id"], event["attempt"], event["time_ms"]))
+            self.commands.append(Command(event["task_id"], event["attempt"], event["time_ms"], event["worktree"]))
         elif event["event"] == "ended":
             for command in self.commands:
                 if (command.ticket, command.attempt) == (event["task_id"], event["attempt"]):
@@ -110,7 +114,7 @@ async def running(
     prober: Member,
     *,
     folder: Path,
-    directories: Iterator[Path],
+    pools: Mapping[str, str],
     say: Callable[[str], None],
 ) -> AsyncIterator[Fleet]:
     """Run the services and the crew until the block ends, however it ends.
@@ -120,15 +124,15 @@ async def running(
         deaf: who only seems to.
         prober: who works as its configuration says.
         folder: for the store and the services' log.
-        directories: one for each slot.
+        pools: settings of the pools.
         say: told what happens.
     """
     started: list[asyncio.subprocess.Process] = []
     readers: list[asyncio.Task[None]] = []
     try:
-        address = await _start_services(folder, started, readers)
+        address = await _start_services(folder, pools, started, readers)
         say(f"services are up at {address}, on {folder / 'tercio.db'}")
-        workers = {member.name: await _start_agent(member, address, directories, started, readers) for member in crew}
+        workers = {member.name: await _start_agent(member, address, started, readers) for member in crew}
         idler = await _start_deaf(deaf, address, started, readers)
         probing = await _start_prober(prober, address, folder, started, readers)
         async with asyncio.timeout(_START_S):
@@ -144,14 +148,14 @@ async def running(
 
 
 async def _start_services(
-    folder: Path, started: list[asyncio.subprocess.Process], readers: list[asyncio.Task[None]]
+    folder: Path, pools: Mapping[str, str], started: list[asyncio.subprocess.Process], readers: list[asyncio.Task[None]]
 ) -> str:
     with (folder / "services.log").open("wb") as log:
         process = await _start(
             ("dev", "--port", "0", "--data", str(folder)),
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            environment=_QUICK,
+            environment={**_QUICK, **pools},
         )
     started.append(process)
     if process.stdout is None:
@@ -167,17 +171,16 @@ async def _start_services(
 async def _start_agent(
     member: Member,
     address: str,
-    directories: Iterator[Path],
     started: list[asyncio.subprocess.Process],
     readers: list[asyncio.Task[None]],
 ) -> Worker:
     options = ["--allow-commands", "--json-log", "--address", address, "--agent-id", member.name]
-    options += ["--concurrency", str(member.slots)]
+    options += ["--concurrency", str(member.slots), "--worktree"]
     for name, level in member.capabilities.items():
         options += ["--capability", f"{name}={level}"]
-    for _ in range(member.slots):
-        options += ["--directory", str(next(directories))]
-    process = await _start(("agent", "exec", *options), stderr=asyncio.subprocess.PIPE)
+    # What its commands lease tokens with.
+    environment = {"TERCIO_ADDRESS": address}
+    process = await _start(("agent", "exec", *options), stderr=asyncio.subprocess.PIPE, environment=environment)
     return _worker(member, process, started, readers)
 
 

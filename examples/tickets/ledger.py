@@ -35,7 +35,11 @@ class Ledger:
     @property
     def retried(self) -> list[task_pb2.Task]:
         """The tickets that took more than one attempt."""
-        return [task for task in self.records.values() if task.attempt.number > 1]
+        return [task for task in self.records.values() if self.tries(task) > 1]
+
+    def tries(self, task: task_pb2.Task) -> int:
+        """Return how many attempts were offered to agents; numbers are also used up by what is asked for in vain."""
+        return max(1, sum(ticket == task.task_id for ticket, _ in self.attempts))
 
     def runs(self, fleet: Fleet) -> list[Run]:
         """Return every attempt that ran."""

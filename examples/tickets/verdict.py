@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from examples.tickets.pools import Return
 from examples.tickets.regression import Regression
 from examples.tickets.relief import Relief
 from examples.tickets.strike import Recovery
@@ -23,7 +24,9 @@ class Verdict:
         recovery: the killed agent's ticket in other hands.
         relief: the deaf agent found, and its ticket in other hands.
         regression: the bad configuration given up, and the agent at work again.
-        changed: worktrees in which a ticket changed something.
+        returned: what the killed agent held, free again.
+        whole: nothing is held in the end, and every worktree is ready.
+        spent: tokens of the budget.
     """
 
     solved: int
@@ -31,14 +34,22 @@ class Verdict:
     recovery: Recovery | None
     relief: Relief | None
     regression: Regression | None
-    changed: Sequence[str] = ()
+    returned: Return | None
+    whole: bool
+    spent: int
 
     @property
     def shortfalls(self) -> list[str]:
         """What is not as it has to be, a sentence each; nothing when the demo succeeded."""
-        found = [f"a ticket changed {name}" for name in self.changed]
+        found: list[str] = []
         if self.recovery is None:
             found.append("no agent was struck in the middle of a ticket that another then solved")
+        if self.returned is None:
+            found.append("what the killed agent held did not come back")
+        if not self.whole:
+            found.append("something is held in the end, or a worktree is not ready")
+        if not self.spent:
+            found.append("no tokens were spent")
         if self.relief is None:
             found.append("the deaf agent was not found and relieved of its ticket")
         if self.regression is None:

@@ -35,6 +35,11 @@ def test_priorities_span_the_range_and_every_ticket_has_a_deadline() -> None:
     assert all(task.template.HasField("deadline_in") for task in TASKS.values())
 
 
+def test_every_ticket_holds_a_core_or_less_and_one_worktree() -> None:
+    held = [dict(task.template.resources) for task in TASKS.values()]
+    assert all(each["git_worktrees"] == 1 and 0 < each["cpu"] <= 1_000 for each in held)
+
+
 def test_the_crew_is_a_dozen_with_different_capabilities() -> None:
     assert len({member.name for member in CREW}) == 12
     assert len({tuple(sorted(member.capabilities)) for member in CREW}) >= 6

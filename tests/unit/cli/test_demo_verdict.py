@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from examples.tickets.pools import Return
 from examples.tickets.regression import Regression
 from examples.tickets.relief import Relief
 from examples.tickets.strike import Recovery
@@ -18,6 +19,9 @@ GOOD = Verdict(
     total=42,
     recovery=Recovery(agent="a", ticket="t", elsewhere="b", ready_after_ms=1, started_after_ms=2),
     relief=Relief(agent="a", ticket="t", elsewhere="b", found_after_ms=1, relieved_after_ms=2),
+    returned=Return("a", "/trees/git_worktrees-1", 3),
+    whole=True,
+    spent=1,
     regression=Regression(agent="a", revision=2, why="it fails", given_up_after_ms=1, works_after_ms=2),
 )
 
@@ -33,9 +37,11 @@ def test_a_run_that_showed_everything_succeeds() -> None:
         ({"recovery": None}, "no agent was struck in the middle of a ticket that another then solved"),
         ({"relief": None}, "the deaf agent was not found and relieved of its ticket"),
         ({"regression": None}, "the bad configuration was not rolled back by itself"),
-        ({"changed": ["3"]}, "a ticket changed 3"),
+        ({"returned": None}, "what the killed agent held did not come back"),
+        ({"whole": False}, "something is held in the end, or a worktree is not ready"),
+        ({"spent": 0}, "no tokens were spent"),
     ],
-    ids=["a ticket", "the recovery", "the relief", "the rollback", "a clean worktree"],
+    ids=["a ticket", "the recovery", "the relief", "the rollback", "a grant", "a clean worktree", "tokens"],
 )
 def test_whatever_is_missing_is_said_and_fails_the_demo(lack: dict[str, Any], said: str) -> None:
     verdict = replace(GOOD, **lack)

@@ -216,3 +216,15 @@ def test_owners_name_their_attempts(drive: Drive) -> None:
 def test_leases_that_could_outlive_their_grants_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="owner_ttl_ms"):
         SchedulerSettings(**wrong)
+
+
+def test_what_waits_for_a_busy_agent_keeps_no_other_one_idle() -> None:
+    drive, expert = Drive(), (("python", 90),)
+    drive.attach("expert", concurrency=1, capabilities={"python": 90})
+    drive.attach("novice", concurrency=1)
+    drive.submit("hard", template=Template(task_type="work", resources=(("cpu", 100),), required_capabilities=expert))
+    assert [key.task_id for key in start(drive)] == ["hard"]
+    drive.submit("plain", template=Template(task_type="work", required_capabilities=expert))
+    assert drive.dispatch() == {"expert": ["plain"]}
+    drive.submit("easy", template=CPU)
+    assert [key.task_id for key in start(drive)] == ["easy"]

@@ -9,6 +9,7 @@ whose attempt neither lives nor is to come is over: then its owner's release is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from typing import Final
@@ -22,7 +23,7 @@ from tercio_scheduler.state.due import AT_ONCE
 from tercio_scheduler.state.lines import Line
 from tercio_scheduler.state.participants import asked_for, release_entry, release_kind
 from tercio_scheduler.state.patience import Barrier, Place
-from tercio_scheduler.state.rows import Needs, State, TaskRow
+from tercio_scheduler.state.rows import Needs, Requirement, State, TaskRow
 from tercio_scheduler.state.session import SchedulerSession
 from tercio_scheduler.state.tables import SchedulerTables
 
@@ -48,21 +49,58 @@ def start(tables: SchedulerTables, command: StartAdmissions, at: Moment, session
     limit = min(command.limit, MOST_OPEN - len(index.admissions_open))
     if limit <= 0 or not index.admitting:
         return Decision((), Admissions())
-    free = {link.agent_id: room for link, room in session.free(index.by_agent)}
+    lines = list(_in_order(tables, session, at.now, of=command.participants))
+    room = _Room(tables, session, {needs.lane.requirement for needs, _ in lines})
     chosen: list[TaskRow] = []
-    taken = len(index.admissions_open)
     barriers = patience.barriers(tables, session, at.now)
-    for needs, line in _in_order(tables, session, at.now, of=command.participants):
-        able = session.able(needs.lane.requirement)
-        room = sum([free[agent_id] for agent_id in able & free.keys()]) - taken - len(chosen)
-        rows = _unstopped(tables, line, needs, barriers, at.now)
-        chosen += islice(_untried(tables, rows, at.committed), max(0, min(room, limit - len(chosen))))
+    for needs, line in lines:
+        rows = _untried(tables, _unstopped(tables, line, needs, barriers, at.now), at.committed)
+        most = room.take(needs.lane.requirement, limit - len(chosen))
+        found = list(islice(rows, most))
+        room.give_back(most - len(found))
+        chosen += found
     if not chosen:
         return Decision((), Admissions())
     # The number before the next one is written down, so an attempt keeps its number whatever is evicted meanwhile.
     keys = [AttemptKey(row.task_id, at.epoch, (row.number or index.spent + 1) + 1) for row in chosen]
     event = events.AdmissionsStarted(tuple([key.task_id for key in keys]), tuple([key.number for key in keys]))
     return Decision((event,), Admissions(tuple(keys), tuple([row.spec.template.needs for row in chosen])))
+
+
+class _Room:
+    """Which free places of agents are spoken for, by what was admitted and not offered yet and by what is chosen.
+
+    Each takes a place of an agent that can run it: of those, of the one that can run the fewest kinds of what waits. So
+    nothing is admitted for which there is no place, and what waits for a busy agent keeps no other one idle.
+    """
+
+    def __init__(self, tables: SchedulerTables, session: SchedulerSession, waiting: set[Requirement]) -> None:
+        index = tables.index
+        self._session = session
+        self._free = {link.agent_id: room for link, room in session.free(index.by_agent)}
+        opened = Counter([tables.tasks[each].spec.template.requirement for each in index.admissions_open])
+        self._kinds = Counter(
+            agent_id for kind in waiting | opened.keys() for agent_id in session.able(kind) & self._free.keys()
+        )
+        self._taken: list[str] = []
+        for kind, count in opened.items():
+            self.take(kind, count)
+
+    def take(self, kind: Requirement, most: int) -> int:
+        """Take up to that many places of agents that can run such a task; return how many there were."""
+        self._taken, free = [], self._free
+        for agent_id in sorted(self._session.able(kind) & free.keys(), key=lambda each: (self._kinds[each], each)):
+            count = min(free[agent_id], most - len(self._taken))
+            free[agent_id] -= count
+            self._taken += [agent_id] * count
+            if len(self._taken) == most:
+                break
+        return len(self._taken)
+
+    def give_back(self, count: int) -> None:
+        """Give back the last places that were taken last."""
+        for agent_id in self._taken[len(self._taken) - count :]:
+            self._free[agent_id] += 1
 
 
 def settle(tables: SchedulerTables, command: SettleAdmissions, _at: Moment) -> Decision:
