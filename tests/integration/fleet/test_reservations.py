@@ -19,6 +19,7 @@ from tercio_common.journal.memory import MemoryStore
 from tercio_common.peers import Peers
 from tercio_common.testing.eventually import eventually
 from tercio_registry.settings import RegistrySettings
+from tercio_registry.state.commands import RegisterAgent
 
 CLOCK = SystemClock()
 RESERVING = RegistrySettings.model_validate(
@@ -109,6 +110,54 @@ async def test_the_next_process_of_an_agent_holds_in_place_of_the_former(
     await registry.register(resource_requirements=cpu(300))
     second = await registry.register(instance_id=SECOND, resource_requirements=cpu(200))
     await holds(resources, {owner_of(second): 200})
+
+
+async def test_the_next_process_keeps_the_reservation_where_two_would_not_fit(
+    registry: Registry, resources: Resources
+) -> None:
+    first = await registry.register(resource_requirements=cpu(700))
+    for instance in (SECOND, b"3" * 16):
+        reply = await registry.register(instance_id=instance, resource_requirements=cpu(700))
+        assert reply.report.phases[2].detail.startswith("it keeps what the agent had reserved before")
+        assert list(reply.reservation.amounts) == cpu(700)
+    await eventually(lambda: len(registry.service.host.machine.obligations.table) == 2)
+    assert await held(resources) == {owner_of(first): 700}
+    await refused(registry.register(instance_id=FIRST, resource_requirements=cpu(701)))
+    await reaches(registry, "HEALTHY")
+    assert await held(resources) == {owner_of(first): 700}
+    await registry.stub.DeregisterAgent(pb.DeregisterAgentRequest(agent_id="a"))
+    assert await held(resources) == {}
+    assert not registry.service.host.machine.obligations.table
+
+
+async def test_another_agent_keeps_nothing_of_what_it_does_not_own(registry: Registry, resources: Resources) -> None:
+    first = await registry.register(resource_requirements=cpu(700))
+    await refused(registry.register(identity_secret=b"x" * 16, instance_id=SECOND, resource_requirements=cpu(700)))
+    assert await held(resources) == {owner_of(first): 700}
+
+
+async def test_a_reservation_that_ends_while_the_next_process_joins_is_not_kept(
+    registry: Registry, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former process leaves between the decision to keep what it reserved and the record."""
+    await registry.register(resource_requirements=cpu(700))
+    host = registry.service.host
+    plain = host.execute
+
+    async def execute(command: Any, **rest: Any) -> bytes:
+        if isinstance(command, RegisterAgent):
+            monkeypatch.setattr(host, "execute", plain)
+            await registry.stub.DeregisterAgent(pb.DeregisterAgentRequest(agent_id="a"))
+        return await plain(command, **rest)
+
+    monkeypatch.setattr(host, "execute", execute)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await registry.register(instance_id=SECOND, resource_requirements=cpu(700))
+    assert reason_of(caught.value) == "REGISTRATION_EXCEPTION"
+    await eventually(lambda: not host.machine.obligations.table)
+    assert await held(resources) == {}
+    again = await registry.register(instance_id=SECOND, resource_requirements=cpu(700))
+    assert await held(resources) == {owner_of(again): 700}
 
 
 async def test_what_does_not_fit_is_refused_with_its_gap_and_leaves_nothing(

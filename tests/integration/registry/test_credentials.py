@@ -12,6 +12,7 @@ from support.registry import FIRST, SECRET, Registry, detail_of, reason_of, runn
 from support.registry_ports import EXPIRES, SECRET_OF, Ledgers
 from tercio.api.registry.v1 import registration_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
+from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio_common.errors import Refusal
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
@@ -116,6 +117,22 @@ async def test_resources_that_are_away_do_not_keep_credentials_alive(issuing: Re
     assert part(reply, Part.PART_CREDENTIALS) == ("COMPLETED", "what was issued is revoked")
     assert part(reply, Part.PART_RESOURCES)[0] == "PENDING"
     assert ledgers.clearances.entries() == []
+
+
+async def test_the_next_process_keeps_what_is_reserved_and_not_what_was_issued(
+    issuing: Registry, ledgers: Ledgers
+) -> None:
+    cpu = [ResourceAmount(dimension="cpu", amount=1)]
+    first = await issuing.register(resource_requirements=cpu)
+    ledgers.fail_with(ConnectionError("the issuer is away"), at="revoke")
+    second = await issuing.register(instance_id=b"2" * 16, resource_requirements=cpu)
+    former, present = first.report.registration_id, second.report.registration_id
+    assert ledgers.entries() == ([former, present], [former])
+    ledgers.fail_with(ConnectionError(), at="nothing")
+    await issuing.clock.advance(1_500)
+    await eventually(lambda: ledgers.entries() == ([present], [former]))
+    await leave(issuing)
+    assert ledgers.entries() == ([], [])
 
 
 async def test_the_next_process_is_issued_its_own(issuing: Registry, ledgers: Ledgers) -> None:

@@ -230,6 +230,30 @@ async def test_a_leader_that_was_stopped_for_a_ttl_shows_nobody_healthy_until_it
     assert registry.service.host.tip_seq == before
 
 
+async def test_a_watch_filters_by_the_state_that_is_shown_after_the_leader_was_stopped(registry: Registry) -> None:
+    """That everybody is unconfirmed by then is not announced; what becomes of each is."""
+    await registry.register("a")
+    await registry.register("b")
+    stream = Heartbeats(registry)
+    assert await stream.beat(("a", 1), ("b", 1)) == ["", ""]
+    cursor = await registry.cursor()
+    before = await registry.watch(filter=pb.AgentFilter(expression="state = HEALTHY")).standing()
+    registry.clock.jump(TTL_MS)
+    unconfirmed = pb.AgentFilter(states=[agent_pb2.Agent.STATE_UNCONFIRMED])
+    resumed = await registry.watch(cursor, filter=pb.AgentFilter(expression="state = HEALTHY")).standing()
+    lost = await registry.watch(filter=unconfirmed).standing()
+    await registry.stub.CordonAgent(pb.CordonAgentRequest(agent_id="b", cordoned=True))
+    for watch in (before, resumed):  # what they were shown as healthy is no longer
+        assert await watch.next() == ("b", "UNCONFIRMED")
+    assert await lost.next() == ("b", "UNCONFIRMED")
+    assert await stream.beat(("b", 1)) == [""]
+    for watch in (before, resumed, lost):
+        assert await watch.next() == ("b", "HEALTHY")
+    await registry.stub.DeregisterAgent(pb.DeregisterAgentRequest(agent_id="a"))
+    for watch in (before, resumed, lost):
+        assert await watch.next() == ("a", "DEREGISTERED")
+
+
 async def test_metrics_show_agents_by_state_and_heartbeats_by_outcome(registry: Registry) -> None:
     def value(name: str, **labels: str) -> float:
         return REGISTRY.get_sample_value(name, labels) or 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -43,6 +44,23 @@ def test_a_traceback_is_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> 
     structlog.get_logger("x").error("failed", exc_info=ValueError("why"))
     (line,) = capsys.readouterr().err.splitlines()
     assert "why" in json.dumps(json.loads(line)["exception"])
+
+
+@pytest.mark.parametrize("kind", ["json", "console"])
+def test_a_traceback_tells_no_values(kind: Literal["json", "console"], capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(kind=kind, level="info")
+    try:
+        _serve(" ".join(["a", "secret"]))
+    except RuntimeError:
+        structlog.get_logger("x").exception("failed")
+        logging.getLogger("some.library").exception("failed")
+    written = capsys.readouterr().err
+    assert written.count("_serve") >= 2
+    assert "a secret" not in written
+
+
+def _serve(secret: str) -> None:
+    raise RuntimeError(f"not today, with {len(secret)} characters")
 
 
 def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:

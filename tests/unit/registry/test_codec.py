@@ -46,7 +46,13 @@ SYSTEM_TASK = SystemTaskRow(
 )
 EVENTS = [
     events.AgentRegistered(
-        agent_id="a", profile=PROFILE, fingerprint="ab", instance_id=b"\0\xff", incarnation=3, registration_id="r"
+        agent_id="a",
+        profile=PROFILE,
+        fingerprint="ab",
+        instance_id=b"\0\xff",
+        incarnation=3,
+        registration_id="r",
+        reservation_id="q",
     ),
     events.AgentsConfirmed(("a", "b")),
     events.AgentsConfirmed(("a", "b"), Health.DEGRADED),
@@ -61,6 +67,7 @@ EVENTS = [
     events.AgentDrained(agent_id="a", reason="disk", leave_by=9),
     events.RegistrationBegun("r"),
     events.RegistrationsUndone(("r", "s")),
+    events.RegistrationsUndone(("r",), keeps_reservations=True),
     events.PerformanceRecorded(
         (
             Counted(agent_id="a", instance_id=b"\0\xff", types=(("t", Totals(1, 2, 1 << 40)), ("u", Totals()))),
@@ -112,6 +119,7 @@ def test_every_event_is_tried() -> None:
                 ended_now=6,
                 changed_seq=7,
                 registration_id="r",
+                reservation_id="q",
                 leave_by=8,
                 drain=Drain(),
                 performance=(("t", 0), ("u", 100)),

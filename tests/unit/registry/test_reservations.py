@@ -10,20 +10,40 @@ from tercio_common.errors import Refusal
 from tercio_registry.requirements import in_pools
 from tercio_registry.settings import ReservationSettings
 from tercio_registry.state.agents import Ailment, Amount, Health, Profile
-from tercio_registry.state.commands import BeginRegistration, DeregisterAgent, JudgeReservations, RegisterAgent
+from tercio_registry.state.commands import (
+    BeginRegistration,
+    CloseRegistrations,
+    DeregisterAgent,
+    JudgeReservations,
+    RegisterAgent,
+)
+from tercio_registry.state.obligations import Stage
+from tercio_registry.state.reservations import keepable
 from tercio_registry.state.revisions import RevisionState
 from tercio_registry.state.views import State
 
 NEEDY = Profile(resource_requirements=(Amount("cpu", 100),))
 
 
-def join(driver: Driver, registration_id: str, *, profile: Profile = NEEDY, agent_id: str = "a") -> None:
+def join(
+    driver: Driver, registration_id: str, *, profile: Profile = NEEDY, agent_id: str = "a", keeps: str = ""
+) -> None:
     driver.do(BeginRegistration(registration_id))
     driver.do(
         RegisterAgent(
-            agent_id=agent_id, profile=profile, fingerprint="f", instance_id=b"1" * 16, registration_id=registration_id
+            agent_id=agent_id,
+            profile=profile,
+            fingerprint="f",
+            instance_id=registration_id.encode() * 8,
+            registration_id=registration_id,
+            reservation_id=keeps,
         )
     )
+
+
+def stages(driver: Driver) -> dict[str, Stage]:
+    assert {*driver.machine.obligations.table.values()} == {*driver.reloaded().obligations.table.values()}
+    return {row.registration_id: row.stage for row in driver.machine.obligations.table.values()}
 
 
 def test_only_active_agents_that_require_something_hold_a_reservation() -> None:
@@ -58,8 +78,82 @@ def test_a_loss_outlives_the_leader_and_ends_when_the_agent_registers_again() ->
     driver.take_over()
     assert driver.machine.reservations.lost() == driver.reloaded().reservations.lost() == ["r1"]
     join(driver, "r2")
-    assert (driver.row().incarnation, driver.row().ailments) == (1, ())
+    assert (driver.row().incarnation, driver.row().ailments) == (2, ())
     assert (driver.machine.reservations.held(), driver.machine.reservations.lost()) == (["r2"], [])
+
+
+def test_the_next_process_keeps_what_the_former_reserved_and_nothing_that_it_was_cleared_for() -> None:
+    driver = Driver()
+    join(driver, "r1")
+    join(driver, "r2", keeps="r1")
+    assert stages(driver) == {"r1": Stage.HANDED_ON, "r2": Stage.HELD}
+    assert (driver.machine.reservations.held(), driver.machine.obligations.loose()) == (["r1"], ["r1"])
+    driver.do(CloseRegistrations(("r1",)))  # nobody releases what was handed on
+    assert stages(driver)["r1"] is Stage.HANDED_ON
+    driver.do(CloseRegistrations(("r1",), keeps_reservations=True))
+    assert (stages(driver)["r1"], driver.machine.obligations.loose()) == (Stage.KEPT, [])
+    join(driver, "r3", keeps="r1")
+    assert stages(driver) == {"r1": Stage.KEPT, "r2": Stage.DUE, "r3": Stage.HELD}
+    driver.take_over()
+    driver.do(DeregisterAgent(agent_id="a"))
+    assert set(stages(driver).values()) == {Stage.DUE}
+    assert driver.machine.reservations.held() == []
+
+
+def test_what_ends_while_its_clearance_is_taken_back_is_undone_as_a_whole() -> None:
+    driver = Driver()
+    join(driver, "r1")
+    join(driver, "r2", keeps="r1")
+    driver.do(DeregisterAgent(agent_id="a"))
+    driver.do(CloseRegistrations(("r1",), keeps_reservations=True))
+    assert stages(driver) == {"r1": Stage.DUE, "r2": Stage.DUE}
+
+
+def test_a_process_with_a_reservation_of_its_own_gives_back_the_one_that_was_kept() -> None:
+    driver = Driver()
+    join(driver, "r1")
+    join(driver, "r2", keeps="r1")
+    join(driver, "r3", profile=Profile(resource_requirements=(Amount("cpu", 200),)))
+    assert stages(driver) == {"r1": Stage.DUE, "r2": Stage.DUE, "r3": Stage.HELD}
+    assert driver.machine.reservations.held() == ["r3"]
+
+
+def test_a_kept_reservation_is_lost_and_restored_under_its_own_name() -> None:
+    driver = Driver()
+    join(driver, "r1")
+    join(driver, "r2", keeps="r1")
+    driver.do(JudgeReservations(lost=("r1", "r2")))
+    assert driver.machine.reservations.lost() == ["r1"]
+    assert keepable(driver.row(), "f", NEEDY) == ""
+    driver.do(JudgeReservations(restored=("r1",)))
+    assert (driver.state(), keepable(driver.row(), "f", NEEDY)) == (State.HEALTHY, "r1")
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        pytest.param(DeregisterAgent(agent_id="a"), id="it left"),
+        pytest.param(JudgeReservations(lost=("r1",)), id="it was lost"),
+    ],
+)
+def test_what_is_gone_before_it_is_kept_is_refused_and_changes_nothing(happens: object) -> None:
+    driver = Driver()
+    join(driver, "r1")
+    driver.do(happens)
+    with pytest.raises(Refusal, match="REGISTRATION_EXCEPTION"):
+        join(driver, "r2", keeps="r1")
+    assert stages(driver)["r2"] is Stage.BEGUN
+
+
+def test_only_the_same_agent_with_the_same_requirements_keeps_a_reservation() -> None:
+    driver = Driver()
+    join(driver, "r1")
+    assert keepable(driver.row(), "f", NEEDY) == "r1"
+    assert keepable(driver.row(), "another secret", NEEDY) == ""
+    assert keepable(driver.row(), "f", Profile(resource_requirements=(Amount("cpu", 99),))) == ""
+    assert keepable(None, "f", NEEDY) == ""
+    with pytest.raises(Refusal, match="REGISTRATION_EXCEPTION"):
+        join(driver, "r2", keeps="r1", profile=Profile())
 
 
 def test_what_was_lost_by_a_former_incarnation_concerns_nobody() -> None:

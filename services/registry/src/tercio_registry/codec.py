@@ -136,6 +136,7 @@ def _agent_record(row: AgentRow) -> records.AgentRow:
         ended_now_ms=row.ended_now,
         changed_seq=row.changed_seq,
         registration_id=row.registration_id,
+        reservation_id=row.reservation_id,
         leave_by_ms=row.leave_by,
         drain=_drain_record(row.drain),
         performance_scores=dict(row.performance),
@@ -163,6 +164,7 @@ def _agent_row(record: records.AgentRow) -> AgentRow:
         ended_now=record.ended_now_ms,
         changed_seq=record.changed_seq,
         registration_id=record.registration_id,
+        reservation_id=record.reservation_id,
         leave_by=record.leave_by_ms,
         drain=_drain(record.drain) if record.HasField("drain") else None,
         performance=tuple(sorted(record.performance_scores.items())),
@@ -184,6 +186,7 @@ def _registered_record(event: events.AgentRegistered) -> records.Event:
             instance_id=event.instance_id,
             incarnation=event.incarnation,
             registration_id=event.registration_id,
+            reservation_id=event.reservation_id,
         )
     )
 
@@ -196,6 +199,7 @@ def _registered(record: records.AgentRegistered) -> events.AgentRegistered:
         instance_id=record.instance_id,
         incarnation=record.incarnation,
         registration_id=record.registration_id,
+        reservation_id=record.reservation_id,
     )
 
 
@@ -240,7 +244,9 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
         registration_begun=records.RegistrationBegun(registration_id=e.registration_id)
     ),
     events.RegistrationsUndone: lambda e: records.Event(
-        registrations_undone=records.RegistrationsUndone(registration_ids=e.registration_ids)
+        registrations_undone=records.RegistrationsUndone(
+            registration_ids=e.registration_ids, keeps_reservations=e.keeps_reservations
+        )
     ),
     events.PerformanceRecorded: performance_codec.recorded_record,
     SystemTasksOpened: lambda e: records.Event(system_tasks_opened=system_tasks_codec.opened_record(e)),
@@ -271,7 +277,9 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "agent_cordoned": lambda r: events.AgentCordoned(agent_id=r.agent_id, cordoned=r.cordoned, reason=r.reason),
     "agent_drained": lambda r: events.AgentDrained(agent_id=r.agent_id, reason=r.reason, leave_by=r.leave_by_ms),
     "registration_begun": lambda r: events.RegistrationBegun(r.registration_id),
-    "registrations_undone": lambda r: events.RegistrationsUndone(tuple(r.registration_ids)),
+    "registrations_undone": lambda r: events.RegistrationsUndone(
+        tuple(r.registration_ids), keeps_reservations=r.keeps_reservations
+    ),
     "performance_recorded": performance_codec.recorded_of,
     "system_tasks_opened": system_tasks_codec.opened_of,
     "system_tasks_closed": system_tasks_codec.closed_of,

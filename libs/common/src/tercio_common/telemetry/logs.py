@@ -1,7 +1,8 @@
 """Logs: one line an event, JSON for machines or text for people, with the trace id and request id of the call.
 
 debug is for developers; info for milestones; warning says the consequence and what to do; error says what failed and
-why. An event is a snake_case name, everything else is a key. Payloads are never logged.
+why. An event is a snake_case name, everything else is a key. Payloads are never logged, so tracebacks are without the
+values of variables, among which are requests and their secrets.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from typing import Literal
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 _SHARED: tuple[Processor, ...] = (
@@ -19,14 +21,15 @@ _SHARED: tuple[Processor, ...] = (
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+_TRACEBACKS: Processor = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 
 def set_up_logs(*, kind: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
     """Send the logs of Tercio and of the libraries under it to standard error. Once a process, at its start."""
     last: tuple[Processor, ...] = (
-        (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),)
+        (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),)
         if kind == "console"
-        else (structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer())
+        else (_TRACEBACKS, structlog.processors.JSONRenderer())
     )
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -20,7 +20,7 @@ from tercio_common.machine.calls import Call
 from tercio_common.machine.host import Host
 from tercio_common.machine.protocol import Moment
 from tercio_registry import metrics, translate
-from tercio_registry.effects.undo import Undoing
+from tercio_registry.effects.undo import Undoing, Undone
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.commands import DeregisterAgent
 from tercio_registry.state.machine import RegistryMachine
@@ -81,9 +81,9 @@ class Deregistering:
 
     async def _take_down(self, report: Report, row: AgentRow) -> None:
         began = self._timer()
-        undone, outside = await self._undoing.settle(self._host, row.registration_id), self._undoing.outside
+        undone, outside = await self._undone(row), self._undoing.outside
         elapsed, done = self._timer() - began, Report.OUTCOME_COMPLETED
-        reserved = bool(row.registration_id) and outside.reserves(row.profile)
+        reserved = bool(row.reserved_under) and outside.reserves(row.profile)
         cleared = bool(row.registration_id) and outside.clearance.outside
         for part, settled, detail in (
             (
@@ -98,6 +98,13 @@ class Deregistering:
         _add(report, Report.PART_MONITORING, done, "its heartbeats count no more", 0)
         _add(report, Report.PART_HISTORY, Report.OUTCOME_KEPT, f"for {self._rules.retention} ms", 0)
         _add(report, Report.PART_REGISTRY, done, f"incarnation {row.incarnation} ended in record {row.changed_seq}", 0)
+
+    async def _undone(self, row: AgentRow) -> Undone:
+        undone = await self._undoing.settle(self._host, row.registration_id)
+        if not row.reservation_id:
+            return undone
+        kept = await self._undoing.settle(self._host, row.reservation_id)
+        return Undone(undone.reservation and kept.reservation, undone.clearance and kept.clearance)
 
     async def _wait_until_left(self, agent_id: str, incarnation: int, time_left: float | None) -> None:
         """Wait for the end of that incarnation, at most until shortly before the caller's time is over."""

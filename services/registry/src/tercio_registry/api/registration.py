@@ -28,12 +28,14 @@ from tercio_registry.effects.undo import Undoing
 from tercio_registry.ports import Applicant, Credential, Outside
 from tercio_registry.state.agents import Profile
 from tercio_registry.state.commands import BeginRegistration, DeregisterAgent, RegisterAgent
+from tercio_registry.state.reservations import keepable
 from tercio_registry.state.rules import Rules
 from tercio_registry.state.views import AgentView
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Report = registration_pb2.RegistrationReport
 _MOST_DETAIL = 256
+_KEEPS = "it keeps what the agent had reserved before, because it requires the same"
 _log = structlog.get_logger(__name__)
 
 
@@ -178,7 +180,8 @@ class _Registration:
         with phase(Report.PHASE_CLEARANCE) as step:
             step.detail, self.issued = await self._outside.clearance.clear(applicant)
         with phase(Report.PHASE_RESOURCES) as step:
-            step.detail = await self._outside.reservations.reserve(applicant)
+            keeps = self._reserved_before(profile)
+            step.detail = _KEEPS if keeps else await self._outside.reservations.reserve(applicant)
         with phase(Report.PHASE_IDENTITY) as step:
             self.agent_id = self.agent_id or self._ids.new()
             fingerprint = translate.fingerprint_of(self._request)
@@ -189,6 +192,7 @@ class _Registration:
             fingerprint=fingerprint,
             instance_id=self._request.instance_id,
             registration_id=self._id if self._begun else "",
+            reservation_id=keeps,
         )
         with phase(Report.PHASE_PERSIST) as step:
             reply = await self._host.execute(command, call=call, render=self._render)
@@ -196,6 +200,13 @@ class _Registration:
         with phase(Report.PHASE_ANNOUNCE) as step:
             step.detail = f"watchers have record {self._announced()}"
         return reply
+
+    def _reserved_before(self, profile: Profile) -> str:
+        """Return the registration whose reservation is kept; whether it is still there is decided with the record."""
+        row = self._host.machine.agents.get(self.agent_id)
+        if row is None or not self._outside.reserves(profile):
+            return ""
+        return keepable(row, translate.fingerprint_of(self._request), profile)
 
     async def undo(self) -> None:
         """Undo what completed phases did, the last first; what cannot be undone now is undone later."""

@@ -4,9 +4,11 @@ A watch with a filter also gives the change with which an agent stops matching, 
 agents that it may have seen, and of no others. That an agent was forgotten is not a change, because it was shown as
 gone or deregistered before.
 
-States are shown as the present leader sees them: what an earlier leader recorded as HEALTHY is UNCONFIRMED here until
-this leader has heard the agent. A take-over by itself changes no row and is not announced agent by agent; each agent's
-confirmation is. Nor does a heartbeat change a row: a filter over the load is looked at when something else changes.
+States are shown, and filtered by, as the present leader sees them: what an earlier leader recorded as HEALTHY is
+UNCONFIRMED here until this leader has heard the agent, and so is whoever has not renewed since this leader was itself
+stopped for a TTL. Neither changes a row, so it is not announced agent by agent: that would be the whole fleet at once,
+for what the next interval settles. Each agent's return is announced. Nor does a heartbeat change a row: a filter over
+the load is looked at when something else changes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from tercio_registry.cursors import Position, decode_position, encode_position
 from tercio_registry.state.agents import AgentRow
 from tercio_registry.state.filters import AgentFilter, Candidate
 from tercio_registry.state.machine import AGENTS, RegistryMachine
-from tercio_registry.state.views import state_of, view
+from tercio_registry.state.views import State, shown_state, state_of, view
 
 _LOOKS = 5_000
 """Agents that are looked at before others have a turn, by the cost of the filter: at worst some 30 ms."""
@@ -74,7 +76,7 @@ class _Reader:
         step = max(1, _LOOKS // self._selected.cost)
         for first in range(0, len(self._present), step):
             for row in self._present[first : first + step]:
-                if row.changed_seq > self.position.seq or self._matches(row):
+                if row.changed_seq > self.position.seq or self._matches(row) or self._matched(row):
                     self._inside.add(row.agent_id)
             await asyncio.sleep(0)
         self._present.clear()
@@ -112,9 +114,16 @@ class _Reader:
         return was_inside
 
     def _matches(self, row: AgentRow) -> bool:
-        term = self._term
-        active_attempts = term.session.active_attempts(row.agent_id)
-        return self._selected.matches(Candidate(row, state_of(row, term.epoch), active_attempts))
+        return self._selects(row, shown_state(row, self._term.moment(), self._term.session))
+
+    def _matched(self, row: AgentRow) -> bool:
+        """Tell whether one that no longer does was shown as matching before the leader was stopped."""
+        unheard = self._term.session.is_unheard(row, self._term.moment().now)
+        return unheard and self._selects(row, state_of(row, self._term.epoch))
+
+    def _selects(self, row: AgentRow, state: State) -> bool:
+        active_attempts = self._term.session.active_attempts(row.agent_id)
+        return self._selected.matches(Candidate(row, state, active_attempts))
 
     def _message(self, row: AgentRow) -> pb.WatchAgentsResponse:
         shown = view(row, self._term.moment(), self._term.session)

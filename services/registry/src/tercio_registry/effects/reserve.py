@@ -154,7 +154,7 @@ class ResourceReservations:
     def _specs_of(self, reservations: Reservations) -> Iterator[tuple[str, allocation_pb2.AllocationSpec]]:
         for agent in reservations.losers():
             with contextlib.suppress(Refusal):  # its units have another meaning since the settings were changed
-                yield agent.registration_id, self._spec(agent.profile)
+                yield agent.reserved_under, self._spec(agent.profile)
 
     def _spec(self, profile: Profile) -> allocation_pb2.AllocationSpec:
         spec = allocation_pb2.AllocationSpec(

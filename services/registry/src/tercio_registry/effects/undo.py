@@ -57,16 +57,20 @@ class Undoing:
 
     async def settle(self, host: Host, registration_id: str) -> Undone:
         """Undo one registration now, unless an agent holds it; the effect tries again what is not undone by then."""
+        obligations = host.machine.obligations
+        keeps = obligations.is_handed_on(registration_id)
         try:
             await host.committed(host.tip_seq)  # what is to be undone might otherwise yet become an agent's
-            if registration_id not in host.machine.obligations.loose():
+            if registration_id not in obligations.loose():
                 return Undone()
+            if obligations.is_handed_on(registration_id) is not keeps:  # by a record that need not be committed yet
+                return Undone(False, False)
             undone = Undone(
-                await _succeeds(self.outside.reservations.release(registration_id), registration_id),
+                keeps or await _succeeds(self.outside.reservations.release(registration_id), registration_id),
                 await _succeeds(self.outside.clearance.revoke(registration_id), registration_id),
             )
             if all(undone):
-                proposal = host.propose(CloseRegistrations((registration_id,)), call=EFFECT)
+                proposal = host.propose(CloseRegistrations((registration_id,), keeps), call=EFFECT)
                 await host.committed(proposal.seq)
         except Refusal as refusal:
             _log.info("not_undone", registration=registration_id, reason=refusal.reason, effect="tries again")

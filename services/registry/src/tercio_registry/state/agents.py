@@ -104,6 +104,7 @@ class AgentRow:
         ended_now: fleet time in ms at which the membership ended; 0 while active.
         changed_seq: record that changed the row last.
         registration_id: what was reserved and cleared for this incarnation is kept under it; empty when nothing was.
+        reservation_id: the former incarnation's registration whose reservation it keeps; empty when it has its own.
         leave_by: fleet time in ms at which a draining agent is removed; 0 when it may take as long as it likes.
         drain: what the agent did before it left, None when it did not say.
         performance: (task type, score in percent) as watchers were told last, sorted by type.
@@ -128,6 +129,7 @@ class AgentRow:
     ended_now: int = 0
     changed_seq: int
     registration_id: str = ""
+    reservation_id: str = ""
     leave_by: int = 0
     drain: Drain | None = None
     performance: tuple[tuple[str, int], ...] = ()
@@ -137,6 +139,11 @@ class AgentRow:
     def active(self) -> bool:
         """True until the agent is gone or has deregistered."""
         return self.membership is Membership.ACTIVE
+
+    @property
+    def reserved_under(self) -> str:
+        """The registration that what it requires is reserved under; empty when nothing was."""
+        return self.reservation_id or self.registration_id
 
     @property
     def health(self) -> Health:

@@ -13,7 +13,8 @@ from tercio_registry.state.totals import Counted
 class RegisterAgent:
     """Take an agent, or the next incarnation of one, into the fleet; the edge chose the id if the agent had none.
 
-    `registration_id` names a registration that was begun, because something outside was done for it.
+    `registration_id` names a registration that was begun, because something outside was done for it;
+    `reservation_id` the one of the agent's present incarnation, if what that reserved is to be kept.
     """
 
     agent_id: str
@@ -21,6 +22,7 @@ class RegisterAgent:
     fingerprint: str
     instance_id: bytes
     registration_id: str = ""
+    reservation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,10 @@ class BeginRegistration:
 
 @dataclass(frozen=True, slots=True)
 class CloseRegistrations:
-    """Note that what was done outside for these registrations is undone."""
+    """Note that what was done outside for these registrations is undone; but for reservations, if those are kept."""
 
     registration_ids: tuple[str, ...]
+    keeps_reservations: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ class AgentRegistered:
     instance_id: bytes
     incarnation: int
     registration_id: str = ""
+    reservation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,10 @@ class RegistrationBegun:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationsUndone:
-    """What was done outside for these registrations is undone."""
+    """What was done outside for these registrations is undone; but for reservations that next incarnations keep."""
 
     registration_ids: tuple[str, ...]
+    keeps_reservations: bool = False
 
 
 @dataclass(frozen=True, slots=True)

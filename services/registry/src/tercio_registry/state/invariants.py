@@ -36,10 +36,10 @@ def violations(machine: RegistryMachine, epoch: Epoch) -> Iterator[str]:
         yield "the size of the histories is counted wrong"
     if machine.deadlines.agents() != rows.keys():
         yield "an agent has no deadline, or one that does not exist has one"
-    holders = {row.registration_id for row in rows.values() if row.registration_id and row.active}
+    holders = {row.reserved_under for row in rows.values() if row.reserved_under and row.active}
     if not set(machine.reservations.held()) <= holders:
         yield "a registration holds a reservation that no active agent names"
-    lost = {row.registration_id for row in rows.values() if row.ailments and Ailment.RESERVATION_LOST in row.ailments}
+    lost = {row.reserved_under for row in rows.values() if row.ailments and Ailment.RESERVATION_LOST in row.ailments}
     if set(machine.reservations.lost()) != lost:
         yield "other reservations are lost than agents ail from"
     active = {each.agent_id: each.active for each in machine.configuring.revisions.configurations.values()}

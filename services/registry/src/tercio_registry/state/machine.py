@@ -97,8 +97,8 @@ class RegistryMachine:
                 return Decision(events if closed.outcomes else (), unknown)
             case BeginRegistration(registration_id=registration_id):
                 return Decision([self.obligations.begin(registration_id)])
-            case CloseRegistrations(registration_ids=registration_ids):
-                undone = self.obligations.close(registration_ids)
+            case CloseRegistrations():
+                undone = self.obligations.close(command)
                 return Decision([undone]) if undone is not None else NOTHING
             case JudgeReservations():
                 return Decision(self.reservations.judge(command))

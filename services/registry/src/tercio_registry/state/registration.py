@@ -14,6 +14,7 @@ from tercio_common.machine.protocol import Moment
 from tercio_registry.state.agents import OWN_AILMENTS, AgentRow, Drain, Health, Membership
 from tercio_registry.state.commands import DeregisterAgent, RegisterAgent
 from tercio_registry.state.events import AgentDeregistered, AgentDrained, AgentRegistered
+from tercio_registry.state.reservations import keepable
 from tercio_registry.state.rules import Rules
 
 
@@ -21,10 +22,14 @@ def register(command: RegisterAgent, row: AgentRow | None, at: Moment, *, rules:
     """Decide a registration.
 
     Raises:
-        Refusal: AGENT_IMPOSTOR.
+        Refusal: AGENT_IMPOSTOR, or REGISTRATION_EXCEPTION when what was to be kept is no longer there.
     """
     if row is not None and row.fingerprint != command.fingerprint:
         raise _impostor(row, at, rules)
+    if command.reservation_id and command.reservation_id != keepable(row, command.fingerprint, command.profile):
+        raise Refusal(
+            "REGISTRATION_EXCEPTION", "what the agent's former process had reserved was given back; register again"
+        )
     return AgentRegistered(
         agent_id=command.agent_id,
         profile=command.profile,
@@ -32,6 +37,7 @@ def register(command: RegisterAgent, row: AgentRow | None, at: Moment, *, rules:
         instance_id=command.instance_id,
         incarnation=_incarnation(command, row, floor),
         registration_id=command.registration_id,
+        reservation_id=command.reservation_id,
     )
 
 
@@ -57,6 +63,7 @@ def registered(event: AgentRegistered, row: AgentRow | None, at: Moment) -> Agen
         enrolled_now=at.now,
         changed_seq=at.seq,
         registration_id=event.registration_id,
+        reservation_id=event.reservation_id,
         performance=row.performance if row is not None else (),
         config_revision=row.config_revision if row is not None else 0,
     )

@@ -2,7 +2,8 @@
 
 A reservation is kept by another service under the id of the registration, and renewed for as long as the incarnation
 is active. When that service no longer knows it, the agent is not to blame and goes on: it ails from the loss, which
-everybody sees, until the reservation was made anew.
+everybody sees, until the reservation was made anew. The next process of the agent keeps the reservation if it requires
+the same.
 """
 
 from __future__ import annotations
@@ -10,9 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tercio_common.machine.table import Table
-from tercio_registry.state.agents import AgentRow, Ailment
+from tercio_registry.state.agents import AgentRow, Ailment, Profile
 from tercio_registry.state.commands import JudgeReservations
 from tercio_registry.state.events import AgentsJudged
+
+
+def keepable(row: AgentRow | None, fingerprint: str, profile: Profile) -> str:
+    """Return the registration whose reservation the next registration of an agent may keep; empty when it may not."""
+    if row is None or not row.active or row.fingerprint != fingerprint or Ailment.RESERVATION_LOST in row.ailments:
+        return ""
+    same = row.profile.resource_requirements == profile.resource_requirements
+    return row.reserved_under if same and profile.requires_anything else ""
 
 
 class Reservations:
@@ -28,12 +37,12 @@ class Reservations:
     def changed(self, key: str, old: AgentRow | None, new: AgentRow | None) -> None:
         """See `Index`."""
         if old is not None:
-            self._holders.pop(old.registration_id, None)
-            self._lost.pop(old.registration_id, None)
-        if new is not None and new.registration_id and new.active and new.profile.requires_anything:
-            self._holders[new.registration_id] = key
+            self._holders.pop(old.reserved_under, None)
+            self._lost.pop(old.reserved_under, None)
+        if new is not None and new.reserved_under and new.active and new.profile.requires_anything:
+            self._holders[new.reserved_under] = key
             if Ailment.RESERVATION_LOST in new.ailments:
-                self._lost[new.registration_id] = None
+                self._lost[new.reserved_under] = None
 
     def held(self) -> list[str]:
         """Return the registrations with a reservation, lost ones included."""

@@ -32,7 +32,9 @@ SHORT_LEASE = {"TTL_MS": 2000, "RENEW_INTERVAL_MS": 500, "RPC_TIMEOUT_MS": 400, 
 NOTHING_THERE = "127.0.0.1:9"
 """For the registry: a scheduler and its agents work without one."""
 
-_READY_WITHIN_S = 30.0
+_READY_WITHIN_S = 120.0
+"""A machine with ten processes a core needs half a minute to import what a server is made of; one that ends is told at
+once."""
 _POLL_S = 0.02
 
 

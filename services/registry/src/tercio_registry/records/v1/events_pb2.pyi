@@ -306,6 +306,7 @@ class AgentRegistered(google.protobuf.message.Message):
     INSTANCE_ID_FIELD_NUMBER: builtins.int
     INCARNATION_FIELD_NUMBER: builtins.int
     REGISTRATION_ID_FIELD_NUMBER: builtins.int
+    RESERVATION_ID_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
     fingerprint: builtins.str
@@ -316,6 +317,8 @@ class AgentRegistered(google.protobuf.message.Message):
     """From 1."""
     registration_id: builtins.str
     """What was reserved and cleared for it is kept under this name; empty when nothing was."""
+    reservation_id: builtins.str
+    """The registration of a former incarnation whose reservation it keeps; empty when it has its own."""
     @property
     def profile(self) -> Global___Profile:
         """What it says of itself."""
@@ -329,10 +332,11 @@ class AgentRegistered(google.protobuf.message.Message):
         instance_id: builtins.bytes = ...,
         incarnation: builtins.int = ...,
         registration_id: builtins.str = ...,
+        reservation_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "instance_id", b"instance_id", "profile", b"profile", "registration_id", b"registration_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "fingerprint", b"fingerprint", "incarnation", b"incarnation", "instance_id", b"instance_id", "profile", b"profile", "registration_id", b"registration_id", "reservation_id", b"reservation_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRegistered: typing_extensions.TypeAlias = AgentRegistered
@@ -600,6 +604,9 @@ class RegistrationsUndone(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REGISTRATION_IDS_FIELD_NUMBER: builtins.int
+    KEEPS_RESERVATIONS_FIELD_NUMBER: builtins.int
+    keeps_reservations: builtins.bool
+    """Only what they were cleared for: what was reserved is kept by the next incarnations."""
     @property
     def registration_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The registrations."""
@@ -608,8 +615,9 @@ class RegistrationsUndone(google.protobuf.message.Message):
         self,
         *,
         registration_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        keeps_reservations: builtins.bool = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["registration_ids", b"registration_ids"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["keeps_reservations", b"keeps_reservations", "registration_ids", b"registration_ids"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RegistrationsUndone: typing_extensions.TypeAlias = RegistrationsUndone
@@ -658,6 +666,7 @@ class AgentRow(google.protobuf.message.Message):
     DRAIN_FIELD_NUMBER: builtins.int
     AILMENTS_FIELD_NUMBER: builtins.int
     CONFIG_REVISION_FIELD_NUMBER: builtins.int
+    RESERVATION_ID_FIELD_NUMBER: builtins.int
     PERFORMANCE_SCORES_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
     """The agent."""
@@ -695,6 +704,8 @@ class AgentRow(google.protobuf.message.Message):
     """Fleet time at which it is removed, in milliseconds; 0 when it is not."""
     config_revision: builtins.int
     """Revision of its configuration that is active; 0 for none."""
+    reservation_id: builtins.str
+    """The registration of a former incarnation whose reservation it keeps; empty when it has its own."""
     @property
     def profile(self) -> Global___Profile:
         """What it says of itself."""
@@ -735,11 +746,12 @@ class AgentRow(google.protobuf.message.Message):
         drain: Global___Drain | None = ...,
         ailments: collections.abc.Iterable[builtins.int] | None = ...,
         config_revision: builtins.int = ...,
+        reservation_id: builtins.str = ...,
         performance_scores: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["drain", b"drain", "profile", b"profile"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "config_revision", b"config_revision", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "performance_scores", b"performance_scores", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "ailments", b"ailments", "changed_seq", b"changed_seq", "config_revision", b"config_revision", "confirmed_generation", b"confirmed_generation", "confirmed_revision", b"confirmed_revision", "cordoned", b"cordoned", "drain", b"drain", "draining", b"draining", "ended_now_ms", b"ended_now_ms", "enrolled_now_ms", b"enrolled_now_ms", "fingerprint", b"fingerprint", "health", b"health", "incarnation", b"incarnation", "instance_id", b"instance_id", "leave_by_ms", b"leave_by_ms", "membership", b"membership", "performance_scores", b"performance_scores", "profile", b"profile", "reason", b"reason", "registered_wall_ms", b"registered_wall_ms", "registration_id", b"registration_id", "reservation_id", b"reservation_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AgentRow: typing_extensions.TypeAlias = AgentRow
@@ -755,7 +767,9 @@ class RegistrationRow(google.protobuf.message.Message):
     registration_id: builtins.str
     """Names the registration."""
     stage: builtins.int
-    """1 begun, 2 held by an agent, 3 ended and to be undone."""
+    """1 begun, 2 held by an agent, 3 ended and to be undone, 4 ended but for its reservation, which the next incarnation
+    keeps, and 5 the same after its clearance was taken back.
+    """
     def __init__(
         self,
         *,
