@@ -28,8 +28,8 @@ test: $(READY) etcd ## the whole suite, on as many cores as there are up to four
 test-unit: $(READY) ## pure code on fake time, in seconds
 	$(RUN) pytest tests/unit
 
-test-promises: $(READY) etcd ## the guarantees, each under its fault, and a long mix of all
-	TERCIO_TEST_LONG=1 $(RUN) pytest tests/promises
+test-promises: $(READY) etcd ## the guarantees, each under its fault, a long mix of all, and a crash in every place
+	TERCIO_TEST_LONG=1 $(RUN) pytest tests/promises tests/integration/registry/test_*crash*.py
 
 test-containers: $(READY) etcd docker-up ## the guarantees over real networks that are cut; needs Docker
 	TESTCONTAINERS_RYUK_DISABLED=true $(RUN) pytest tests/containers

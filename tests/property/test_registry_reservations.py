@@ -1,8 +1,8 @@
 """Reservations and credentials follow their agents, for any order of what befalls them, and sum to zero in the end.
 
-The world outside is a model of the resources service and of an issuer, whose answers are lost at will. The edge is taken
-apart into its steps, as `api/registration.py`, `effects/undo.py` and `effects/reserve.py` take them one after the other;
-between any two of them others register, leases end, and leaders die, which forget every registration in their hands.
+The world outside is a model of the resources service and of an issuer, whose answers are lost at will. The edge is
+taken apart into its steps, as `api/registration.py`, `effects/undo.py` and `effects/reserve.py` take them one after the
+other; between any two of them others register, leases end, and leaders die, which forget what was in their hands.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -144,13 +145,28 @@ class Reserving(RuleBasedStateMachine):
             registration_id=each.name,
             reservation_id=each.keeps,
         )
-        try:
-            row = self.driver.do(command).row
-        except Refusal as refusal:
-            assert refusal.reason in {"AGENT_IMPOSTOR", "REGISTRATION_EXCEPTION"}
+        before = self.driver.machine.agents.get(each.agent_id)
+        if before is not None and before.fingerprint != each.secret:
+            with pytest.raises(Refusal, match="AGENT_IMPOSTOR"):
+                self.driver.do(command)
             return
+        if each.keeps and each.keeps != keepable(before, each.secret, each.profile):
+            with pytest.raises(Refusal, match="REGISTRATION_EXCEPTION"):
+                self.driver.do(command)
+            return
+        row = self.driver.do(command).row
         if row.profile.requires_anything:
             assert row.reserved_under in self.outside.held.keys() | self.outside.lapsed, "it joins and holds nothing"
+
+    @rule(agent_id=agent_ids, instance=instances, amount=amounts)
+    def join(self, agent_id: str, instance: bytes, amount: int) -> None:
+        """Register without anything in between."""
+        waiting, self.working = self.working, {}
+        self.begin(agent_id, "mine", instance, amount)
+        self.ask(0, answers=True)
+        if self.working:
+            self.persist(0)
+        self.working = waiting
 
     @rule(pick=picks)
     def fail(self, pick: int) -> None:

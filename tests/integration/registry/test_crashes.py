@@ -1,7 +1,7 @@
 """A registry that dies in the middle of anything: what callers send again, to the next process, ends as if nothing was.
 
 Each test goes through the places of one undertaking in the order in which they come, and dies at each of them once, on
-one store. The agents, and the scheduler between, live on.
+one store. The agents, and the scheduler between, live on. The short form dies at one place of each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.crashing_process import registry
+from support.long_form import places
 from support.registry_client import INTERVAL_MS, Client, Surroundings
 from support.registry_faults import OUTSIDE, POINTS
 from support.registry_ports import Ledgers
@@ -28,9 +29,9 @@ LONG_MS = 30_000
 Undertaking = Callable[[Client], Awaitable[None]]
 
 
-async def survive(folder: Path, around: Surroundings, places: Sequence[str], undertaking: Undertaking) -> None:
+async def survive(folder: Path, around: Surroundings, crashes: Sequence[str], undertaking: Undertaking) -> None:
     """Undertake it again and again, with a process that dies at the next place, and at last with one that lives."""
-    for place in places:
+    for place in crashes:
         assert place in POINTS or place in OUTSIDE
         async with registry(folder, crash_at=place, settings=SETTINGS) as (process, port):
             trying = asyncio.create_task(attempt(port, around, undertaking))
@@ -75,14 +76,14 @@ async def test_a_configuration_that_is_taken(tmp_path: Path) -> None:
         assert await client.open_tasks() == []
         assert await client.audited("good") == 1
 
-    places = (
+    every = (
         "a configuration is accepted",
         "it is given to the agent",
         "the agent has it",
         "the agent is observed",
         "it is made active",
     )
-    await survive(tmp_path, around, places, configure)
+    await survive(tmp_path, around, places(every, short="the agent has it"), configure)
 
 
 @pytest.mark.timeout(240)
@@ -102,19 +103,19 @@ async def test_a_configuration_that_is_refused_by_the_agent(tmp_path: Path) -> N
         await eventually(is_restored, within_ms=LONG_MS)
         assert await client.audited("bad") == 1
 
-    places = ("it is given up", "the agent is sent its backup", "the agent has its backup")
-    await survive(tmp_path, around, places, configure)
+    every = ("it is given up", "the agent is sent its backup", "the agent has its backup")
+    await survive(tmp_path, around, places(every, short="the agent is sent its backup"), configure)
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("graceful", "places"),
+    ("graceful", "every", "short"),
     [
-        pytest.param(False, ("the membership ends",), id="forced"),
-        pytest.param(True, ("it begins to drain", "it drains", "the membership ends"), id="graceful"),
+        pytest.param(False, ("the membership ends",), "what was reserved is released", id="forced"),
+        pytest.param(True, ("it begins to drain", "it drains", "the membership ends"), "it drains", id="graceful"),
     ],
 )
-async def test_a_deregistration(tmp_path: Path, graceful: bool, places: tuple[str, ...]) -> None:
+async def test_a_deregistration(tmp_path: Path, graceful: bool, every: tuple[str, ...], short: str) -> None:
     around, ledgers = Surroundings(["a"]), Ledgers(tmp_path)
 
     async def deregister(client: Client) -> None:
@@ -134,16 +135,17 @@ async def test_a_deregistration(tmp_path: Path, graceful: bool, places: tuple[st
         assert await client.audited("leave") == 1
 
     undoing = (*OUTSIDE, "what was undone is noted")
-    await survive(tmp_path, around, [*places, *undoing], deregister)
+    await survive(tmp_path, around, places([*every, *undoing], short=short), deregister)
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("refusing", "places", "ended", "running"),
+    ("refusing", "every", "short", "ended", "running"),
     [
         pytest.param(
             "",
             ("a roll-out is accepted", "agents join its step", "its step ends"),
+            "its step ends",
             ("STATE_SUCCEEDED", 3, 0, 0),
             {"a": '{"bad":1}', "b": '{"bad":1}', "c": '{"bad":1}'},
             id="succeeds",
@@ -151,6 +153,7 @@ async def test_a_deregistration(tmp_path: Path, graceful: bool, places: tuple[st
         pytest.param(
             "b",
             ("it takes back what it did",),
+            "it takes back what it did",
             ("STATE_ROLLED_BACK", 1, 1, 1),
             {"a": "{}", "b": "{}"},
             id="is taken back",
@@ -158,7 +161,12 @@ async def test_a_deregistration(tmp_path: Path, graceful: bool, places: tuple[st
     ],
 )
 async def test_a_roll_out(
-    tmp_path: Path, refusing: str, places: tuple[str, ...], ended: tuple[str, int, int, int], running: dict[str, str]
+    tmp_path: Path,
+    refusing: str,
+    every: tuple[str, ...],
+    short: str,
+    ended: tuple[str, int, int, int],
+    running: dict[str, str],
 ) -> None:
     around = Surroundings(["a", "b", "c"], refusing=refusing)
 
@@ -178,4 +186,4 @@ async def test_a_roll_out(
         await eventually(is_over, within_ms=LONG_MS)
         assert await client.audited("start") == 1
 
-    await survive(tmp_path, around, places, roll_out)
+    await survive(tmp_path, around, places(every, short=short), roll_out)
