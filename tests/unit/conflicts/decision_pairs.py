@@ -35,6 +35,12 @@ def half_of(texts: list[list[str]]) -> str:
     return HALVES[hashlib.sha256(json.dumps(texts).encode()).digest()[0] % 2]
 
 
+def unprepared_pairs() -> list[tuple[Text, Text]]:
+    """Return contradictions in words that nothing was prepared for when they were written."""
+    rows = yaml.safe_load(FILE.with_name("decision_pairs_unprepared.yaml").read_text(encoding="utf-8"))
+    return [(Text(*first), Text(*second)) for first, second in rows]
+
+
 def pairs(half: str | None = None) -> list[Pair]:
     """Return the pairs of a half, or all."""
     rows = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from tercio_conflicts.families import family_of, packaged_families
 from tercio_conflicts.state.contradictions.comparison import Comparison, Contradiction, Kind
 from tercio_conflicts.state.contradictions.vocabulary import Vocabulary, merged
 from tercio_conflicts.state.severity import Severity
-from unit.conflicts.decision_pairs import HALVES, Pair, pairs
+from unit.conflicts.decision_pairs import HALVES, Pair, pairs, unprepared_pairs
 
 COMPARISON = Comparison(Vocabulary(packaged_families()))
 
@@ -44,6 +44,13 @@ def test_precision_and_recall_are_at_least_nine_tenths(half: str, capsys: pytest
         sys.stdout.write(f"\n{half}: precision {precision:.3f}, recall {recall:.3f} on {len(pairs(half))} pairs\n")
     assert precision >= 0.9
     assert recall >= 0.9
+
+
+def test_of_what_nobody_prepared_for_some_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [judged(*pair) is not None for pair in unprepared_pairs()]
+    with capsys.disabled():
+        sys.stdout.write(f"\nin words that nothing was prepared for: {sum(found)} of {len(found)} are found\n")
+    assert sum(found) >= len(found) / 2
 
 
 def test_the_order_of_two_decisions_does_not_matter() -> None:

@@ -111,7 +111,7 @@ class Comparison:
             yield Kind.DONE_AND_NOT_DONE, ""
         if any(self._means_differ(first, second, shared) for first, second in _both(one, other)):
             yield Kind.DIFFERENT_MEANS, ""
-        if self._answers_differ(one, other, shared):
+        if self._answers_differ(one, other, shared) or self._purpose_is_shared(one, other, shared):
             yield Kind.DIFFERENT_ANSWERS, ""
 
     def _exclusive(self, one: Stated, other: Stated) -> Iterator[str]:
@@ -176,6 +176,20 @@ class Comparison:
             return False
         return mine.isdisjoint(its)
 
+    def _purpose_is_shared(self, one: Stated, other: Stated, shared: set[str]) -> bool:
+        """Tell whether both take something for one purpose, and not the same."""
+        return one.subject == other.subject and any(
+            first.claims
+            and second.claims
+            and first.takes
+            and second.takes
+            and first.areas == second.areas
+            and bool(first.areas)
+            and _are_few_and_apart(first.content - first.areas - shared, second.content - second.areas - shared)
+            and not self._agree(first, second)
+            for first, second in _both(one, other)
+        )
+
     def _agree(self, first: Statement, second: Statement) -> bool:
         """Tell whether both name an option that they may both mean."""
         return any(
@@ -183,6 +197,10 @@ class Comparison:
             for mine in first.meanings
             for its in second.meanings
         )
+
+
+def _are_few_and_apart(mine: frozenset[str], its: frozenset[str]) -> bool:
+    return 0 < len(mine) <= _MOST_NAMED and 0 < len(its) <= _MOST_NAMED and mine.isdisjoint(its)
 
 
 def _related(one: Stated, other: Stated) -> bool:

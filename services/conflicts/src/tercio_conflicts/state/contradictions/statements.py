@@ -29,6 +29,7 @@ class Statement(NamedTuple):
         complement: by what means or where.
         is_name: it only names something.
         is_bare: not even with a verb as `use`.
+        takes: it takes something, with such a verb or by naming it.
     """
 
     claims: bool
@@ -40,6 +41,7 @@ class Statement(NamedTuple):
     complement: frozenset[str]
     is_name: bool
     is_bare: bool
+    takes: bool
 
 
 def statements_of(choice: str, vocabulary: Vocabulary, *, subjects: frozenset[str]) -> list[Statement]:
@@ -192,6 +194,7 @@ def _statement(words: Sequence[Word], mentions: Sequence[Mention], start: int, e
         complement=complement,
         is_name=is_name,
         is_bare=is_name and words[start].stem not in cues.ADOPTING,
+        takes=is_name or words[start].stem in cues.ADOPTING,
     )
 
 
