@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 from support.resources import Resources, running_resources
 from tercio.api.resources.v1 import worktree_pb2
@@ -23,6 +25,12 @@ from tercio_resources.settings import PoolSettings, ResourcesSettings, WorktreeS
 
 _IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 State = worktree_pb2.Worktree.State
+_WRAPPER = """#!/bin/sh
+for word in "$@"; do
+  if [ "$word" = "{verb}" ] && mkdir "{folder}/struck" 2>/dev/null; then {deed}; fi
+done
+exec {git} "$@"
+"""
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -53,6 +61,16 @@ def settings_for(repository: Path, folder: Path, *, ahead: int = 2, ref: str = "
     return ResourcesSettings(
         pools={"cpu": PoolSettings(dimension="cpu", capacity=1_000)}, worktrees={"trees": kept}, grace_ms=0
     )
+
+
+def put_first(folder: Path, monkeypatch: pytest.MonkeyPatch, *, verb: str, deed: str) -> None:
+    """Let the first git command with that verb do something else."""
+    real = shutil.which("git")
+    folder.mkdir()
+    wrapper = folder / "git"
+    wrapper.write_text(_WRAPPER.format(verb=verb, folder=folder, deed=deed, git=real))
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
 @dataclass(slots=True)

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from support.git_repository import Kept, git, keeping, new_repository, settings_for
+from support.git_repository import Kept, git, keeping, new_repository, put_first, settings_for
 from tercio.api.resources.v1 import worktree_pb2
 from tercio_common.clock import SystemClock
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
 
 pytestmark = pytest.mark.timeout(60)
-
-_WRAPPER = """#!/bin/sh
-for word in "$@"; do
-  if [ "$word" = "{verb}" ] && mkdir "{folder}/struck" 2>/dev/null; then {deed}; fi
-done
-exec {git} "$@"
-"""
-
-
-def put_first(folder: Path, monkeypatch: pytest.MonkeyPatch, *, verb: str, deed: str) -> None:
-    """Let the first git command with that verb do something else."""
-    real = shutil.which("git")
-    folder.mkdir()
-    wrapper = folder / "git"
-    wrapper.write_text(_WRAPPER.format(verb=verb, folder=folder, deed=deed, git=real))
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
 @pytest.mark.parametrize(
