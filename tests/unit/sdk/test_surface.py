@@ -14,8 +14,8 @@ from tercio.states import TaskState
 SURFACE = """
 AccessError Agent AgentReplacedError BlockingContext CallError ClaimLostError Client ClosedError ConflictError Context
 DeadlineExceededError ExhaustedError FencingToken FieldViolation HandlerError InvalidRequestError NotFoundError
-PermanentError RetryPolicy ServerError SettingsError TaskCancelledError TaskDeadLetteredError TaskError
-TaskFailedError TaskHandle TaskOptions TaskSpec TaskState TercioError UnavailableError Watch
+Opinion PermanentError RetryPolicy ServerError SettingsError TaskCancelledError TaskClaim TaskDeadLetteredError
+TaskError TaskFailedError TaskHandle TaskOptions TaskSpec TaskState TercioError UnavailableError Watch
 """
 
 

@@ -34,9 +34,11 @@ from tercio.errors import (
     UnavailableError,
 )
 from tercio.handles import TaskHandle
+from tercio.opinions import Opinion
 from tercio.plans import TaskSpec
 from tercio.states import TaskState
 from tercio.templates import RetryPolicy, TaskOptions
+from tercio.things import TaskClaim
 from tercio.watching import Watch
 
 __all__ = [
@@ -57,11 +59,13 @@ __all__ = [
     "HandlerError",
     "InvalidRequestError",
     "NotFoundError",
+    "Opinion",
     "PermanentError",
     "RetryPolicy",
     "ServerError",
     "SettingsError",
     "TaskCancelledError",
+    "TaskClaim",
     "TaskDeadLetteredError",
     "TaskError",
     "TaskFailedError",

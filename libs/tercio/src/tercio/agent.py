@@ -17,18 +17,22 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tercio.addresses import service_addresses
+from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
 from tercio.api.resources.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from tercio.api.scheduler.v1.work_service_pb2_grpc import WorkServiceStub
+from tercio.attempt_claims import HeldClaims
 from tercio.attempts import SYSTEM_TYPES
 from tercio.configuration import Configuration, ConfigureT, Document
 from tercio.counts import TaskCounts
+from tercio.equipment import Equipment
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
 from tercio.identity import AgentIdentity
 from tercio.link import WorkLink
 from tercio.membership import Membership
+from tercio.opinions import DecideT, Opinions
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 from tercio.usage import UsageReports
@@ -118,10 +122,12 @@ class Agent:
         self._scheduler = service_addresses("scheduler", address=address)
         self._registry = service_addresses("registry", address=address)
         self._resources = service_addresses("resources", address=address)
+        self._conflicts = service_addresses("conflicts", address=address)
         self._register_when_replaced = register_when_replaced
         self._stop_grace = _checked_grace(stop_grace)
         self._handlers = Handlers()
         self._configuration = Configuration()
+        self._opinions = Opinions()
         self._counts = TaskCounts()
         self._link: WorkLink | None = None
         self._membership: Membership | None = None
@@ -168,6 +174,19 @@ class Agent:
             SettingsError: there is one already.
         """
         self._configuration.set_handler(function)
+        return function
+
+    def on_decide(self, function: DecideT) -> DecideT:
+        """Let the decorated function say which of several decisions that contradict each other prevails.
+
+        The fleet asks agents with the authority to say so, and others for their opinion. The function is given the
+        question, see `tercio.opinions.Question`, and returns an `Opinion`, or None for none. It may be `async`; a plain
+        one runs on the event loop and must be quick.
+
+        Raises:
+            SettingsError: there is one already.
+        """
+        self._opinions.set_handler(function)
         return function
 
     async def run(self) -> None:
@@ -226,8 +245,12 @@ class Agent:
             connected=self._connected,
             counts=self._counts,
             usage=usage,
-            configuration=self._configuration,
-            worktrees=HeldWorktrees(Remote(Route(channels, self._resources), WorktreeServiceStub)),
+            equipment=Equipment(
+                configuration=self._configuration,
+                opinions=self._opinions,
+                worktrees=HeldWorktrees(Remote(Route(channels, self._resources), WorktreeServiceStub)),
+                claims=HeldClaims(Remote(Route(channels, self._conflicts), ClaimServiceStub)),
+            ),
             stop_grace=self._stop_grace,
         )
         membership = self._membership = Membership(

@@ -12,9 +12,8 @@ from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.api.type.v1 import epoch_pb2
 
 if TYPE_CHECKING:
-    from tercio.configuration import Configuration
     from tercio.context import BlockingContext, Context
-    from tercio.worktrees import HeldWorktrees
+    from tercio.equipment import Equipment
 
 
 SYSTEM_TYPES: Final = "tercio."
@@ -95,10 +94,11 @@ class Attempt:
 
     __slots__ = (
         "checkpoint",
-        "configuration",
+        "claim_count",
         "context",
         "deadline_unix_ms",
         "epoch",
+        "equipment",
         "failure",
         "failures",
         "has_resources",
@@ -121,7 +121,6 @@ class Attempt:
         "timer",
         "was_interrupted",
         "worktree_count",
-        "worktrees",
     )
 
     def __init__(
@@ -141,6 +140,7 @@ class Attempt:
         self.measures: dict[str, float] | None = None
         self.session_id = 0
         self.spent: dict[str, int] | None = None
+        self.claim_count = 0
         self.worktree_count = 0
         self.stage = Stage.QUEUED
         self.stop: Stop | None = None
@@ -154,8 +154,7 @@ class Attempt:
         self.runner: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.context: Context | BlockingContext | None = None
-        self.configuration: Configuration | None = None
-        self.worktrees: HeldWorktrees | None = None
+        self.equipment: Equipment | None = None
 
     @property
     def key(self) -> AttemptKey:
@@ -186,6 +185,12 @@ def keys_of(columns: work_pb2.AttemptColumns) -> list[AttemptKey]:
     ]
 
 
+def owner_of(attempt: Attempt) -> str:
+    """Return the owner of what an attempt holds, as the scheduler names it."""
+    token = FencingToken(attempt.epoch.generation, attempt.epoch.revision, attempt.number)
+    return f"{attempt.task_id}@{token}"
+
+
 def offers_of(assignments: work_pb2.Assignments, epoch: Epoch) -> list[Attempt]:
     """Return the attempts that a response of this epoch offers."""
     count = len(assignments.task_ids)
@@ -207,5 +212,6 @@ def offers_of(assignments: work_pb2.Assignments, epoch: Epoch) -> list[Attempt]:
         attempt.failures = extra.failures
         attempt.deadline_unix_ms = extra.deadline_unix_ms
         attempt.has_resources = extra.has_resources
+        attempt.claim_count = extra.claim_count
         attempt.worktree_count = extra.worktree_count
     return attempts

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from tercio.api.conflicts.v1 import claim_pb2
 from tercio.api.conflicts.v1 import claim_service_pb2 as pb
-from tercio.attempts import FencingToken
+from tercio.claim_tokens import environment_of, token_of
 from tercio.claim_watching import ClaimChange, ClaimSource, Hearing
 from tercio.errors import ClaimLostError
 from tercio.renewals import Lease, Renewals
@@ -85,7 +85,7 @@ class HeldClaim:
     def __init__(self, claims: Sequence[claim_pb2.Claim], lease: Lease) -> None:
         self.owner = lease.owner
         self.claims = claims
-        self.tokens = {claim.claim_id: _token(claim.token) for claim in claims}
+        self.tokens = {claim.claim_id: token_of(claim.token) for claim in claims}
         self.token = max(self.tokens.values())
         self.lost = lease.lost
         self.asked = asyncio.Event()
@@ -96,11 +96,7 @@ class HeldClaim:
     @property
     def environment(self) -> dict[str, str]:
         """What tells a program that it runs under these claims; the git hook reads it."""
-        return {
-            "TERCIO_CLAIM_OWNER": self.owner,
-            "TERCIO_CLAIM_TOKEN": str(self.token),
-            "TERCIO_CLAIM_TOKENS": " ".join(f"{number}:{token}" for number, token in self.tokens.items()),
-        }
+        return environment_of(self.owner, self.tokens)
 
     @property
     def left_s(self) -> float:
@@ -347,10 +343,6 @@ def _granted(request: pb.AcquireClaimsRequest, response: pb.AcquireClaimsRespons
         )
         for named, claim_id in zip(request.things, response.claim_ids, strict=True)
     ]
-
-
-def _token(token: claim_pb2.FencingToken) -> FencingToken:
-    return FencingToken(token.epoch.generation, token.epoch.revision, token.number)
 
 
 def _seconds(duration: Duration) -> float:

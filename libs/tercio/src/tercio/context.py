@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tercio.attempt_claims import AttemptClaim, environment_for
 from tercio.attempts import Attempt, FencingToken
 from tercio.counts import MOST_MEASURES
 from tercio.payloads import MAX_BYTES, decode_json, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Mapping, Sequence
 
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -94,11 +95,20 @@ class _Facts:
     @property
     def config(self) -> Mapping[str, Any]:
         """What the agent is configured with now; empty while it is not."""
-        configuration = self._attempt.configuration
-        return configuration.document if configuration is not None else {}
+        equipment = self._attempt.equipment
+        return equipment.configuration.document if equipment is not None else {}
 
     async def _held_worktrees(self) -> list[Path]:
-        return await self._attempt.worktrees.of(self._attempt) if self._attempt.worktrees is not None else []
+        equipment = self._attempt.equipment
+        return await equipment.worktrees.of(self._attempt) if equipment is not None else []
+
+    async def _held_claims(self) -> list[AttemptClaim]:
+        equipment = self._attempt.equipment
+        return await equipment.claims.of(self._attempt) if equipment is not None else []
+
+    def environment_for(self, claims: Sequence[AttemptClaim]) -> dict[str, str]:
+        """Return the variables that tell a program under which claims it runs; the git hook reads them."""
+        return environment_for(self._attempt, claims)
 
     @property
     def last_checkpoint(self) -> bytes:
@@ -168,6 +178,14 @@ class Context(_Facts):
         """
         return await self._held_worktrees()
 
+    async def claims(self) -> list[AttemptClaim]:
+        """Return what the attempt claims, as its task says; fewer if the attempt has lost some.
+
+        Raises:
+            CallError: the conflicts service does not answer.
+        """
+        return await self._held_claims()
+
     async def checkpoint(self, value: Any) -> None:
         """Keep a value, encoded as results are, for the next attempt; returns when it is durable.
 
@@ -200,6 +218,10 @@ class BlockingContext(_Facts):
     def worktrees(self) -> list[Path]:
         """Return the git worktrees that the attempt holds; see `Context.worktrees`."""
         return asyncio.run_coroutine_threadsafe(self._held_worktrees(), self._loop).result()
+
+    def claims(self) -> list[AttemptClaim]:
+        """Return what the attempt claims; see `Context.claims`."""
+        return asyncio.run_coroutine_threadsafe(self._held_claims(), self._loop).result()
 
     def checkpoint(self, value: Any) -> None:
         """Keep a value, encoded as results are, for the next attempt; returns when it is durable.

@@ -20,8 +20,8 @@ import grpc
 from tercio.api.scheduler.v1 import work_service_pb2 as work_pb2
 from tercio.api.scheduler.v1 import work_service_pb2_grpc as work_grpc
 from tercio.attempts import Attempt, AttemptKey, Epoch, Stage, Stop, columns_of, keys_of, offers_of
-from tercio.configuration import Configuration
 from tercio.counts import TaskCounts
+from tercio.equipment import Equipment
 from tercio.handlers import Handlers
 from tercio.identity import AgentIdentity
 from tercio.prefetch import MOST_PREFETCH, Credit
@@ -37,7 +37,6 @@ from tercio.system_tasks import AgentRunners
 from tercio.usage import UsageReports
 from tercio.vitals import Queue
 from tercio.wakeup import Wakeup
-from tercio.worktrees import HeldWorktrees
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -83,8 +82,7 @@ class WorkLink:
         connected: asyncio.Event,
         counts: TaskCounts,
         usage: UsageReports,
-        configuration: Configuration,
-        worktrees: HeldWorktrees,
+        equipment: Equipment,
         stop_grace: timedelta | None = None,
     ) -> None:
         """Serve the scheduler at `remote` with these handlers; `connected` is set while it answers.
@@ -104,8 +102,7 @@ class WorkLink:
             self._reports,
             concurrency=identity.concurrency,
             grace_s=self._grace_s,
-            configuration=configuration,
-            worktrees=worktrees,
+            equipment=equipment,
         )
         self._resource_leases = ResourceLeases(self._runners)
         self._session: FrameSession[work_pb2.WorkRequest, FrameContent] = FrameSession()

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from tercio.attempts import SYSTEM_TYPES, Attempt, Stop
-from tercio.configuration import Configuration
 from tercio.context import Context
+from tercio.equipment import Equipment
 from tercio.handlers import Handlers
 from tercio.runners import RunnerReports, Runners
-from tercio.worktrees import HeldWorktrees
 
 _AT_ONCE: Final = 4
 """As many as the scheduler lets one agent hold."""
@@ -26,15 +25,19 @@ def is_system(attempt: Attempt) -> bool:
     return attempt.task_type.startswith(SYSTEM_TYPES)
 
 
-def system_handlers(configuration: Configuration) -> Handlers:
+def system_handlers(equipment: Equipment) -> Handlers:
     """Return the handlers of every agent."""
 
     async def configure(task: Context) -> bytes:
-        return await configuration.take(task.payload)
+        return await equipment.configuration.take(task.payload)
+
+    async def decide(task: Context) -> bytes:
+        return await equipment.opinions.answer(task.payload)
 
     handlers = Handlers()
     handlers.add("tercio.canary", _answer_canary)
     handlers.add("tercio.configure", configure)
+    handlers.add("tercio.decide", decide)
     return handlers
 
 
@@ -53,14 +56,12 @@ class AgentRunners:
         *,
         concurrency: int,
         grace_s: Callable[[], float],
-        configuration: Configuration,
-        worktrees: HeldWorktrees,
+        equipment: Equipment,
     ) -> None:
         """Run up to `concurrency` tasks at once, and a few system tasks beside them; `grace_s` as of `Runners`."""
         self._own = Runners(handlers, reports, concurrency=concurrency, grace_s=grace_s)
-        self._configuration = configuration
-        self._worktrees = worktrees
-        self._system = Runners(system_handlers(configuration), reports, concurrency=_AT_ONCE, grace_s=grace_s)
+        self._equipment = equipment
+        self._system = Runners(system_handlers(equipment), reports, concurrency=_AT_ONCE, grace_s=grace_s)
 
     @property
     def is_quiet(self) -> bool:
@@ -74,8 +75,7 @@ class AgentRunners:
             self._system.offer(system)
             attempts = [attempt for attempt in attempts if not is_system(attempt)]
         for attempt in attempts:
-            attempt.configuration = self._configuration
-            attempt.worktrees = self._worktrees
+            attempt.equipment = self._equipment
         self._own.offer(attempts)
 
     def stop(self, attempt: Attempt, why: Stop) -> None:

@@ -12,7 +12,7 @@ import grpc
 from tercio.allocations import AllocationCalls
 from tercio.api.resources.v1 import resource_service_pb2
 from tercio.api.resources.v1 import worktree_service_pb2 as worktrees_pb2
-from tercio.attempts import Attempt, FencingToken
+from tercio.attempts import Attempt, owner_of
 from tercio.errors import NotFoundError
 from tercio.rpc.remote import Remote
 
@@ -84,9 +84,7 @@ class HeldWorktrees:
         """Return the paths; without asking anybody when the attempt was admitted without worktrees."""
         if not attempt.worktree_count:
             return []
-        # The owner of what an attempt holds, as the scheduler names it.
-        token = FencingToken(attempt.epoch.generation, attempt.epoch.revision, attempt.number)
-        request = worktrees_pb2.GetHeldWorktreesRequest(owner=f"{attempt.task_id}@{token}")
+        request = worktrees_pb2.GetHeldWorktreesRequest(owner=owner_of(attempt))
         response = await self._remote.unary(lambda stub: stub.GetHeldWorktrees, request, timeout_s=_ANSWER_S)
         return [Path(row.path) for row in response.worktrees]
 

@@ -13,6 +13,7 @@ from tercio.agent import Agent
 from tercio.cli import texts
 from tercio.cli.connect import Address
 from tercio.cli.exec_configure import ExecConfigure, parse_command
+from tercio.cli.exec_decide import ExecDecide
 from tercio.cli.exec_handler import ExecHandler, log_json, log_text
 from tercio.cli.plan_files import COMMAND_TYPE
 from tercio.cli.usage import checked
@@ -44,6 +45,9 @@ def exec_(
     on_configure: Annotated[
         str, typer.Option("--on-configure", metavar="COMMAND", help="takes the agent's configuration on stdin")
     ] = "",
+    on_decide: Annotated[
+        str, typer.Option("--on-decide", help="command that says which decision prevails, as JSON")
+    ] = "",
     kill_grace: Annotated[str, typer.Option("--kill-grace", help="from SIGTERM to SIGKILL when cancelled")] = "4s",
     agent_id: Annotated[str, typer.Option("--agent-id", help="else TERCIO_AGENT_ID, else made up")] = "",
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
@@ -66,6 +70,11 @@ def exec_(
     The command of --on-configure runs for each configuration that the fleet sends (tercio agents config set): the JSON
     document is its stdin, {} for the agent's own defaults. Exit code 0 takes it; any other refuses it, and the one that
     was in force before is sent again.
+
+    The command of --on-decide runs when the agent is asked which of several decisions prevails: the question is its
+    stdin, as JSON, and it prints {"decision_id": NUMBER, "reason": "..."}. Another exit code than 0 is no opinion.
+
+    An attempt that claims files finds its claims in TERCIO_CLAIM_TOKENS, which the git hook reads (tercio git-hook).
     """
     log = log_json if json_log else log_text
     with checked():
@@ -90,6 +99,9 @@ def exec_(
         if on_configure:
             argv = parse_command(on_configure)
             agent.on_configure(ExecConfigure(argv=argv, log=log, kill_grace_s=handler.kill_grace_s))
+        if on_decide:
+            argv = parse_command(on_decide)
+            agent.on_decide(ExecDecide(argv=argv, log=log, kill_grace_s=handler.kill_grace_s))
     for name in task_type or ["*" if command else COMMAND_TYPE]:
         agent.task(name)(handler)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")

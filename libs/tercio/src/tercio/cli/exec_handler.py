@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tercio.attempt_claims import AttemptClaim
 from tercio.cli.command import MAX_RESULT_BYTES, Command, Ended
 from tercio.cli.texts import readable
 from tercio.context import Context
@@ -80,7 +81,7 @@ class ExecHandler:
 
     async def _run(self, context: Context, slot: int) -> bytes:
         worktrees = await context.worktrees()
-        command = self._command(context, slot, worktrees)
+        command = self._command(context, slot, worktrees, await context.claims())
         self._tell("started", context, slot=slot, **({"worktree": str(worktrees[0])} if worktrees else {}))
         started, code = time.monotonic(), -1
         try:
@@ -93,7 +94,9 @@ class ExecHandler:
             self._tell("ended", context, slot=slot, exit=code, ran_ms=ran_ms)
         return _result(ended)
 
-    def _command(self, context: Context, slot: int, worktrees: Sequence[Path]) -> Command:
+    def _command(
+        self, context: Context, slot: int, worktrees: Sequence[Path], claims: Sequence[AttemptClaim]
+    ) -> Command:
         directory = self.directories[slot] if self.directories else None
         if self.in_worktree and worktrees:
             directory = worktrees[0]
@@ -102,6 +105,7 @@ class ExecHandler:
             "TERCIO_ATTEMPT": str(context.attempt),
             "TERCIO_FENCING_TOKEN": str(context.fencing_token),
             "TERCIO_SLOT": str(slot),
+            **context.environment_for(claims),
         }
         if worktrees:
             environment["TERCIO_WORKTREE"] = str(worktrees[0])

@@ -139,6 +139,7 @@ def assignments_of(rows: Sequence[TaskRow], numbers: Sequence[int]) -> work_pb2.
                     failures=past.failures,
                     deadline_unix_ms=deadline,
                     has_resources=template.holds,
+                    claim_count=len(template.claims),
                     worktree_count=dict(template.resources).get("git_worktrees", 0),
                 )
             )

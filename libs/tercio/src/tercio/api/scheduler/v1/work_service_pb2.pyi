@@ -386,6 +386,7 @@ class Assignments(google.protobuf.message.Message):
         DEADLINE_UNIX_MS_FIELD_NUMBER: builtins.int
         HAS_RESOURCES_FIELD_NUMBER: builtins.int
         WORKTREE_COUNT_FIELD_NUMBER: builtins.int
+        CLAIM_COUNT_FIELD_NUMBER: builtins.int
         index: builtins.int
         """Index in `task_ids`."""
         checkpoint: builtins.bytes
@@ -398,6 +399,8 @@ class Assignments(google.protobuf.message.Message):
         """It holds resources: the agent ends it before its lease does."""
         worktree_count: builtins.int
         """How many git worktrees it holds; the resources service says which, asked for what the attempt owns."""
+        claim_count: builtins.int
+        """How many claims it holds; the conflicts service says which, asked for what the attempt owns."""
         def __init__(
             self,
             *,
@@ -407,8 +410,9 @@ class Assignments(google.protobuf.message.Message):
             deadline_unix_ms: builtins.int = ...,
             has_resources: builtins.bool = ...,
             worktree_count: builtins.int = ...,
+            claim_count: builtins.int = ...,
         ) -> None: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["checkpoint", b"checkpoint", "deadline_unix_ms", b"deadline_unix_ms", "failures", b"failures", "has_resources", b"has_resources", "index", b"index", "worktree_count", b"worktree_count"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["checkpoint", b"checkpoint", "claim_count", b"claim_count", "deadline_unix_ms", b"deadline_unix_ms", "failures", b"failures", "has_resources", b"has_resources", "index", b"index", "worktree_count", b"worktree_count"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     TASK_IDS_FIELD_NUMBER: builtins.int
