@@ -168,6 +168,19 @@ class Reserving(RuleBasedStateMachine):
             self.persist(0)
         self.working = waiting
 
+    @rule(agent_id=agent_ids, instance=instances, persists=st.booleans())
+    def come_back(self, agent_id: str, instance: bytes, persists: bool) -> None:
+        """The next process of an agent requires the same; something may come between its phases."""
+        row = self.driver.machine.agents.get(agent_id)
+        if row is None:
+            return
+        waiting, self.working = self.working, {}
+        self.begin(agent_id, row.fingerprint, instance, row.profile.resource_requirements[0].amount)
+        self.ask(0, answers=True)
+        if self.working and persists:
+            self.persist(0)
+        self.working |= waiting
+
     @rule(pick=picks)
     def fail(self, pick: int) -> None:
         """Let a registration go: its caller went away, or a phase failed."""

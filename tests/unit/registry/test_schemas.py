@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from tercio_registry.state import schemas
 from tercio_registry.state.documents import DocumentError, canonical, differences, merged, parse
 from tercio_registry.state.schemas import Schema
 
@@ -48,6 +50,47 @@ def test_references_within_the_schema_are_followed() -> None:
 def test_a_schema_that_is_not_supported_is_refused(schema: object) -> None:
     with pytest.raises(DocumentError):
         Schema(json.dumps(schema))
+
+
+@pytest.mark.parametrize(
+    ("schema", "complaint"),
+    [
+        pytest.param(
+            {"allOf": [{"pattern": f".{{0,900}}{n}"} for n in range(330)]}, "too costly together", id="repeats"
+        ),
+        pytest.param(
+            {"allOf": [{"pattern": f"\\PL{{0,9}}{n}"} for n in range(330)]}, "too costly together", id="classes"
+        ),
+        pytest.param({"allOf": [{}] * 3_900}, "more than 400 objects", id="objects"),
+        pytest.param({"enum": [{"a": {}}] * 300}, "more than 400 objects", id="objects in values"),
+    ],
+)
+def test_a_new_schema_that_is_costly_to_compile_is_refused_and_one_that_was_taken_is_read(
+    schema: object, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(schemas, "_compiled", lambda pattern: _counted(pattern, compiled))
+    with pytest.raises(DocumentError, match=complaint):
+        Schema(json.dumps(schema), new=True)
+    assert len(compiled) < 30, "it stops as soon as it is too much"
+    assert Schema(json.dumps(schema)).violations("a") is not None
+
+
+def _counted(pattern: str, compiled: list[str]) -> SimpleNamespace:
+    compiled.append(pattern)
+    return SimpleNamespace(programsize=9_000, search=lambda _text: True)
+
+
+def test_a_large_schema_of_an_ordinary_kind_is_taken() -> None:
+    properties = {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{1,{n + 1}}}$"} for n in range(200)}
+    assert Schema(json.dumps({"properties": properties}), new=True).violations({"p1": "A"})
+
+
+def test_patterns_are_left_to_re2_alone() -> None:
+    """What `re` would take 10 ms each for, and what only RE2 knows."""
+    wide = {"allOf": [{"pattern": f"(?i)[!-\uffff]{n}"} for n in range(300)]}
+    assert fields(wide, "x0") == ["$"] * 20
+    assert fields({"pattern": "^\\pL$"}, "1") == ["$"]
 
 
 def test_a_pattern_that_would_backtrack_for_ever_takes_linear_time() -> None:

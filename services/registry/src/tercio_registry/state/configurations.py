@@ -80,15 +80,15 @@ class Configurations:
         """
         known = self.revisions.schemas.get(command.agent_type)
         document = command.document
+        if document == (known.document if known is not None else ""):
+            return None
         if document:
             try:
-                _compiled(document)
+                Schema(document, new=True)
             except DocumentError as error:
                 violation = FieldViolation("document", str(error))
                 raise Refusal("INVALID_ARGUMENT", f"the schema {error}", violations=(violation,)) from None
             check_room(len(document), room)
-        if document == (known.document if known is not None else ""):
-            return None
         return ConfigSchemaSet(agent_type=command.agent_type, document=document)
 
     def row(self, agent_id: str) -> ConfigurationRow:

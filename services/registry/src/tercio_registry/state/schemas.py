@@ -2,7 +2,8 @@
 
 A schema comes from outside and runs on the leader, between two commits. So it refers only to itself; its patterns are
 RE2's, which take linear time; and each validation has a budget of steps, for nested alternatives grow exponentially.
-What a step costs grows with what it looks at, and with what it has to say about it.
+What a step costs grows with what it looks at, and with what it has to say about it. To compile one costs as well, so
+what a new one may hold of objects and of patterns is bounded. One that was taken before is compiled as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 import re2
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
@@ -31,6 +32,10 @@ _MESSAGE_PER_STEP: Final = 64
 _MOST_VIOLATIONS: Final = 20
 _MOST_CHARACTERS: Final = 300
 _MOST_PATTERN: Final = 1_024
+_MOST_OBJECTS: Final = 400
+"""Each is checked against the schema of schemas, which takes a third of a millisecond."""
+_MOST_INSTRUCTIONS: Final = 50_000
+"""RE2's, of all patterns: some 20 ms, and at worst as much again for the last one. `^[a-z]+$` has four."""
 _MEMORY: Final = 1 << 20
 _ANY: Final = "patternProperties"
 _DIALECT: Final = "$schema"
@@ -42,14 +47,17 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 class Schema:
     """One schema, compiled."""
 
-    def __init__(self, text: str) -> None:
-        """Compile.
+    def __init__(self, text: str, *, new: bool = False) -> None:
+        """Compile; what that costs is bounded if it is `new`.
 
         Raises:
-            DocumentError: it is no schema, or one that is not supported.
+            DocumentError: it is no schema, or one that is not supported, or too costly.
         """
         document = parse(text, most_bytes=MAX_SCHEMA_BYTES)
+        if new and _objects(document) > _MOST_OBJECTS:
+            raise DocumentError(f"has more than {_MOST_OBJECTS} objects; describe what is alike once, by `$ref`")
         self._patterns: dict[str, Any] = {}
+        self._instructions_left = _MOST_INSTRUCTIONS if new else None
         self._steps_left = 0
         _check_metaschema(document)
         if document.pop(_DIALECT, _DRAFT).rstrip("#") != _DRAFT:
@@ -119,9 +127,18 @@ class Schema:
         if _ANY in value:
             raise DocumentError(f"{_ANY} is not supported; describe names by `propertyNames`")
         if isinstance(pattern := value.get("pattern"), str):
-            self._patterns[pattern] = _compiled(pattern)
+            self._compile(pattern)
         for each in value.values():
             self._check(each)
+
+    def _compile(self, pattern: str) -> None:
+        if pattern in self._patterns:
+            return
+        compiled = self._patterns[pattern] = _compiled(pattern)
+        if self._instructions_left is not None:
+            self._instructions_left -= compiled.programsize
+            if self._instructions_left < 0:
+                raise DocumentError("has patterns that are too costly together; repeat less in them")
 
 
 class _TooCostlyError(Exception):
@@ -130,7 +147,8 @@ class _TooCostlyError(Exception):
 
 def _check_metaschema(document: Any) -> None:
     try:
-        Draft202012Validator.check_schema(document)
+        # Without formats: the library would compile each pattern with `re`, which takes milliseconds for a wide class.
+        Draft202012Validator.check_schema(document, format_checker=FormatChecker(()))
     except SchemaError as error:
         raise DocumentError(f"is not a JSON Schema: {error.json_path}: {error.message[:_MOST_CHARACTERS]}") from None
 
@@ -154,6 +172,12 @@ def _check_reference(reference: str, resolver: Any) -> None:
         resolver.lookup(reference)
     except Unresolvable:
         raise DocumentError(f"refers to {reference!r}, which is not there") from None
+
+
+def _objects(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(map(_objects, value))
+    return 1 + sum(map(_objects, value.values())) if isinstance(value, dict) else 0
 
 
 def _references(value: Any) -> Iterator[str]:

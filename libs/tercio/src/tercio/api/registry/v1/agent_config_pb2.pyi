@@ -223,7 +223,8 @@ class ConfigSchema(google.protobuf.message.Message):
     """The type of agent. 1 to 128 characters."""
     document: builtins.str
     """JSON Schema, draft 2020-12, in UTF-8. At most 16384 bytes and 32 levels deep. References stay within the document;
-    patterns are those of RE2, which takes linear time; the work of one validation is bounded.
+    patterns are those of RE2, which takes linear time; the work of one validation is bounded. A new schema has at most
+    400 objects, and its patterns compile to at most 50000 instructions of RE2 together.
     """
     author: builtins.str
     """Who set it."""
