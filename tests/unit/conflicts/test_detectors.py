@@ -145,6 +145,7 @@ def test_what_a_failing_detector_saw_before_is_not_taken_for_gone() -> None:
 
     detector = Fails(1)
     driver = Driver(detectors=(detector,), chains={"agent_conflict": ()})
+    driver.work()
     driver.look()
     detector.confidence = 0
     assert driver.attend().failed == (("guess", "RuntimeError: a bug"),)

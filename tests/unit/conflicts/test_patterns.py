@@ -36,7 +36,7 @@ def conflict(extension: str) -> ConflictRow:
     )  # fmt: skip
 
 
-def simulated(seed: int, *, learning: bool, count: int = 400) -> list[int]:
+def simulated(seed: int, *, learning: bool, count: int = 200) -> list[int]:
     """Return how long each of a row of conflicts took, in ms."""
     source = random.Random(seed)
     patterns: dict[object, PatternRow] = {}
@@ -60,12 +60,12 @@ def simulated(seed: int, *, learning: bool, count: int = 400) -> list[int]:
 
 
 def test_learning_ends_conflicts_sooner_than_a_frozen_order(capsys: pytest.CaptureFixture[str]) -> None:
-    seeds = range(20)
+    seeds = range(8)
     with_it = [simulated(seed, learning=True) for seed in seeds]
     without = [simulated(seed, learning=False) for seed in seeds]
-    early, late = fmean(t for row in with_it for t in row[:25]), fmean(t for row in with_it for t in row[200:])
+    early, late = fmean(t for row in with_it for t in row[:25]), fmean(t for row in with_it for t in row[100:])
     frozen_early = fmean(t for row in without for t in row[:25])
-    frozen_late = fmean(t for row in without for t in row[200:])
+    frozen_late = fmean(t for row in without for t in row[100:])
     with capsys.disabled():
         sys.stdout.write(
             f"\nmean time to the end, in s: learning {early / 1e3:.1f}, then {late / 1e3:.1f};"

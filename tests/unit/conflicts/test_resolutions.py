@@ -301,3 +301,37 @@ def test_everything_survives_a_take_over() -> None:
     driver.answer(one)
     driver.look()
     assert driver.only().resolved_by == "architect_authority"
+
+
+def test_a_new_leader_does_not_take_for_gone_what_nobody_told_it_of() -> None:
+    driver = Driver()
+    works = Work("t", "ada"), Work("t", "bert")
+    driver.work(*works)
+    driver.look()
+    driver.take_over()
+    driver.look()
+    assert driver.only().state is ConflictState.RESOLVING
+    driver.work(works[0])
+    driver.look()
+    assert driver.only().resolved_by == "single_owner"
+
+
+def test_a_conflict_whose_reporter_stays_away_is_over_after_a_minute() -> None:
+    driver = Driver()
+    driver.work(Work("t", "ada"), Work("t", "bert"))
+    driver.look()
+    driver.take_over()
+    driver.sleep(2 * MINUTE)
+    assert driver.only().state is ConflictState.RESOLVED
+
+
+def test_agents_that_use_more_compute_than_there_is_take_turns() -> None:
+    driver = Driver()
+    works = Work("t1", "ada", amounts=(("memory", 6),), priority=3), Work("t2", "bert", amounts=(("memory", 6),))
+    driver.work(*works, capacities={"memory": 10})
+    driver.look()
+    (action,) = driver.actions()
+    assert (action.kind, action.task_id) == (ActionKind.HOLD, "t2")
+    driver.work(works[0], works[1]._replace(running=False), capacities={"memory": 10})
+    driver.look()
+    assert driver.only().resolved_by == "queue_access"

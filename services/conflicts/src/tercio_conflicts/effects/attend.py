@@ -27,6 +27,7 @@ class Attending:
     def __init__(self) -> None:
         self._wanted = asyncio.Event()
         self._intents = 0
+        self._alone = False
 
     def committed(self, host: Host) -> None:
         """A commit has passed: look if somebody means to edit what others may mean to edit as well."""
@@ -58,9 +59,12 @@ class Attending:
         """Look once; return how many conflicts changed."""
         self._wanted.clear()
         try:
-            proposal = host.propose(Attend(), call=EFFECT)
-        except Refusal:
-            return 0  # the replica is stopping, or the store is full: the next look tries again
+            proposal = host.propose(Attend(1) if self._alone else Attend(), call=EFFECT)
+        except Refusal as refusal:
+            # What does not fit into a record together fits alone. Else the replica is stopping, or the store is full.
+            self._alone = refusal.reason == "REQUEST_TOO_LARGE" and not self._alone
+            return int(self._alone)
+        self._alone = False
         attended: Attended = proposal.reply
         await host.committed(proposal.seq)
         for name, error in attended.failed:

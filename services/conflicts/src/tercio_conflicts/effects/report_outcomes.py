@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from tercio_common.errors import Refusal
 from tercio_common.machine.host import Host
 from tercio_conflicts import dispute_metrics
 from tercio_conflicts.state.dispute_rows import ConflictRow, ConflictState, Outcome
@@ -18,7 +19,14 @@ async def report_outcomes(host: Host) -> None:
     known: dict[str, ConflictRow] = {row.conflict_id: row for row in host.machine.tables.disputes.conflicts.values()}
     feed = term.feed.subscribe(None)
     while True:
-        for entry in await anext(feed):
+        try:
+            entries = await anext(feed)
+        except Refusal as refusal:
+            if refusal.reason != "READER_TOO_SLOW":
+                raise
+            feed = term.feed.subscribe(None)  # what was missed is not counted
+            continue
+        for entry in entries:
             for conflict_id, row in entry.changes.rows(CONFLICTS).items():
                 if row is None:
                     known.pop(conflict_id, None)

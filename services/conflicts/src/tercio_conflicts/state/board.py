@@ -40,6 +40,10 @@ class Board:
                     seen.add((each.task_id, each.agent_id))
                     yield each
 
+    def is_told(self, now: int) -> bool:
+        """Tell whether anybody has told anything lately."""
+        return any(now - report.told <= LASTS_MS for report in self._reports.values())
+
     def capacities(self, now: int) -> dict[str, int]:
         """Return how much compute there is, by dimension."""
         fresh = [report for _, report in sorted(self._reports.items()) if now - report.told <= LASTS_MS]

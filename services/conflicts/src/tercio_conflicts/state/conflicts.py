@@ -12,6 +12,8 @@ from tercio_conflicts.state.detectors.protocol import Finding
 from tercio_conflicts.state.dispute_rows import ConflictRow, ConflictState, Impact
 from tercio_conflicts.state.situation import Situation
 
+MOST_OPEN = 5_000
+"""More means that something is wrong with the fleet, and not that so many conflicts need an end of their own."""
 SOON_MS = 3_600_000
 """A deadline that is closer is at risk from any conflict."""
 

@@ -11,8 +11,8 @@ from tercio_conflicts.state.dispute_rows import ConflictRow, ConsultationRow
 from tercio_conflicts.state.dispute_tables import DisputeTables
 
 KIND: Final = "tercio.decide"
-_MOST_QUOTED: Final = 16
-_MOST_TEXT: Final = 2_000
+_MOST_QUOTED: Final = 8
+_MOST_TEXT: Final = 500
 _MOST_REASON: Final = 512
 
 

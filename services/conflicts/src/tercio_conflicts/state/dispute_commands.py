@@ -98,9 +98,12 @@ class EscalateConflict:
 
 @dataclass(frozen=True, slots=True)
 class Attend:
-    """Look for conflicts, and take those that are open one step further; change at most `limit` of them."""
+    """Look for conflicts, and take those that are open one step further; change at most `limit` of them.
 
-    limit: int = 100
+    A step of one takes up to some 40 kB, and a record at most 512.
+    """
+
+    limit: int = 10
 
 
 class ActionOutcome(NamedTuple):

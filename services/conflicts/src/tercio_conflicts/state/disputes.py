@@ -181,7 +181,8 @@ class Disputes:
             events += step
         for conflict_id, finding in sorted(found.items()):
             before = self.tables.conflicts.get(conflict_id)
-            if conflict_id in self.tables.open_conflicts.open or changed >= limit:
+            full = len(self.tables.open_conflicts.open) + changed >= conflicts.MOST_OPEN
+            if conflict_id in self.tables.open_conflicts.open or changed >= limit or full:
                 continue
             if before is not None and conflicts.is_quiet(before, at.now, self.rules.quiet):
                 continue
@@ -215,6 +216,9 @@ class Disputes:
         return Decision([*events, DecisionsSet(tuple(rows))], posted, creates_work=True)
 
     def _report(self, command: ReportConflict, at: Moment, situation: Situation) -> Decision:
+        if len(self.tables.open_conflicts.open) >= conflicts.MOST_OPEN:
+            message = f"{conflicts.MOST_OPEN} conflicts are open; resolve some first"
+            raise Refusal("QUEUE_FULL", message, retry_after_ms=60_000)
         for number in command.decisions:
             decisions.present(number, self.tables.decisions)
         finding = Finding(

@@ -32,6 +32,8 @@ from tercio_conflicts.state.tables import ConflictTables
 
 _ROW_BYTES = 300
 """About what a row takes in a snapshot."""
+_TEXT_BYTES = 4_096
+"""About what is written in a decision or about a conflict, at most four times as much."""
 
 
 class ConflictsMachine:
@@ -106,7 +108,10 @@ class ConflictsMachine:
     @property
     def live_bytes(self) -> int:
         """About what all rows take in a snapshot."""
-        return _ROW_BYTES * sum(map(len, self.tables.tables.values()))
+        disputes = self.tables.disputes
+        return _ROW_BYTES * sum(map(len, self.tables.tables.values())) + _TEXT_BYTES * (
+            len(disputes.decisions) + len(disputes.conflicts) + len(disputes.precedents)
+        )
 
     def _request_release(self, command: RequestRelease, at: Moment) -> Decision:
         table = self.tables.claims

@@ -70,6 +70,8 @@ class Resolver:
         """Return the events of the next step; `finding` is what its detector sees now, None when it is gone."""
         if self._is_gone(row, finding):
             return list(self.ended(row))
+        if finding is None and not row.reported_by:
+            return []
         if finding is not None and (fresh := seen(row, finding, self._situation)) != row:
             return [ConflictChanged(Step.CHANGED, fresh)]
         if row.state is ConflictState.ESCALATED:
@@ -132,8 +134,11 @@ class Resolver:
 
     def _is_gone(self, row: ConflictRow, finding: Finding | None) -> bool:
         """Tell whether a conflict is gone; one that was reported, when its strategy left nothing of it."""
+        held = [each for each in row.claims if each in self._situation.claims]
+        released = bool(row.claims) and len(held) <= (len(row.claims) > 1)
         if not row.reported_by:
-            return finding is None
+            # A new leader knows of no work and of nobody who waits until it was told.
+            return finding is None and (self._situation.informed or bool(row.decisions) or released)
         if row.running is None:
             return False
         standing = [
@@ -141,8 +146,7 @@ class Resolver:
             for each in row.decisions
             if (kept := self._tables.decisions.get(each)) is not None and kept.standing is Standing.STANDING
         ]
-        held = [each for each in row.claims if each in self._situation.claims]
-        return (len(row.decisions) > 1 and len(standing) <= 1) or (len(row.claims) > 1 and len(held) <= 1)
+        return (len(row.decisions) > 1 and len(standing) <= 1) or (len(row.claims) > 1 and released)
 
     def _next(self, row: ConflictRow) -> Iterator[Any]:
         """Begin the next strategy that can be tried; without any, escalate."""

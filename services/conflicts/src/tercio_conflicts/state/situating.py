@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tercio_common.machine.protocol import Moment
+from tercio_conflicts.state.board import LASTS_MS
 from tercio_conflicts.state.grants import Ledger
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.rows import ClaimRow
@@ -28,6 +29,7 @@ def situation(tables: ConflictTables, session: Session, at: Moment) -> Situation
         decisions={row.number: row for row in tables.disputes.decisions.values()},
         disagreements=tuple(tables.disputes.disagreements.all()),
         precedents=tuple(sorted(tables.disputes.precedents.values())),
+        informed=session.board.is_told(at.now) or at.now - session.listening_since(at.now) >= LASTS_MS,
         patience=tables.disputes.rules.patience,
         agents_of={each.owner: each.agent_id for each in work if each.owner and each.agent_id},
     )

@@ -24,7 +24,7 @@ class Work(NamedTuple):
         value: to the business; 0 when nobody said.
         waits_for: tasks that must end before it goes on.
         files: paths that it reads and writes without a claim.
-        amounts: of each dimension of compute, what it uses or asks for.
+        amounts: of each dimension of compute, what it uses.
         owner: under which it holds claims, if that is not the agent's id.
     """
 
@@ -80,6 +80,7 @@ class Situation:
         tasks: the same by id of task; of several agents on one task the first.
         capacities: of compute, by dimension.
         decisions: that are kept, by number.
+        informed: whether whoever tells of work has had the time to tell this leader.
         patience: ms for which waiting is no conflict.
         agents_of: of an owner of claims, the agent, where it is known.
     """
@@ -95,6 +96,7 @@ class Situation:
     decisions: Mapping[int, DecisionRow] = field(default_factory=dict)
     disagreements: Sequence[Disagreement] = ()
     precedents: Sequence[PrecedentRow] = ()
+    informed: bool = True
     patience: int = 5_000
     agents_of: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Compute: tasks ask for more of a dimension than there is, so that some stand still."""
+"""Compute: running tasks use more of a dimension than there is, so that they slow each other down or fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ComputeDemand:
 
     def detect(self, situation: Situation) -> Iterable[Finding]:
         for dimension, capacity in sorted(situation.capacities.items()):
-            users = [each for each in situation.work if dict(each.amounts).get(dimension, 0) > 0]
+            users = [each for each in situation.work if each.running and dict(each.amounts).get(dimension, 0)]
             wanted = sum(dict(each.amounts)[dimension] for each in users)
             agents = sorted({each.agent_id for each in users} - {""})
             if wanted <= capacity or len(agents) < 2:

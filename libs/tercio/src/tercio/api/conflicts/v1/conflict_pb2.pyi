@@ -577,7 +577,7 @@ class Work(google.protobuf.message.Message):
 
     @property
     def amounts(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
-        """Of each dimension of compute what it uses or asks for."""
+        """Of each dimension of compute what it uses."""
 
     def __init__(
         self,
