@@ -3,8 +3,9 @@
 Beside them an agent is given a bad configuration, which is rolled back by itself.
 
 The last line is `42 of 42 tickets succeeded`, and the exit code 0, only if that is so, if the killed agent's ticket and
-the deaf one's were taken over by others, if the bad configuration was rolled back, if what the killed agent held came
-back, and if in the end nothing is held and every worktree is clean.
+the deaf one's were taken over by others, if the bad configuration was rolled back, if agents that disagree and tickets
+that collide were settled, if what the killed agent held came back, and if in the end nothing is held and every worktree
+is clean.
 What the registry finds by itself is waited for once the last ticket is solved, for longer than any machine needs.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from examples.tickets.board import Board
 from examples.tickets.crew import CREW, DEAF, PROBER
+from examples.tickets.disputes import dispute
 from examples.tickets.fleet import Fleet, FleetError, now_ms, running
 from examples.tickets.ledger import Ledger, presences
 from examples.tickets.measures import summarise
@@ -87,13 +89,14 @@ async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, tota
             striking = asyncio.create_task(strike(fleet, ledger, say=board.say))
             relieving = asyncio.create_task(relieve(fleet, ledger, say=board.say))
             regressing = asyncio.create_task(regress(fleet, say=board.say))
+            disputing = asyncio.create_task(dispute(fleet, folder, say=board.say))
             watching = asyncio.create_task(follower.follow())
-            following = (striking, relieving, regressing, watching)
+            following = (striking, relieving, regressing, disputing, watching)
             try:
                 async with asyncio.timeout(_PATIENCE_S):
                     await _solve(fleet, ledger, board, total=total)
                 await asyncio.wait({striking}, timeout=_STRIKE_S)
-                await asyncio.wait({relieving, regressing}, timeout=_ENCORE_S)
+                await asyncio.wait({relieving, regressing, disputing}, timeout=_ENCORE_S)
             except TimeoutError:
                 board.say("not every ticket ended in time")
             finally:
@@ -111,6 +114,7 @@ async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, tota
             recovery=result_of(striking),
             relief=result_of(relieving),
             regression=result_of(regressing),
+            disputes=result_of(disputing),
             returned=seen.returned,
             whole=seen.is_whole,
             spent=seen.budget.spent_tokens,
@@ -210,6 +214,7 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, verdict: Verdict, seen: 
         rows.insert(3, ("recovered", lost))
     rows.insert(-6, ("deaf agent found", str(verdict.relief or _NOT_AT_ALL)))
     rows.insert(-6, ("rolled back", str(verdict.regression or _NOT_AT_ALL)))
+    rows.insert(-6, ("conflicts resolved", str(verdict.disputes or _NOT_AT_ALL)))
     rows.insert(-6, ("pools", seen.summary))
     rows.insert(-6, ("came back", str(verdict.returned or _NOT_AT_ALL)))
     board.table(rows)

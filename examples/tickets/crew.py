@@ -40,6 +40,9 @@ CREW = (
     Member("leo", {"lint": 90, "docs": 30, "packaging": 60, "python": 10}),
 )
 
+ARCHITECT = "ines"
+"""Is asked which of two decisions prevails; not one of those that are struck."""
+
 DEAF = Member("zoe", {"python": 1, "docs": 90})
 """Takes a ticket that is not urgent, as the last of those that could, and hangs."""
 

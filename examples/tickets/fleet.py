@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from examples.tickets.crew import Member
+from examples.tickets.crew import ARCHITECT, Member
 
 _ADDRESS = re.compile(rb"up at (\S+)")
 _START_S = 60.0
@@ -32,6 +32,10 @@ _QUICK = {
     "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": "1000",
     "TERCIO_REGISTRY__CANARY_INTERVAL_MS": "2000",
     "TERCIO_REGISTRY__CANARY_TIMEOUT_MS": "2000",
+    "TERCIO_SCHEDULER__WORK_REPORT_MS": "500",
+    "TERCIO_CONFLICTS__DISPUTES__LOOK_MS": "500",
+    "TERCIO_CONFLICTS__DISPUTES__PATIENCE_MS": "1000",
+    "TERCIO_CONFLICTS__DISPUTES__ARCHITECTS": json.dumps([ARCHITECT]),
 }
 
 
@@ -178,6 +182,8 @@ async def _start_agent(
     options += ["--concurrency", str(member.slots), "--worktree"]
     for name, level in member.capabilities.items():
         options += ["--capability", f"{name}={level}"]
+    if member.name == ARCHITECT:
+        options += ["--on-decide", shlex.join(("python", str(Path(__file__).with_name("architect.py"))))]
     # What its commands lease tokens with.
     environment = {"TERCIO_ADDRESS": address}
     process = await _start(("agent", "exec", *options), stderr=asyncio.subprocess.PIPE, environment=environment)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from examples.tickets.disputes import Disputes
 from examples.tickets.pools import Return
 from examples.tickets.regression import Regression
 from examples.tickets.relief import Relief
@@ -24,6 +25,7 @@ class Verdict:
         recovery: the killed agent's ticket in other hands.
         relief: the deaf agent found, and its ticket in other hands.
         regression: the bad configuration given up, and the agent at work again.
+        disputes: conflicts that were found and resolved, one of each kind.
         returned: what the killed agent held, free again.
         whole: nothing is held in the end, and every worktree is ready.
         spent: tokens of the budget.
@@ -34,6 +36,7 @@ class Verdict:
     recovery: Recovery | None
     relief: Relief | None
     regression: Regression | None
+    disputes: Disputes | None
     returned: Return | None
     whole: bool
     spent: int
@@ -54,6 +57,8 @@ class Verdict:
             found.append("the deaf agent was not found and relieved of its ticket")
         if self.regression is None:
             found.append("the bad configuration was not rolled back by itself")
+        if self.disputes is None:
+            found.append("agents that disagree, and tickets that collide, were not settled")
         if self.solved < self.total:
             found.append(f"{self.total - self.solved} tickets were not solved")
         return found

@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
+from examples.tickets.disputes import Disputes
 from examples.tickets.pools import Return
 from examples.tickets.regression import Regression
 from examples.tickets.relief import Relief
 from examples.tickets.strike import Recovery
 from examples.tickets.verdict import Verdict, result_of, why_failed
+from tercio.api.conflicts.v1 import conflict_pb2
 
 GOOD = Verdict(
     solved=42,
     total=42,
     recovery=Recovery(agent="a", ticket="t", elsewhere="b", ready_after_ms=1, started_after_ms=2),
     relief=Relief(agent="a", ticket="t", elsewhere="b", found_after_ms=1, relieved_after_ms=2),
+    disputes=Disputes(),
     returned=Return("a", "/trees/git_worktrees-1", 3),
     whole=True,
     spent=1,
@@ -37,11 +40,21 @@ def test_a_run_that_showed_everything_succeeds() -> None:
         ({"recovery": None}, "no agent was struck in the middle of a ticket that another then solved"),
         ({"relief": None}, "the deaf agent was not found and relieved of its ticket"),
         ({"regression": None}, "the bad configuration was not rolled back by itself"),
+        ({"disputes": None}, "agents that disagree, and tickets that collide, were not settled"),
         ({"returned": None}, "what the killed agent held did not come back"),
         ({"whole": False}, "something is held in the end, or a worktree is not ready"),
         ({"spent": 0}, "no tokens were spent"),
     ],
-    ids=["a ticket", "the recovery", "the relief", "the rollback", "a grant", "a clean worktree", "tokens"],
+    ids=[
+        "a ticket",
+        "the recovery",
+        "the relief",
+        "the rollback",
+        "a conflict",
+        "a grant",
+        "a clean worktree",
+        "tokens",
+    ],
 )
 def test_whatever_is_missing_is_said_and_fails_the_demo(lack: dict[str, Any], said: str) -> None:
     verdict = replace(GOOD, **lack)
@@ -61,3 +74,22 @@ async def test_what_failed_or_did_not_end_has_no_result() -> None:
     await asyncio.gather(*following, return_exceptions=True)
     assert [result_of(each) for each in following] == [None, "done", None]
     assert why_failed(following) == ["ValueError: the revision is active"]
+
+
+def conflict(kind: str, *, state: conflict_pb2.Conflict.State.ValueType) -> conflict_pb2.Conflict:
+    analysis = conflict_pb2.Conflict.Analysis(type=kind, agent_ids=["a", "b"])
+    return conflict_pb2.Conflict(
+        conflict_id=kind, state=state, conflict_analysis=analysis, resolution_strategy="s", resolution="a goes first"
+    )
+
+
+def test_conflicts_are_told_when_they_are_found_and_when_they_end_and_once_each() -> None:
+    seen, open_, resolved = Disputes(), conflict_pb2.Conflict.STATE_OPEN, conflict_pb2.Conflict.STATE_RESOLVED
+    for kind in ("technical_disagreement", "priority_conflict"):
+        assert not seen.is_settled
+        assert seen.note(conflict(kind, state=open_)) == f"conflict found: {kind} between a and b"
+        assert seen.note(conflict(kind, state=open_)) == ""
+        assert seen.note(conflict(kind, state=resolved)).endswith("by s: a goes first")
+        assert seen.note(conflict(kind, state=resolved)) == ""
+    assert seen.is_settled
+    assert str(seen) == "2 of 2: technical_disagreement by s, priority_conflict by s"
