@@ -335,3 +335,15 @@ def test_agents_that_use_more_compute_than_there_is_take_turns() -> None:
     driver.work(works[0], works[1]._replace(running=False), capacities={"memory": 10})
     driver.look()
     assert driver.only().resolved_by == "queue_access"
+
+
+def test_two_conflicts_that_ask_at_once_ask_under_ids_of_their_own() -> None:
+    driver = Driver(counsel=Counsel(architects=("zoe",)))
+    for scope in ("orders", "users"):
+        driver.decide("ada", "database", "Use PostgreSQL", scope)
+        driver.decide("bert", "database", "Use MongoDB", scope)
+    driver.look()
+    assert [row.state for row in driver.conflicts()] == [ConflictState.RESOLVING] * 2
+    ids = [row.system_task_id for row in driver.machine.system_tasks.table.values()]
+    assert len(set(ids)) == 2
+    assert all(len(each) <= 128 for each in ids)

@@ -6,6 +6,7 @@ success, or until its time is over. What no strategy ends goes to people.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -215,10 +216,9 @@ class Resolver:
         asked = question(row, self._tables)
         wanted = [SystemTaskWanted(KIND, agent, timeout=plan.wait, input=asked) for agent in plan.ask]
         opened = self._tables.system_tasks.open(wanted, self._at)
-        # Several conflicts may ask in one record: their ids go on where those of the last one ended.
-        renamed = tuple(
-            task._replace(system_task_id=f"{task.system_task_id}-{row.conflict_id}") for task in opened.tasks
-        )
+        # Several conflicts may ask in one record, whose ids would be the same.
+        suffix = hashlib.sha256(row.conflict_id.encode()).hexdigest()[:8]
+        renamed = tuple(task._replace(system_task_id=f"{task.system_task_id}-{suffix}") for task in opened.tasks)
         return SystemTasksOpened(renamed)
 
     def _closed(self, row: ConflictRow) -> Iterator[Any]:
