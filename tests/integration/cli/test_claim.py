@@ -131,14 +131,14 @@ def test_a_command_is_stopped_with_its_children_when_its_claims_are_released_by_
 
 
 def test_a_holder_that_is_killed_takes_its_command_along(here: Here) -> None:
-    process = here.holding("--ttl", "1s", "a", script=f"echo $$ > child; {WAIT}")
+    process = here.holding("--ttl", "4s", "a", script=f"echo $$ > child; {WAIT}")
     process.kill()
     eventually(lambda: not alive(int((here.top / "child").read_text())))
     assert here.run("claim", "--wait", "60s", "a", "--", "true").returncode == 0
 
 
 def test_a_holder_that_was_stopped_for_longer_than_its_lease_stops_its_command(here: Here) -> None:
-    process = here.holding("--ttl", "1s", "a", script=f"echo $$ > child; {WAIT}")
+    process = here.holding("--ttl", "4s", "a", script=f"echo $$ > child; {WAIT}")
     process.send_signal(signal.SIGSTOP)
     assert here.run("claim", "--wait", "60s", "a", "--", "true").returncode == 0
     assert alive(int((here.top / "child").read_text()))
