@@ -136,6 +136,15 @@ def test_what_is_under_the_threshold_is_not_raised(confidence: float, raised: in
     assert len(driver.conflicts()) == raised
 
 
+def test_a_crowd_is_named_only_as_far_as_a_record_has_room() -> None:
+    driver = Driver()
+    driver.work(*(Work(f"t{n:04}", f"a{n:04}", files=("x",)) for n in range(1_000)))
+    driver.look()
+    row = driver.only()
+    assert (len(row.agents), len(row.tasks), row.agents[0]) == (100, 100, "a0000")
+    assert max(sum(map(len, events)) for _, events in driver.journal) < 100_000
+
+
 def test_what_a_failing_detector_saw_before_is_not_taken_for_gone() -> None:
     class Fails(Guess):
         def detect(self, situation: Situation) -> Iterable[Finding]:

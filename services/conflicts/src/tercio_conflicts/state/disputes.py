@@ -157,7 +157,7 @@ class Disputes:
             try:
                 for finding in detector.detect(situation):
                     if finding.confidence >= self.rules.threshold:
-                        found.setdefault(finding.conflict_id, finding)
+                        found.setdefault(finding.conflict_id, finding.bounded())
             except Exception as error:
                 failed.append((detector.name, f"{type(error).__name__}: {error}"))
         return found, tuple(failed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tercio_conflicts.state.dispute_rows import Labels
 from tercio_conflicts.state.severity import Severity
@@ -18,6 +18,11 @@ RESOURCE_CONTENTION = "resource_contention"
 AGENT_CONFLICT = "agent_conflict"
 PRIORITY_CONFLICT = "priority_conflict"
 TECHNICAL_DISAGREEMENT = "technical_disagreement"
+
+
+_MOST_NAMED: Final = 100
+_MOST_LABELS: Final = 64
+_MOST_TEXT: Final = 512
 
 
 class Finding(NamedTuple):
@@ -39,6 +44,16 @@ class Finding(NamedTuple):
     tasks: tuple[str, ...] = ()
     claims: tuple[int, ...] = ()
     decisions: tuple[int, ...] = ()
+
+    def bounded(self) -> Finding:
+        """Return it with as much as a record has room for; what is left out shows once the rest has ended."""
+        return self._replace(
+            agents=self.agents[:_MOST_NAMED],
+            tasks=self.tasks[:_MOST_NAMED],
+            claims=self.claims[:_MOST_NAMED],
+            decisions=self.decisions[:_MOST_NAMED],
+            context=tuple((key[:_MOST_TEXT], value[:_MOST_TEXT]) for key, value in self.context[:_MOST_LABELS]),
+        )
 
 
 class Detector(Protocol):
