@@ -18,6 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.journal.memory import MemoryStore
 from tercio_common.peers import Peers
 from tercio_common.testing.eventually import eventually
+from tercio_registry.effects import reserve
 from tercio_registry.settings import RegistrySettings
 from tercio_registry.state.commands import RegisterAgent
 
@@ -213,6 +214,22 @@ async def test_several_lost_reservations_are_made_anew_as_far_as_they_fit(
     assert set(await held(resources)) < {owner_of(small), owner_of(large)}
     await resources.update(capacity=1_000)
     await holds(resources, {owner_of(small): 300, owner_of(large): 300})
+
+
+async def test_what_does_not_fit_keeps_nobody_from_being_made_anew(
+    registry: Registry, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reserve, "_AT_ONCE", 1)
+    for name, amount in (("large", 500), ("small", 300)):
+        await registry.register(name, resource_requirements=cpu(amount))
+    await resources.update(fenced=True)
+    large, small = sorted(await resources.listed(), key=lambda each: -each.parts[0].amount.amount)
+    await resources.release(large.allocation_id)
+    await eventually(lambda: len(registry.service.host.machine.reservations.lost()) == 1)
+    await resources.release(small.allocation_id)
+    await eventually(lambda: len(registry.service.host.machine.reservations.lost()) == 2)
+    await resources.update(capacity=400, fenced=False)
+    await holds(resources, {small.owner: 300})
 
 
 async def test_the_next_leader_renews_what_the_former_reserved(store: MemoryStore, resources: Resources) -> None:

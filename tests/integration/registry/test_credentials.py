@@ -18,6 +18,7 @@ from tercio_common.journal.memory import MemoryStore
 from tercio_common.testing.eventually import eventually
 from tercio_common.testing.manual_clock import ManualClock
 from tercio_registry.app import NAME
+from tercio_registry.effects import undo
 from tercio_registry.ports import Credential
 
 Part = registration_pb2.DeregistrationReport
@@ -117,6 +118,18 @@ async def test_resources_that_are_away_do_not_keep_credentials_alive(issuing: Re
     assert part(reply, Part.PART_CREDENTIALS) == ("COMPLETED", "what was issued is revoked")
     assert part(reply, Part.PART_RESOURCES)[0] == "PENDING"
     assert ledgers.clearances.entries() == []
+
+
+async def test_many_that_cannot_be_given_back_keep_no_credential_alive(issuing: Registry, ledgers: Ledgers) -> None:
+    for number in range(2 * undo._AT_ONCE + 1):
+        await issuing.register(f"a{number}")
+    ledgers.fail_with(ConnectionError("resources are away"), at="release")
+    await issuing.clock.advance(4_000)
+    await eventually(lambda: not ledgers.clearances.entries())
+    assert len(ledgers.reservations.entries()) == 2 * undo._AT_ONCE + 1
+    ledgers.fail_with(ConnectionError(), at="nothing")
+    await issuing.clock.advance(1_500)
+    await eventually(lambda: ledgers.entries() == ([], []))
 
 
 async def test_the_next_process_keeps_what_is_reserved_and_not_what_was_issued(

@@ -132,10 +132,13 @@ class ResourceReservations:
             await _judge(host, lost=_ids(unknown), restored=_ids(set(owners) - unknown))
 
     async def _reserve_again(self, host: Host, remote: Resources) -> None:
-        """Ask for what is lost. Owners are known again by the next renewal if the answer to this is lost."""
-        lost = dict(islice(self._specs_of(host.machine.reservations), _AT_ONCE))
-        if not lost:
-            return
+        """Ask for all that is lost: what does not fit keeps nobody from it that comes after."""
+        lost = iter(list(self._specs_of(host.machine.reservations)))
+        while step := dict(islice(lost, _AT_ONCE)):
+            await self._ask_for(step, host, remote)
+
+    async def _ask_for(self, lost: dict[str, allocation_pb2.AllocationSpec], host: Host, remote: Resources) -> None:
+        """Ask for these. Owners are known again by the next renewal if the answer to this is lost."""
         request = pb.AllocateRequest(
             request_id=new_request_id(),
             specs=lost.values(),

@@ -82,7 +82,10 @@ class Undoing:
         while True:
             self._news.clear()
             due = [each for each in host.machine.obligations.loose() if each not in self._held]
-            undone = await asyncio.gather(*(self.settle(host, each) for each in due[:_AT_ONCE]))
+            undone: list[Undone] = []
+            # All of them in each round: those that cannot be undone now keep nobody else from it.
+            for first in range(0, len(due), _AT_ONCE):
+                undone += await asyncio.gather(*(self.settle(host, each) for each in due[first : first + _AT_ONCE]))
             if not all(map(all, undone)):
                 await host.clock.sleep_ms(_RETRY_MS)
             elif not due:
