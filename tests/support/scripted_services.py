@@ -13,6 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tercio.api.registry.v1 import registration_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from tercio.api.scheduler.v1 import task_service_pb2, work_service_pb2
@@ -189,6 +190,7 @@ class ScriptedRegistry(registry_grpc.RegistryServiceServicer):
 
     def __init__(self) -> None:
         self.registrations: list[registry_pb2.RegisterAgentRequest] = []
+        self.credentials: list[registration_pb2.Credential] = []
         self.refusals: list[grpc.Status] = []
         self.deregistrations: list[registry_pb2.DeregisterAgentRequest] = []
         self.heartbeats: Streams[registry_pb2.HeartbeatRequest, registry_pb2.HeartbeatResponse] = Streams()
@@ -201,6 +203,7 @@ class ScriptedRegistry(registry_grpc.RegistryServiceServicer):
         response = registry_pb2.RegisterAgentResponse()
         response.agent.agent_id = request.agent_id
         response.agent.incarnation = len(self.registrations)
+        response.credentials.extend(self.credentials)
         response.heartbeat_interval.FromMilliseconds(self.interval_ms)
         response.lease_ttl.FromMilliseconds(3 * self.interval_ms)
         return response

@@ -72,6 +72,28 @@ async def test_cancelling_asks_first_and_then_kills(tmp_path: Path) -> None:
     assert not alive(pids_in(tmp_path / "pid")[0])
 
 
+def test_what_a_command_measures_is_kept_and_what_makes_no_sense_is_told(
+    processes: Processes, fleet: str, tmp_path: Path
+) -> None:
+    script = 'printf "quality_score 0.75\\nno sense\\nquality_score nan\\n" >> "$TERCIO_MEASURES"; echo done'
+    processes.tercio(
+        *("agent", "exec", "--address", fleet, "--task-type", "measured", "--agent-id", "measuring"),
+        *("--", "sh", "-c", script),
+        log="agent.log",
+    )
+    command = [sys.executable, "-m", "tercio.cli"]
+    submit = [*command, "submit", "--address", fleet, "--type", "measured", "--wait"]
+    assert subprocess.run(submit, check=True, capture_output=True, text=True).stdout == "done\n"
+    told = next(tmp_path.rglob("agent.log")).read_text()
+    assert told.count("measure_ignored") == 2
+    describe = [*command, "agents", "describe", "measuring", "--address", fleet]
+
+    def is_shown() -> bool:
+        return "quality_score 0.75" in subprocess.run(describe, check=True, capture_output=True, text=True).stdout
+
+    eventually(is_shown, within_s=30)
+
+
 def test_no_process_of_the_command_outlives_a_killed_agent(processes: Processes, fleet: str, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     handler = tmp_path / "handler.sh"

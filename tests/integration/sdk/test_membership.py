@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import grpc
 import pytest
 
 from support.scripted_services import ScriptedRegistry, ScriptedScheduler, epoch, offer, serving, status
-from tercio import Agent, AgentReplacedError, Context, TercioError
+from tercio import Agent, AgentReplacedError, Context, Credential, TercioError
+from tercio.api.registry.v1 import registration_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 
 
@@ -63,6 +65,27 @@ async def test_an_agent_registers_and_beats() -> None:
             }
             assert abs(registration.start_time.ToSeconds() - time.time()) < 60
             assert len(registry.registrations) == 1
+
+
+async def test_an_agent_has_what_was_issued_with_its_present_registration() -> None:
+    registry = ScriptedRegistry()
+    registry.credentials = [registration_pb2.Credential(credential_id="c1", kind="token", secret=b"first")]
+    registry.credentials[0].expire_time.FromSeconds(1_800_000_000)
+    async with serving(ScriptedScheduler(), registry) as address:
+        agent = Agent(address=address, agent_id="a1")
+        assert agent.credentials == ()
+        async with running(agent):
+            stream = await registry.heartbeats.next()
+            expires = datetime.fromtimestamp(1_800_000_000, tz=UTC)
+            assert agent.credentials == (
+                Credential(credential_id="c1", kind="token", secret=b"first", expires=expires),
+            )
+            assert "first" not in repr(agent.credentials)
+            registry.credentials = [registration_pb2.Credential(credential_id="c2", kind="token", secret=b"second")]
+            await stream.request()
+            await stream.send(answer(reason="AGENT_GONE"))
+            await registry.heartbeats.next()
+            assert [(each.credential_id, each.expires) for each in agent.credentials] == [("c2", None)]
 
 
 async def test_beats_carry_what_was_done_and_a_new_stream_all_of_it() -> None:

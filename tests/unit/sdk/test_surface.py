@@ -13,9 +13,10 @@ from tercio.states import TaskState
 
 SURFACE = """
 AccessError Agent AgentReplacedError BlockingContext CallError ClaimLostError Client ClosedError ConflictError Context
-DeadlineExceededError ExhaustedError FencingToken FieldViolation HandlerError InvalidRequestError NotFoundError
-Opinion PermanentError RetryPolicy ServerError SettingsError TaskCancelledError TaskClaim TaskDeadLetteredError
-TaskError TaskFailedError TaskHandle TaskOptions TaskSpec TaskState TercioError UnavailableError Watch
+Credential DeadlineExceededError ExhaustedError FencingToken FieldViolation HandlerError InvalidRequestError
+NotFoundError Opinion PermanentError RetryPolicy ServerError SettingsError TaskCancelledError TaskClaim
+TaskDeadLetteredError TaskError TaskFailedError TaskHandle TaskOptions TaskSpec TaskState TercioError UnavailableError
+Watch
 """
 
 

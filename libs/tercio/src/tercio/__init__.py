@@ -10,6 +10,7 @@ from tercio.agent import Agent
 from tercio.attempts import FencingToken
 from tercio.client import Client
 from tercio.context import BlockingContext, Context
+from tercio.credentials import Credential
 from tercio.errors import (
     AccessError,
     AgentReplacedError,
@@ -52,6 +53,7 @@ __all__ = [
     "ClosedError",
     "ConflictError",
     "Context",
+    "Credential",
     "DeadlineExceededError",
     "ExhaustedError",
     "FencingToken",

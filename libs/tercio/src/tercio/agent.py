@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from tercio.attempt_claims import HeldClaims
 from tercio.attempts import SYSTEM_TYPES
 from tercio.configuration import Configuration, ConfigureT, Document
 from tercio.counts import TaskCounts
+from tercio.credentials import Credential
 from tercio.equipment import Equipment
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
@@ -139,6 +140,15 @@ class Agent:
     def agent_id(self) -> str:
         """The agent's id."""
         return self._identity.agent_id
+
+    @property
+    def credentials(self) -> Sequence[Credential]:
+        """What the fleet issued when the agent registered last; empty before, and where nothing issues any.
+
+        A later registration of the same process replaces them. They are in one answer only: when the connection broke
+        before it came, there are none.
+        """
+        return self._membership.credentials if self._membership is not None else ()
 
     def task(self, task_type: str) -> Callable[[HandlerT], HandlerT]:
         """Register the decorated function for a task type; `*` is any type that has no handler of its own.

@@ -21,6 +21,7 @@ from tercio.api.registry.v1 import registry_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio.counts import TaskCounts
+from tercio.credentials import Credential, credential_of
 from tercio.errors import AgentReplacedError
 from tercio.identity import AgentIdentity
 from tercio.link import Drained
@@ -104,6 +105,8 @@ class Membership:
         """Set once the registry knows the agent."""
         self.cordoned = False
         """The registry's last word: the agent is given no new work."""
+        self.credentials: tuple[Credential, ...] = ()
+        """What was issued with the present registration."""
 
     async def run(self) -> None:
         """Stay a member; ends only by an exception or by being cancelled.
@@ -149,6 +152,7 @@ class Membership:
                 await asyncio.sleep(backoff.next_ms(at_least_ms=error.retry_after_ms) / 1000)
                 continue
             self._incarnation = response.agent.incarnation
+            self.credentials = tuple(map(credential_of, response.credentials))
             self._take_interval(response.heartbeat_interval.ToMilliseconds())
             self._obey(cordoned=response.agent.cordoned, draining=response.agent.draining)
             self.registered.set()

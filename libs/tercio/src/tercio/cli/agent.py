@@ -64,6 +64,9 @@ def exec_(
     TERCIO_FENCING_TOKEN and TERCIO_SLOT say which attempt it is. Cancelling sends SIGTERM to its process group, and
     SIGKILL after a grace. When the agent dies, so does the command. SIGTERM and Ctrl-C let what runs finish.
 
+    What the command measures of its attempt, it appends to the file that TERCIO_MEASURES names, in lines like
+    quality_score 0.9. The fleet keeps averages of it, see tercio agents describe.
+
     An attempt that holds git worktrees finds the first in TERCIO_WORKTREE, and all in TERCIO_WORKTREES, separated as in
     PATH. They are on the machine of the resources service, so the agent belongs there.
 

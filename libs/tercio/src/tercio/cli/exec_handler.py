@@ -11,15 +11,19 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from tercio.attempt_claims import AttemptClaim
 from tercio.cli.command import MAX_RESULT_BYTES, Command, Ended
+from tercio.cli.exec_measures import VARIABLE, measure_of, measures_file
 from tercio.cli.texts import readable
 from tercio.context import Context
 from tercio.errors import HandlerError, PermanentError
+
+_MOST_SHOWN = 100
+"""Characters of a line that is no measure."""
 
 
 class Log(Protocol):
@@ -85,7 +89,10 @@ class ExecHandler:
         self._tell("started", context, slot=slot, **({"worktree": str(worktrees[0])} if worktrees else {}))
         started, code = time.monotonic(), -1
         try:
-            ended = await command.run(b"" if self.argv is None else context.payload, started=context.runs_in)
+            with measures_file() as (path, lines):
+                command = replace(command, environment={**command.environment, VARIABLE: path})
+                ended = await command.run(b"" if self.argv is None else context.payload, started=context.runs_in)
+                self._measure(context, lines())
             code = ended.code
         except OSError as error:
             raise HandlerError(f"{error.strerror}: {error.filename}") from None
@@ -93,6 +100,14 @@ class ExecHandler:
             ran_ms = round((time.monotonic() - started) * 1000)
             self._tell("ended", context, slot=slot, exit=code, ran_ms=ran_ms)
         return _result(ended)
+
+    def _measure(self, context: Context, lines: Sequence[str]) -> None:
+        """Take what the command measured; what makes no sense is told, and does not change the outcome."""
+        for line in lines:
+            try:
+                context.measure(*measure_of(line))
+            except ValueError as error:
+                self._tell("measure_ignored", context, line=line[:_MOST_SHOWN], why=str(error))
 
     def _command(
         self, context: Context, slot: int, worktrees: Sequence[Path], claims: Sequence[AttemptClaim]
