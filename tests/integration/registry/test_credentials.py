@@ -98,6 +98,22 @@ async def test_what_was_issued_while_the_answer_was_lost_is_revoked(issuing: Reg
     assert ledgers.clearances.entries() == []
 
 
+async def test_a_retry_that_overtakes_its_request_is_given_nothing_that_is_revoked(
+    issuing: Registry, ledgers: Ledgers
+) -> None:
+    request = pb.RegisterAgentRequest(request_id="r", agent_id="a", identity_secret=SECRET, instance_id=FIRST)
+    ledgers.reservations.may_answer.clear()
+    calls = [issuing.stub.RegisterAgent(request) for _ in range(2)]
+    await eventually(lambda: len(ledgers.reservations.entries()) == 2)
+    ledgers.reservations.may_answer.set()
+    replies = [await call for call in calls]
+    assert replies[0].agent == replies[1].agent
+    (credential,) = [each for reply in replies for each in reply.credentials]
+    await eventually(lambda: ledgers.entries() == ([credential.credential_id],) * 2)
+    found = await issuing.stub.GetAgent(pb.GetAgentRequest(agent_id="a"))
+    assert found.registration.registration_id == credential.credential_id
+
+
 async def test_an_issuer_that_is_away_revokes_later_and_holds_nothing_else_up(
     issuing: Registry, ledgers: Ledgers
 ) -> None:

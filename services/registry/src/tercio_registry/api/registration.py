@@ -130,6 +130,9 @@ class Registering:
                     await self._host.committed(self._host.tip_seq)
                     return known.reply
                 reply = await registration.run(profile, call, stack)
+                if not registration.is_recorded:  # the same request was, in another call; its answer has what is good
+                    await registration.undo()
+                    return reply
             except Refusal as refusal:
                 await registration.undo()
                 raise replace(refusal, details=(registration.phases.finished(),)) from refusal
@@ -157,6 +160,11 @@ class _Registration:
         self.agent_id = request.agent_id
         self.issued: tuple[Credential, ...] = ()
         self.phases = Phases(self._id, serving._timer)
+
+    @property
+    def is_recorded(self) -> bool:
+        """True once the agent's record is this registration's."""
+        return bool(self._incarnation)
 
     def validate(self) -> Profile:
         """Go through the first phase."""
