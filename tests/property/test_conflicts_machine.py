@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from support.conflicts_machine import FILES, GLOBS, TTL, Driver, collide, file, glob, tables
+from support.fair_grants import granted, has_cycle, waits_for
 from tercio_common.errors import Refusal
 from tercio_common.leasing.listening import SILENCE_MS
-from tercio_conflicts.state.commands import Acquire, Atomicity, Item
+from tercio_conflicts.state.commands import Acquire, Atomicity
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.rows import Terms
 from tercio_conflicts.state.rules import Rules
 from tercio_conflicts.state.things import Thing
-from tercio_conflicts.state.waiting import Ticket
 
 OWNERS = st.sampled_from(["a", "b", "c", "d"])
 THINGS = st.sampled_from([*map(file, FILES), *map(glob, GLOBS)])
@@ -60,22 +60,10 @@ class Conflicts(RuleBasedStateMachine):
             preempts=preempts,
         )
         asking = {row.number: row.yields for row in self.driver.rows()}
-        ahead = [ticket for ticket in self.driver.session.waiting if self.rank(ticket) < (-priority, 2**63)]
-        exempt = {(ticket, owner) for ticket in ahead for owner in self.holders_before(ticket)}
-        granted = self.driver.do(wish)
-        for index, number in enumerate(granted.numbers):
-            item = Item(*items[index])
-            if number:
-                assert item.owner not in self.released
-                assert index not in granted.obstacles
-                for ticket in ahead:
-                    passed = any(collide(item, wanted) for wanted in ticket.command.items())
-                    assert not passed or (ticket, item.owner) in exempt, "somebody was passed"
-        groups: dict[object, list[int]] = {}
-        for index, (owner, _, _) in enumerate(items):
-            key = {Atomicity.ITEM: index, Atomicity.OWNER: owner, Atomicity.BATCH: ""}[atomicity]
-            groups.setdefault(key, []).append(granted.numbers[index])
-        assert all(all(group) or not any(group) for group in groups.values()), "half of a group"
+        expected = granted(wish, self.driver)
+        reply = self.driver.do(wish)
+        assert [bool(number) for number in reply.numbers] == expected, "granted otherwise than by the rule"
+        assert {row.number for row in self.driver.rows()} == {*asking, *filter(None, reply.numbers)}
         for row in self.driver.rows():
             if row.number in asking and row.yields != asking[row.number]:
                 assert preempts
@@ -148,7 +136,7 @@ class Conflicts(RuleBasedStateMachine):
             assert victim not in list(self.driver.session.waiting)
         self.serve()
         self.driver.detect()
-        assert not self.has_cycle(), "a cycle of waits outlived the detector"
+        assert not has_cycle(self.driver), "a cycle of waits outlived the detector"
 
     @rule(duration=st.integers(1, TTL))
     def listen(self, duration: int) -> None:
@@ -174,34 +162,7 @@ class Conflicts(RuleBasedStateMachine):
             limited = (
                 len(self.driver.machine.tables.holdings.of(owner)) + len(ticket.command.things) > RULES.owner_limit
             )
-            assert owner in self.released or limited or self.waits_for(ticket), "nothing is in its way"
-
-    def rank(self, ticket: Ticket) -> tuple[int, int]:
-        return -(ticket.priority + (self.driver.now - ticket.since) // RULES.ageing), ticket.arrival
-
-    def holders_before(self, ticket: Ticket) -> set[str]:
-        """Return who holds what a call waits for."""
-        items = list(ticket.command.items())
-        return {row.owner for row in self.driver.rows() if any(collide(row, item) for item in items)}
-
-    def waits_for(self, ticket: Ticket) -> set[str]:
-        """Return the owners for whom a call waits."""
-        found = self.holders_before(ticket)
-        items = list(ticket.command.items())
-        for other in self.driver.session.waiting:
-            if self.rank(other) < self.rank(ticket) and ticket.owner not in self.holders_before(other):
-                found |= {other.owner for one in items for two in other.command.items() if collide(one, two)}
-        return found
-
-    def has_cycle(self) -> bool:
-        edges: dict[str, set[str]] = {}
-        for ticket in self.driver.session.waiting:
-            edges.setdefault(ticket.owner, set()).update(self.waits_for(ticket))
-        reached = {owner: set(others) for owner, others in edges.items()}
-        for _ in edges:
-            for others in reached.values():
-                others |= {far for other in list(others) for far in reached.get(other, ())}
-        return any(owner in others for owner, others in reached.items())
+            assert owner in self.released or limited or waits_for(ticket, self.driver), "nothing is in its way"
 
     def _while_time_passes(self, passes: object) -> None:
         before = {row.number: row for row in self.driver.rows()}
