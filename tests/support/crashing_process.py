@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 TESTS = Path(__file__).resolve().parents[1]
+STARTS_WITHIN_S = 120
+"""See `tercio_common.testing.chaos.processes`."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,7 +42,7 @@ async def registry(
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        yield running, await asyncio.wait_for(_port_of(running), 30)
+        yield running, await asyncio.wait_for(_port_of(running), STARTS_WITHIN_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             running.kill()

@@ -36,7 +36,7 @@ async def survive(folder: Path, around: Surroundings, crashes: Sequence[str], un
         async with registry(folder, crash_at=place, settings=SETTINGS) as (process, port):
             trying = asyncio.create_task(attempt(port, around, undertaking))
             try:
-                async with asyncio.timeout(40):
+                async with asyncio.timeout(100):
                     await process.communicate()
             except TimeoutError:
                 raise AssertionError(f"it did not come to the place where {place}") from None
@@ -61,7 +61,7 @@ async def update(client: Client, request_id: str, document: object) -> None:
     await client.configs.UpdateConfig(request, timeout=20)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 async def test_a_configuration_that_is_taken(tmp_path: Path) -> None:
     around = Surroundings(["a"])
 
@@ -86,7 +86,7 @@ async def test_a_configuration_that_is_taken(tmp_path: Path) -> None:
     await survive(tmp_path, around, places(every, short="the agent has it"), configure)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 async def test_a_configuration_that_is_refused_by_the_agent(tmp_path: Path) -> None:
     around = Surroundings(["a"], refusing="a")
 
@@ -107,7 +107,7 @@ async def test_a_configuration_that_is_refused_by_the_agent(tmp_path: Path) -> N
     await survive(tmp_path, around, places(every, short="the agent is sent its backup"), configure)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("graceful", "every", "short"),
     [
@@ -138,7 +138,7 @@ async def test_a_deregistration(tmp_path: Path, graceful: bool, every: tuple[str
     await survive(tmp_path, around, places([*every, *undoing], short=short), deregister)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("refusing", "every", "short", "ended", "running"),
     [

@@ -10,10 +10,14 @@ import sys
 from collections.abc import AsyncIterator
 
 import grpc
+import pytest
 
+from support.crashing_process import STARTS_WITHIN_S
 from support.etcd_server import EtcdServer
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+
+pytestmark = pytest.mark.timeout(2 * STARTS_WITHIN_S)
 
 
 @contextlib.asynccontextmanager
@@ -50,18 +54,18 @@ async def port_of(running: asyncio.subprocess.Process) -> int:
 
 async def test_it_serves_until_a_signal_and_drains() -> None:
     async with process(TERCIO_STORE__KIND="memory", TERCIO_SERVER__PORT="0") as running:
-        port = await asyncio.wait_for(port_of(running), 30)
+        port = await asyncio.wait_for(port_of(running), STARTS_WITHIN_S)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             request = pb.RegisterAgentRequest(agent_id="a", identity_secret=b"s" * 16, instance_id=b"i" * 16)
             reply = await RegistryServiceStub(channel).RegisterAgent(request, wait_for_ready=True, timeout=10)
             assert reply.agent.incarnation == 1
         running.terminate()
-        assert await asyncio.wait_for(running.wait(), 15) == 0
+        assert await asyncio.wait_for(running.wait(), 60) == 0
 
 
 async def test_it_does_not_start_with_settings_that_contradict_each_other() -> None:
     async with process(TERCIO_REGISTRY__RETENTION_MS="1000") as running:
-        output, _ = await asyncio.wait_for(running.communicate(), 30)
+        output, _ = await asyncio.wait_for(running.communicate(), STARTS_WITHIN_S)
         assert running.returncode == 2
         assert b"retention_ms (1000) must be at least three times heartbeat_interval_ms" in output
 
@@ -76,7 +80,7 @@ async def test_it_does_not_lead_when_what_services_may_hold_does_not_fit_into_th
         "TERCIO_STORE__PREFIX": "test-process",
     }
     async with process(**settings) as running:
-        output, _ = await asyncio.wait_for(running.communicate(), 30)
+        output, _ = await asyncio.wait_for(running.communicate(), STARTS_WITHIN_S)
     assert running.returncode == 2
     assert b"lower host.live_bytes or host.audit_bytes, or raise the quota" in output
     assert b'"leading"' not in output

@@ -43,14 +43,14 @@ async def agents(port: int) -> list[str]:
         return [agent.agent_id for agent in found.agents]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("phase", places(EVERY_PHASE, short="ANNOUNCE"))
 async def test_a_crash_in_any_phase_leaves_all_or_nothing(tmp_path: Path, phase: str) -> None:
     ledgers = Ledgers(tmp_path)
     async with registry(tmp_path, crash_at=phase) as (running, port):
         with pytest.raises(grpc.aio.AioRpcError):
             await register(port)
-        await asyncio.wait_for(running.communicate(), 20)
+        await asyncio.wait_for(running.communicate(), 60)
         assert running.returncode == -signal.SIGKILL
     left = ledgers.entries()
     assert bool(left[0]) == (phase != "VALIDATE")
@@ -67,7 +67,7 @@ async def test_a_crash_in_any_phase_leaves_all_or_nothing(tmp_path: Path, phase:
         assert [len(entries) for entries in ledgers.entries()] == [1, 1]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_what_was_reserved_before_a_crash_is_released_by_the_next_process(tmp_path: Path) -> None:
     needs = ResourceAmount(dimension="cpu", amount=600)
     request = pb.RegisterAgentRequest(
@@ -79,7 +79,7 @@ async def test_what_was_reserved_before_a_crash_is_released_by_the_next_process(
         async with registry(tmp_path, crash_at="PERSIST", resources=address) as (running, port):
             with pytest.raises(grpc.aio.AioRpcError):
                 await register(port, request)
-            await asyncio.wait_for(running.communicate(), 20)
+            await asyncio.wait_for(running.communicate(), 60)
         (orphan,) = await resources.listed()
 
         async with registry(tmp_path, resources=address) as (_, port):
@@ -100,7 +100,7 @@ async def test_what_was_reserved_before_a_crash_is_released_by_the_next_process(
         async with registry(tmp_path, crash_at="PERSIST", resources=address) as (running, port):
             with pytest.raises(grpc.aio.AioRpcError):
                 await register(port, request)
-            await asyncio.wait_for(running.communicate(), 20)
+            await asyncio.wait_for(running.communicate(), 60)
         assert [each.owner for each in await resources.listed()] == [held.owner]
         async with registry(tmp_path, resources=address) as (_, port):
             reply = await register(port, request)

@@ -20,8 +20,8 @@ async def eventually(condition: Callable[[], Awaitable[T]], *, within_ms: int = 
 async def eventually(condition: Callable[[], T], *, within_ms: int = ...) -> T: ...
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_ms: int = 10_000) -> T:
-    """Return what `condition` gives as soon as that is true.
+async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_ms: int = 30_000) -> T:
+    """Return what `condition` gives as soon as that is true; the time is for a loaded machine, not for the test.
 
     Raises:
         AssertionError: it never was; the message shows what it gave last.
