@@ -8,7 +8,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -17,8 +17,12 @@ import typer
 from rich.markup import escape
 
 from tercio.addresses import service_addresses
+from tercio.api.conflicts.v1 import claim_service_pb2
+from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.registry.v1 import agent_pb2, registry_service_pb2
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tercio.api.resources.v1 import resource_service_pb2
+from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.cli import agent_views, connect, tasks, texts
@@ -63,7 +67,7 @@ def doctor(output: Output = Format.TABLE, address: Address = None) -> None:
     if output in {Format.JSON, Format.YAML}:
         print_data([asdict(finding) for finding in findings], output)
     failed = [finding for finding in findings if finding.verdict == "failed"]
-    if any(finding.check in _ANSWERS for finding in failed):
+    if any(finding.check in _ASKED for finding in failed):
         raise typer.Exit(ExitCode.UNAVAILABLE)
     if failed:
         raise typer.Exit(ExitCode.ERROR)
@@ -83,10 +87,13 @@ async def _collect(address: str | None, *, quiet: bool) -> list[Finding]:
 async def _examine(address: str | None) -> AsyncIterator[Finding]:
     yield _versions()
     answering = True
-    for service, ask in (("registry", _ask_registry), ("scheduler", _ask_scheduler)):
+    for service, ask in _ASKED.items():
         for replica in service_addresses(service, address=address):
             finding = await _replica(service, replica, ask)
-            answering = answering and finding.verdict == "ok"
+            if service in _NEEDED_BY_FEW and finding.verdict == "failed":
+                remedy = f"only tasks that need {service} wait for it; {finding.remedy}"
+                finding = replace(finding, verdict="warning", remedy=remedy)
+            answering = answering and finding.verdict != "failed"
             yield finding
     if not answering:
         return
@@ -114,7 +121,23 @@ async def _ask_scheduler(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryCall[A
     return TaskServiceStub(channel).ListTasks(request, timeout=_TIMEOUT_S)
 
 
-_ANSWERS = frozenset({"registry", "scheduler"})
+async def _ask_resources(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryCall[Any, Any]:
+    request = resource_service_pb2.ListPoolsRequest(page_size=1)
+    return ResourceServiceStub(channel).ListPools(request, timeout=_TIMEOUT_S)
+
+
+async def _ask_conflicts(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryCall[Any, Any]:
+    request = claim_service_pb2.ListClaimsRequest(page_size=1)
+    return ClaimServiceStub(channel).ListClaims(request, timeout=_TIMEOUT_S)
+
+
+_ASKED: Final = {
+    "registry": _ask_registry,
+    "scheduler": _ask_scheduler,
+    "resources": _ask_resources,
+    "conflicts": _ask_conflicts,
+}
+_NEEDED_BY_FEW: Final = frozenset({"resources", "conflicts"})
 
 
 async def _replica(
