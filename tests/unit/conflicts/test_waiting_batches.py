@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from tercio_conflicts.settings import ConflictsSettings
-from tercio_conflicts.state import deadlock
-from tercio_conflicts.state.commands import Acquire, Atomicity
-from tercio_conflicts.state.machine import ConflictsMachine
-from tercio_conflicts.state.modes import Mode
-from tercio_conflicts.state.session import Session
-from tercio_conflicts.state.things import Kind, Thing
+from support.conflicts_machine import Driver, file
+from tercio_conflicts.state.commands import Atomicity
 
 
 def test_many_batches_in_one_line_are_looked_through_within_the_time_of_a_unit_test() -> None:
-    rules = ConflictsSettings().rules()
-    machine, session = ConflictsMachine(rules), Session(rules)
-    things = tuple(Thing(Kind.FILE, "repository", f"file{number}") for number in range(50))
-    for number in range(50):
-        wish = Acquire(things=things, modes=(Mode.EXCLUSIVE,), owners=(f"o{number}",), atomicity=Atomicity.BATCH)
-        session.waiting.enter(wish, 0)
-    waits = dict(deadlock.waits(machine.tables, session, 1_000))
-    assert sorted(map(len, waits.values())) == list(range(50))
-    assert deadlock.victims(machine.tables, session, 1_000) == []
+    driver = Driver()
+    files = [file(f"file{number}") for number in range(50)]
+    for each in files:
+        assert driver.claim("holder", each)
+    # One of the line holds what the last one wants, too: so there may be a cycle, and everybody is looked at.
+    assert driver.claim("o0", file("held"))
+    for number in range(49):
+        assert driver.wait(driver.wish(f"o{number}", *files, atomicity=Atomicity.BATCH))
+    assert driver.wait(driver.wish("o49", *files, file("held"), atomicity=Atomicity.BATCH))
+    assert driver.detect() == []
