@@ -9,10 +9,21 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2
 from prometheus_client import REGISTRY
 
 from support.registration_faults import EVERY_PHASE, PHASES, PORTS
-from support.registry import FIRST, SECRET, Registry, detail_of, fields_of, info_of, reason_of, running_registry
+from support.registry import (
+    FIRST,
+    SECRET,
+    SETTINGS,
+    Registry,
+    detail_of,
+    fields_of,
+    info_of,
+    reason_of,
+    running_registry,
+)
 from support.registry_ports import Ledgers
 from tercio.api.registry.v1 import registration_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
@@ -222,3 +233,20 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(reserving: Registry
     call.cancel()
     await eventually(lambda: ledgers.entries() == ([], []))
     assert reserving.service.host.machine.agents.get("a") is None
+
+
+async def test_one_agent_too_many_is_told_the_gap_and_keeps_nothing(
+    store: MemoryStore, clock: ManualClock, ledgers: Ledgers
+) -> None:
+    settings = SETTINGS.model_copy(update={"max_agents": 1})
+    async with running_registry(store, clock=clock, settings=settings, outside=ledgers.outside) as registry:
+        mine = await registry.register("a")
+        error, report = await refused(registry.register("b"))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert reason_of(error) == "AGENT_LIMIT_REACHED"
+        (violation,) = detail_of(error, error_details_pb2.QuotaFailure).violations
+        assert (violation.subject, violation.description) == ("fleet:agents", "agents: 2 required, 1 available")
+        assert steps(report)[-1] == ("PERSIST", "FAILED")
+        assert ledgers.entries() == ([mine.report.registration_id],) * 2
+        await registry.stub.DeregisterAgent(pb.DeregisterAgentRequest(request_id="r", agent_id="a"))
+        assert (await registry.register("b")).agent.incarnation

@@ -165,3 +165,39 @@ def test_a_full_registry_refuses_new_agents_but_takes_known_ones_back() -> None:
     refusal = refused(driver, "QUEUE_FULL", agent_id="c")
     assert refusal.retry_after_ms > 0
     assert driver.register("a", instance=SECOND).row.incarnation == 2
+
+
+def test_a_fleet_takes_no_more_agents_than_it_may_have_and_says_by_how_many() -> None:
+    driver = Driver(Rules(interval=1_000, retention=60_000, max_agents=2))
+    driver.register("a")
+    driver.register("b")
+    refusal = refused(driver, "AGENT_LIMIT_REACHED", agent_id="c")
+    assert refusal.retry_after_ms > 0
+    assert refusal.metadata == {
+        "agents.required": "3",
+        "agents.available": "2",
+        "agents.gap": "1",
+        "agents.bound": "fleet",
+    }
+
+
+def test_an_active_agent_comes_anew_in_a_fleet_that_is_over_its_limit() -> None:
+    driver = Driver()
+    driver.register("a")
+    driver.register("b")
+    driver.machine.rules = Rules(interval=1_000, retention=60_000, max_agents=1)
+    assert driver.register("a", instance=SECOND).row.incarnation == 2
+    driver.do(DeregisterAgent(agent_id="b"))
+    refused(driver, "AGENT_LIMIT_REACHED", agent_id="b")
+
+
+@pytest.mark.parametrize("leave", ["deregister", "vanish"])
+def test_an_agent_that_left_makes_room_for_another_one(leave: str) -> None:
+    driver = Driver(Rules(interval=1_000, retention=60_000, max_agents=1))
+    driver.register("a")
+    refused(driver, "AGENT_LIMIT_REACHED", agent_id="b")
+    if leave == "deregister":
+        driver.do(DeregisterAgent(agent_id="a"))
+    else:
+        driver.listen(4_000)
+    assert driver.register("b").state is State.HEALTHY

@@ -125,6 +125,9 @@ REASONS: dict[str, Reason] = {
         StatusCode.NOT_FOUND, False, "No such reservation for this owner: it ended, or never was."
     ),
     "COST_LIMIT_REACHED": Reason(_PRECONDITION, False, "A tenant, owner or type of tasks costs its limit; raise it."),
+    "AGENT_LIMIT_REACHED": Reason(
+        _EXHAUSTED, True, "The fleet has as many agents as it may; metadata names the gap. Retry when one has left."
+    ),
     "CLAIM_CONFLICT": Reason(StatusCode.ABORTED, True, "Claimed by another; it is named. Retry later, or wait."),
     "CLAIM_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No claim with this id is held."),
     "DEADLOCK_VICTIM": Reason(StatusCode.ABORTED, False, "It waited in a cycle; release what is held, and start over."),

@@ -66,6 +66,10 @@ class RegistrySettings(Section):
     retention_ms: int = Field(default=3_600_000, ge=1_000)
     """How long an agent that is gone or left keeps its id, in ms of fleet time, from 1 s: an hour outlasts the
     repair of a machine."""
+    max_agents: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Agents that may be active at once in the fleet, 1 to 1,000,000; one more is refused with `AGENT_LIMIT_REACHED`,
+    and nobody is ended by it. A bound on runaway starts, not on growth: the other defaults are reckoned for 10,000. A
+    team that pays by the agent sets 10."""
     performance_flush_ms: int = Field(default=30_000, ge=100, le=600_000)
     """How often what agents have counted is recorded, in ms, 100 ms to 10 min. At 30 s a busy fleet of 10,000 agents
     adds 17 kB/s to the journal, and a history that is shown is no older."""
@@ -121,6 +125,7 @@ class RegistrySettings(Section):
         return Rules(
             interval=self.heartbeat_interval_ms,
             retention=self.retention_ms,
+            max_agents=self.max_agents,
             failure_threshold=self.failure_threshold,
             recovery_streak=self.recovery_streak,
             memory_percent=self.memory_percent,

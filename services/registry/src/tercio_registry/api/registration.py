@@ -23,6 +23,7 @@ from tercio_common.ids import IdSource
 from tercio_common.machine.calls import Call
 from tercio_common.machine.host import Host
 from tercio_common.rpc.calls import call_of
+from tercio_common.rpc.shortages import quota_failures
 from tercio_registry import metrics, translate
 from tercio_registry.effects.undo import Undoing
 from tercio_registry.ports import Applicant, Credential, Outside
@@ -135,7 +136,8 @@ class Registering:
                     return reply
             except Refusal as refusal:
                 await registration.undo()
-                raise replace(refusal, details=(registration.phases.finished(),)) from refusal
+                details = (registration.phases.finished(), *quota_failures(refusal.metadata))
+                raise replace(refusal, details=details) from refusal
         report = registration.phases.finished()
         with suppress(Refusal):  # the leadership may have ended, but the registration is durable
             self._host.session.keep_report(registration.agent_id, report.SerializeToString())

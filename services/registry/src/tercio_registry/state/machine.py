@@ -163,6 +163,7 @@ class RegistryMachine:
         match command:
             case RegisterAgent():
                 self._check_space(command, row)
+                registration.check_limit(row, self.census.active, self.rules)
                 self.obligations.check_begun(command.registration_id)
                 event = registration.register(command, row, at, rules=self.rules, floor=self._floor())
             case DeregisterAgent():

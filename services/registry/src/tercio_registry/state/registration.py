@@ -8,6 +8,7 @@ only after the former agent's membership ended and its retention passed.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Moment
@@ -16,6 +17,9 @@ from tercio_registry.state.commands import DeregisterAgent, RegisterAgent
 from tercio_registry.state.events import AgentDeregistered, AgentDrained, AgentRegistered
 from tercio_registry.state.reservations import keepable
 from tercio_registry.state.rules import Rules
+
+_LIMIT_RETRY_MS: Final = 10_000
+"""When one who found no place may look again: agents leave when they are done, or are gone after some such intervals."""
 
 
 def register(command: RegisterAgent, row: AgentRow | None, at: Moment, *, rules: Rules, floor: int) -> AgentRegistered:
@@ -135,6 +139,22 @@ def active(agent_id: str, row: AgentRow | None) -> AgentRow:
             {"agentId": agent_id, "state": row.membership.name},
         )
     return row
+
+
+def check_limit(row: AgentRow | None, active: int, rules: Rules) -> None:
+    """Raise AGENT_LIMIT_REACHED unless the fleet may have one agent more; who is active already may always come anew.
+
+    A limit that was lowered ends nobody.
+    """
+    if (row is not None and row.active) or active < rules.max_agents:
+        return
+    gap = {"required": active + 1, "available": rules.max_agents, "gap": active + 1 - rules.max_agents}
+    raise Refusal(
+        "AGENT_LIMIT_REACHED",
+        f"{active} agents are active, and the fleet may have {rules.max_agents}; deregister one, or raise max_agents",
+        {**{f"agents.{name}": str(value) for name, value in gap.items()}, "agents.bound": "fleet"},
+        retry_after_ms=_LIMIT_RETRY_MS,
+    )
 
 
 def _incarnation(command: RegisterAgent, row: AgentRow | None, floor: int) -> int:

@@ -22,6 +22,7 @@ class Rules:
         interval: mean time between two heartbeats of an agent.
         retention: how long an agent that is gone or deregistered keeps its id.
         max_live_bytes: about how much all rows may take.
+        max_agents: how many may be active at once.
         failure_threshold: bad observations in a row after which an agent ails.
         recovery_streak: good ones in a row after which it no longer does, and punctual heartbeats after missed ones.
         recovered_percent: of a threshold; only under it an observation is good.
@@ -36,6 +37,7 @@ class Rules:
     interval: int = 10_000
     retention: int = 3_600_000
     max_live_bytes: int = 64 << 20
+    max_agents: int = 10_000
     failure_threshold: int = 3
     recovery_streak: int = 3
     recovered_percent: int = 80

@@ -185,6 +185,11 @@ class Census:
             self._counts[_kind(new)] += 1
             self.size_bytes += new.size_bytes
 
+    @property
+    def active(self) -> int:
+        """Return how many agents are members now."""
+        return sum(count for (membership, *_), count in self._counts.items() if membership is Membership.ACTIVE)
+
     def by_state(self, epoch: Epoch) -> dict[State, int]:
         """Count the agents in each state, as the leader of `epoch` shows them."""
         counts = dict.fromkeys(State, 0)

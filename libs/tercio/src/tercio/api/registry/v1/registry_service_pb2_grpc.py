@@ -94,8 +94,8 @@ class RegistryServiceServicer(object):
     def RegisterAgent(self, request, context):
         """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
         Status has a RegistrationReport among its details.
-        Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
-        REGISTRATION_EXCEPTION.
+        Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, AGENT_LIMIT_REACHED,
+        QUEUE_FULL, REGISTRATION_EXCEPTION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

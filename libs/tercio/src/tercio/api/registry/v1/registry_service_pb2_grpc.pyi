@@ -30,8 +30,8 @@ class RegistryServiceStub:
     RegisterAgent: grpc.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.RegisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse]
     """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
     Status has a RegistrationReport among its details.
-    Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
-    REGISTRATION_EXCEPTION.
+    Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, AGENT_LIMIT_REACHED,
+    QUEUE_FULL, REGISTRATION_EXCEPTION.
     """
     DeregisterAgent: grpc.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.DeregisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.DeregisterAgentResponse]
     """Ends an agent's membership: at once, or after it has finished its work. A graceful call waits for that, at most
@@ -79,8 +79,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     RegisterAgent: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.RegisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse]  # type: ignore[assignment]
     """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
     Status has a RegistrationReport among its details.
-    Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
-    REGISTRATION_EXCEPTION.
+    Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, AGENT_LIMIT_REACHED,
+    QUEUE_FULL, REGISTRATION_EXCEPTION.
     """
     DeregisterAgent: grpc.aio.UnaryUnaryMultiCallable[tercio.api.registry.v1.registry_service_pb2.DeregisterAgentRequest, tercio.api.registry.v1.registry_service_pb2.DeregisterAgentResponse]  # type: ignore[assignment]
     """Ends an agent's membership: at once, or after it has finished its work. A graceful call waits for that, at most
@@ -131,8 +131,8 @@ class RegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse, collections.abc.Awaitable[tercio.api.registry.v1.registry_service_pb2.RegisterAgentResponse]]:
         """Registers an agent, or the next incarnation of one, in phases. What one that failed had done is undone, and its
         Status has a RegistrationReport among its details.
-        Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, QUEUE_FULL,
-        REGISTRATION_EXCEPTION.
+        Errors: INVALID_SPECIFICATION, SECURITY_CLEARANCE_DENIED, RESOURCE_ALLOCATION_FAILED, AGENT_IMPOSTOR, AGENT_LIMIT_REACHED,
+        QUEUE_FULL, REGISTRATION_EXCEPTION.
         """
 
     @abc.abstractmethod

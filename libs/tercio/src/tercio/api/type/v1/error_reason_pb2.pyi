@@ -184,6 +184,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """No reservation with this id, or not for this owner: it lapsed, was cancelled or used, or never was."""
     ERROR_REASON_COST_LIMIT_REACHED: _ErrorReason.ValueType  # 345
     """The cost limit of the tenant, the owner or the type of tasks is reached; raise it."""
+    ERROR_REASON_AGENT_LIMIT_REACHED: _ErrorReason.ValueType  # 346
+    """The fleet has as many active agents as it may; metadata and QuotaFailure name the gap. Retry when one has left."""
     ERROR_REASON_CLAIM_CONFLICT: _ErrorReason.ValueType  # 400
     """Another owner holds an incompatible claim, or waits for one and goes first; PreconditionFailure names what is in the
     way. Retry when something was released, or wait.
@@ -378,6 +380,8 @@ ERROR_REASON_RESERVATION_NOT_FOUND: ErrorReason.ValueType  # 344
 """No reservation with this id, or not for this owner: it lapsed, was cancelled or used, or never was."""
 ERROR_REASON_COST_LIMIT_REACHED: ErrorReason.ValueType  # 345
 """The cost limit of the tenant, the owner or the type of tasks is reached; raise it."""
+ERROR_REASON_AGENT_LIMIT_REACHED: ErrorReason.ValueType  # 346
+"""The fleet has as many active agents as it may; metadata and QuotaFailure name the gap. Retry when one has left."""
 ERROR_REASON_CLAIM_CONFLICT: ErrorReason.ValueType  # 400
 """Another owner holds an incompatible claim, or waits for one and goes first; PreconditionFailure names what is in the
 way. Retry when something was released, or wait.
