@@ -61,6 +61,12 @@ def test_what_is_held_is_listed_and_released(tercio: Tercio) -> None:
     assert tercio("allocations", "release", "--owner", "nobody").stdout == "0 released\n"
 
 
+def test_what_ended_is_listed(tercio: Tercio) -> None:
+    assert tercio("allocations", "history", "--filter", 'owner = "nobody"').stderr.startswith(
+        "nothing that ended is kept"
+    )
+
+
 def test_mutations_of_pools_are_in_the_audit_trail(tercio: Tercio) -> None:
     tercio("pools", "resize", "network", "--capacity", "999")
     listed = tercio("audit", "list", "--service", "resources", "--method", "UpdatePool")

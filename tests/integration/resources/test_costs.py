@@ -88,3 +88,26 @@ async def test_every_violation_is_reported(stub: Any) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
         assert fields_of(caught.value) == fields
+
+
+async def test_what_was_held_is_charged_to_the_agent_that_the_release_names(
+    resources: Resources, stub: Any, clock: ManualClock
+) -> None:
+    await resources.allocate("a", "b")
+    await clock.advance(10_000)
+    request = resources_pb.ReleaseRequest(request_id="r", owners=["a", "b"], agent_ids=["ada", ""])
+    await resources.stub.Release(request)
+    shown = await stub.GetCosts(pb.GetCostsRequest(payer=Payer.PAYER_AGENT))
+    assert [(each.name, each.micros > 0, each.micros_per_hour) for each in shown.costs] == [("ada", True, 0)]
+    history = await resources.stub.ListAllocationHistory(resources_pb.ListAllocationHistoryRequest())
+    assert {past.owner: past.micros for past in history.allocations} == {
+        "a": shown.costs[0].micros,
+        "b": shown.costs[0].micros,
+    }
+
+
+async def test_an_agent_cannot_be_limited_because_it_is_not_known_before(stub: Any) -> None:
+    request = pb.SetCostLimitRequest(request_id="l", payer=Payer.PAYER_AGENT, name="ada", limit_micros=5)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.SetCostLimit(request)
+    assert fields_of(caught.value) == ["payer"]

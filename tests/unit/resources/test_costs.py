@@ -7,7 +7,7 @@ import pytest
 from support.resources_machine import CPU, TTL, Driver, spec, tables
 from tercio_common.errors import Refusal
 from tercio_resources.state import costs
-from tercio_resources.state.commands import Resize, Transfer
+from tercio_resources.state.commands import Release, Resize, Transfer
 from tercio_resources.state.cost_rows import CostLimitRow, Payer, PriceRow, SetCostLimit, SetPrice
 from tercio_resources.state.costs import CostView
 from tercio_resources.state.rows import Amount
@@ -151,3 +151,30 @@ def test_the_answer_to_a_grant_says_what_it_costs_and_how_pools_were_chosen() ->
     granted = priced().allocate("a", "b")
     assert (granted.rate, granted.strategy) == (7_200, "best_fit")
     assert Driver().allocate("a").rate == 0
+
+
+def test_an_agent_is_charged_for_what_was_held_in_its_name_once_it_ends() -> None:
+    driver = priced()
+    number = driver.grant("a")
+    driver.grant("b")
+    hold(driver, 10_000, "a", "b")
+    driver.do(Resize(number=number, owner="a", amounts=(Amount("cpu", 200),)))
+    hold(driver, 10_000, "a", "b")
+    assert cost(driver, Payer.AGENT, "ada") == 0
+    driver.do(Release(owners=("a",), agents=("ada",)))
+    driver.do(Release(owners=("b",), agents=("ada",)))
+    hold(driver, 10_000)
+    assert cost(driver, Payer.AGENT, "ada") == 30 + 20
+    assert cost(driver, Payer.OWNER, "a") == 30
+    kept = {row.owner: row.charged // costs.PARTS_A_MICRO for row in driver.machine.tables.past_allocations.values()}
+    assert kept == {"a": 30, "b": 20}
+
+
+def test_an_agent_is_charged_for_what_was_held_since_the_hand_over() -> None:
+    driver = priced()
+    driver.grant("a")
+    hold(driver, 10_000, "a")
+    driver.do(Transfer(from_owner="a", to_owner="b"))
+    hold(driver, 5_000, "b")
+    driver.do(Release(owners=("a", "b"), agents=("ada", "bert")))
+    assert (cost(driver, Payer.AGENT, "ada"), cost(driver, Payer.AGENT, "bert")) == (0, 5)

@@ -7,6 +7,7 @@ import pytest
 from support.scheduler_drive import Drive
 from tercio_scheduler.settings import SchedulerSettings
 from tercio_scheduler.state.admission import key_of, owner_of, unoffered
+from tercio_scheduler.state.columns import Failure
 from tercio_scheduler.state.commands import (
     AttemptKey,
     CancelTask,
@@ -67,6 +68,53 @@ def test_an_attempt_is_offered_under_the_name_that_holds_the_grant(drive: Drive)
     assert drive.attempt("t") == key
     drive.end("t")
     assert owed(drive) == [key]
+
+
+def test_the_release_that_is_owed_names_the_agent_that_had_the_attempt(drive: Drive) -> None:
+    drive.submit("t", template=CPU)
+    drive.propose(SettleAdmissions(given_up=(start(drive)[0],)))
+    grant(drive)
+    drive.dispatch()
+    drive.end("t", outcome=Outcome.FAILED, failure=Failure("BROKEN", "it broke"))
+    assert len(owed(drive)) == 2
+    pending = drive.machine.outbox.pending(release_kind(RESOURCES), committed=drive.seq)
+    assert [row.payload for row in pending] == [b"", b"agent"], "the first attempt was offered to nobody"
+    drive.pass_time(60_000)
+    drive.attach(concurrency=4)
+    drive.propose(SettleAdmissions(given_up=(start(drive)[0],)))
+    *_, last = drive.machine.outbox.pending(release_kind(RESOURCES), committed=drive.seq)
+    assert last.payload == b"", "what an earlier attempt had is not what this one had"
+
+
+def test_a_cost_limit_is_explained_and_tried_again_only_when_limits_changed(drive: Drive) -> None:
+    drive.submit("t", template=CPU)
+    (first,) = start(drive)
+    gap = Gap("cost", 70, 50, "tenant", most=50)
+    drive.session.shortages.note(CPU.needs, Shortage("COST_LIMIT_REACHED", (gap,), drive.now, 7))
+    drive.propose(SettleAdmissions(refused=(first,)))
+    drive.session.shortages.changed(RESOURCES, 8)
+    assert start(drive) == [], "what others give back helps nobody who may not spend"
+    shortage = drive.session.shortages.of(CPU.needs)
+    assert shortage is not None
+    assert (shortage.reason, shortage.is_of_cost) == ("COST_LIMIT_REACHED", True)
+    explanation = explain(drive.machine.tables, drive.session, "t", drive.moment())
+    assert explanation.summary == (
+        "It waits until a cost limit is raised: the tenant has cost 70 of 50 millionths of the currency."
+    )
+    assert "tercio costs limit" in explanation.remedies[0]
+    assert explanation.gaps == (gap,)
+    drive.session.shortages.changed(RESOURCES, 9, limits=True)
+    assert start(drive)
+
+
+def test_a_cost_limit_is_tried_again_after_a_while_in_any_case(drive: Drive) -> None:
+    drive.submit("t", template=CPU)
+    (key,) = start(drive)
+    drive.session.shortages.note(CPU.needs, Shortage("COST_LIMIT_REACHED", (), drive.now, 7))
+    drive.propose(SettleAdmissions(refused=(key,)))
+    drive.pass_time(10_000)
+    drive.session.renew("agent", now=drive.now)
+    assert start(drive)
 
 
 def test_no_more_is_asked_for_than_agents_have_room_for(drive: Drive) -> None:

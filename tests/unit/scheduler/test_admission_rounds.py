@@ -41,7 +41,7 @@ class ScriptedLink:
     async def renew(self, held: Mapping[str, Needs], *, timeout_s: float) -> Collection[str]:
         raise NotImplementedError
 
-    async def release(self, owners: Sequence[str]) -> None:
+    async def release(self, owners: Mapping[str, str]) -> None:
         raise NotImplementedError
 
     async def changes(self):

@@ -100,3 +100,14 @@ def test_who_needs_more_than_there_could_ever_be_stops_nobody(drive: Drive, gap:
     wait(drive, 10_000)
     drive.submit("small", template=SMALL)
     assert start(drive) == ["large", "small"]
+
+
+def test_who_waits_for_a_cost_limit_holds_up_nobody(drive: Drive) -> None:
+    keys = drive.propose(StartAdmissions()).keys
+    spent = Gap("cost", 50, 50, "tenant", most=50)
+    drive.session.shortages.note(LARGE.needs, Shortage("COST_LIMIT_REACHED", (spent,), drive.now, 7))
+    drive.propose(SettleAdmissions(refused=keys))
+    wait(drive, 9_999)
+    drive.submit("small", template=SMALL)
+    wait(drive, 2)
+    assert "small" in start(drive)

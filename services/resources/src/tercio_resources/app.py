@@ -62,6 +62,7 @@ RULES = {
         "Resize",
         "GetAllocation",
         "ListAllocations",
+        "ListAllocationHistory",
         "WatchAllocations",
         "SetQuota",
         "DeleteQuota",

@@ -11,7 +11,7 @@ from tercio_common.epochs import Epoch
 from tercio_common.leasing.tombstones import TombstoneRow
 from tercio_common.machine.descriptions import describe
 from tercio_common.machine.protocol import Description
-from tercio_resources import budget_codec, cost_codec, reservation_codec, worktree_codec
+from tercio_resources import budget_codec, cost_codec, past_codec, reservation_codec, worktree_codec
 from tercio_resources.lot_codec import lot_of, lot_record
 from tercio_resources.records.v1 import events_pb2 as records
 from tercio_resources.state import events
@@ -19,7 +19,6 @@ from tercio_resources.state.commands import UsageReport
 from tercio_resources.state.rows import (
     AllocationRow,
     Amount,
-    Cause,
     HistoryRow,
     PastTask,
     PoolRecordRow,
@@ -42,6 +41,14 @@ from tercio_resources.state.tables import (
     TOMBSTONES,
     USAGES,
 )
+
+_OF_ALLOCATIONS = {
+    "allocations_released",
+    "allocations_transferred",
+    "allocations_reshaped",
+    "past_allocations_forgotten",
+    "revocations_requested",
+}
 
 
 def encode_event(event: Any) -> bytes:
@@ -74,7 +81,7 @@ class ResourcesCodec:
         match kind:
             case "allocations_granted":
                 return described._replace(resources=(f"owners/{owner}" for owner in fact.owners))
-            case "allocations_released" | "allocations_transferred" | "allocations_reshaped" | "revocations_requested":
+            case _ if kind in _OF_ALLOCATIONS:
                 return described._replace(resources=(f"allocations/{each}" for each in fact.allocation_numbers))
             case "usage_reported":
                 return described._replace(resources=(f"allocations/{each.allocation_number}" for each in fact.reports))
@@ -122,9 +129,7 @@ class ResourcesCodec:
             return _strategy(records.StrategyRow.FromString(data))
         if table == POOL_RECORDS:
             return _pool_record_row(records.PoolRecordRow.FromString(data))
-        if table in budget_codec.ROW_DECODERS:
-            return budget_codec.ROW_DECODERS[table](data)
-        for part in (reservation_codec, cost_codec, worktree_codec):
+        for part in (budget_codec, past_codec, reservation_codec, cost_codec, worktree_codec):
             if table in part.ROW_DECODERS:
                 return part.ROW_DECODERS[table](data)
         raise ValueError(f"the resources service has no table {table!r}")
@@ -176,6 +181,7 @@ def _allocation_record(row: AllocationRow) -> records.AllocationRow:
         granted_wall_ms=row.granted_wall,
         revoke_at_ms=row.revoke_at,
         charged_now_ms=row.charged_now,
+        charged_parts=str(row.charged) if row.charged else "",
     )
 
 
@@ -190,6 +196,7 @@ def _allocation(record: records.AllocationRow) -> AllocationRow:
         granted_wall=record.granted_wall_ms,
         revoke_at=record.revoke_at_ms,
         charged_now=record.charged_now_ms,
+        charged=int(record.charged_parts or 0),
     )
 
 
@@ -305,16 +312,6 @@ def _granted_record(event: events.AllocationsGranted) -> records.Event:
     )
 
 
-def _released_record(event: events.AllocationsReleased) -> records.Event:
-    return records.Event(
-        allocations_released=records.AllocationsReleased(
-            cause=cast("records.AllocationsReleased.Cause.ValueType", int(event.cause)),
-            allocation_numbers=event.numbers,
-            barred_owners=event.barred,
-        )
-    )
-
-
 def _transferred_record(event: events.AllocationsTransferred) -> records.Event:
     return records.Event(
         allocations_transferred=records.AllocationsTransferred(
@@ -337,7 +334,6 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
     events.QuotaSet: lambda e: records.Event(quota_set=_quota_record(e.row)),
     events.QuotaDeleted: lambda e: records.Event(quota_deleted=records.QuotaDeleted(tenant=e.tenant)),
     events.AllocationsGranted: _granted_record,
-    events.AllocationsReleased: _released_record,
     events.AllocationsTransferred: _transferred_record,
     events.RevocationsRequested: _revocations_record,
     events.TombstonesPruned: lambda e: records.Event(tombstones_pruned=records.TombstonesPruned(owners=e.owners)),
@@ -347,6 +343,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], records.Event]] = {
         allocations_reshaped=records.AllocationsReshaped(allocation_numbers=e.numbers, lots=map(lot_record, e.lots))
     ),
     events.StrategySet: lambda e: records.Event(strategy_set=_strategy_record(e.row)),
+    **past_codec.ENCODERS,
     **budget_codec.ENCODERS,
     **reservation_codec.ENCODERS,
     **worktree_codec.ENCODERS,
@@ -361,9 +358,6 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
     "allocations_granted": lambda r: events.AllocationsGranted(
         tuple(map(lot_of, r.lots)), tuple(r.owners), tuple(r.lot_indexes)
     ),
-    "allocations_released": lambda r: events.AllocationsReleased(
-        Cause(r.cause), tuple(r.allocation_numbers), tuple(r.barred_owners)
-    ),
     "allocations_transferred": lambda r: events.AllocationsTransferred(tuple(r.allocation_numbers), r.to_owner),
     "revocations_requested": lambda r: events.RevocationsRequested(tuple(r.allocation_numbers), r.revoke_at_ms),
     "tombstones_pruned": lambda r: events.TombstonesPruned(tuple(r.owners)),
@@ -373,6 +367,7 @@ _DECODERS: dict[str, Callable[[Any], events.Event]] = {
         tuple(r.allocation_numbers), tuple(map(lot_of, r.lots))
     ),
     "strategy_set": lambda r: events.StrategySet(_strategy(r)),
+    **past_codec.DECODERS,
     **budget_codec.DECODERS,
     **reservation_codec.DECODERS,
     **worktree_codec.DECODERS,
@@ -389,6 +384,7 @@ _ROW_ENCODERS: dict[str, Callable[[Any], Message]] = {
     SAMPLES: _samples_record,
     STRATEGIES: _strategy_record,
     POOL_RECORDS: _pool_record_record,
+    **past_codec.ROW_ENCODERS,
     **budget_codec.ROW_ENCODERS,
     **reservation_codec.ROW_ENCODERS,
     **worktree_codec.ROW_ENCODERS,

@@ -91,6 +91,9 @@ class ResourcesSettings(Section):
     grace_ms: int = Field(default=5_000, ge=0, le=600_000)
     """From the end of a lease to the release, and from a request to give back to the revocation, in ms, up to 10 min:
     a holder that stops at its lease's end has stopped by then."""
+    history_ms: int = Field(default=3_600_000, ge=1_000, le=86_400_000)
+    """How long an allocation that ended is listed, in ms, 1 s to 1 day, among the last 10,000: an hour, as finished
+    tasks are."""
     ageing_ms: int = Field(default=10_000, ge=100, le=3_600_000)
     """Waiting for this long raises a call's priority by one, in ms, 100 ms to 1 h: the lowest of ten priorities is
     served before fresh calls of the highest after a minute and a half."""
@@ -155,6 +158,7 @@ class ResourcesSettings(Section):
         """Return what the state needs of them."""
         return Rules(
             grace=self.grace_ms,
+            history=self.history_ms,
             ageing=self.ageing_ms,
             patience=self.patience_ms,
             max_waiting=self.max_waiting,

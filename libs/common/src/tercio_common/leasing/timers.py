@@ -9,6 +9,8 @@ import heapq
 from collections.abc import Callable, Set
 from typing import Final, Generic, TypeVar
 
+from tercio_common.machine.protocol import Moment
+
 Key = TypeVar("Key", int, str, tuple[str, str], tuple[int, str])
 CauseT = TypeVar("CauseT")
 
@@ -53,6 +55,15 @@ class Timers(Generic[Key]):
         del self._due[key]
         self._popped = key
         return key
+
+    def prunable(self, at: Moment, *, limit: int) -> tuple[Key, ...]:
+        """Return what is due and is simply to go, at most `limit`."""
+        keys: list[Key] = []
+        while len(keys) < limit and (key := self.pop(at.now)) is not None:
+            keys.append(key)
+        for key in keys:  # should the pruning be undone, they are looked at again
+            self.set(key, at.now + 1)
+        return tuple(keys)
 
     def set_aside(self) -> str:
         """Take the key out of the way that was looked at last; return its name."""

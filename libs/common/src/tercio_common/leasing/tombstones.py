@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tercio_common.leasing.timers import Timers
-from tercio_common.machine.protocol import Moment
 
 
 class TombstoneRow(NamedTuple):
@@ -33,12 +32,3 @@ class Tombstones(Timers[str]):
             self.drop(key)
         else:
             self.set(key, new.released_now + self._period)
-
-    def prunable(self, at: Moment, *, limit: int) -> tuple[str, ...]:
-        """Return owners that need be barred no longer, at most `limit`."""
-        owners: list[str] = []
-        while len(owners) < limit and (owner := self.pop(at.now)) is not None:
-            owners.append(owner)
-        for owner in owners:  # should the pruning be undone, they are looked at again
-            self.set(owner, at.now + 1)
-        return tuple(owners)

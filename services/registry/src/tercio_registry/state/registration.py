@@ -19,7 +19,7 @@ from tercio_registry.state.reservations import keepable
 from tercio_registry.state.rules import Rules
 
 _LIMIT_RETRY_MS: Final = 10_000
-"""When one who found no place may look again: agents leave when they are done, or are gone after some such intervals."""
+"""When one who found no place may look again: agents leave when they are done, or are gone after some such times."""
 
 
 def register(command: RegisterAgent, row: AgentRow | None, at: Moment, *, rules: Rules, floor: int) -> AgentRegistered:

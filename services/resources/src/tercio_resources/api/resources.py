@@ -26,6 +26,7 @@ from tercio_resources.state.session import Session
 from tercio_resources.state.tables import ALLOCATIONS
 from tercio_resources.state.views import view
 from tercio_resources.translate import allocations as to_allocations
+from tercio_resources.translate import past_allocations as to_past
 from tercio_resources.translate import pools as to_pools
 from tercio_resources.translate import quotas as to_quotas
 
@@ -155,6 +156,22 @@ class ResourceServicer(rpc.ResourceServiceServicer):
                 next_page_token=encode_page("allocations", str(found[-1].number), request.expression) if more else "",
                 # The state that is read has every record before the next one.
                 cursor="" if request.page_token else encode_seq(ALLOCATIONS, at.seq - 1),
+            )
+
+        return await self._host.read(look)
+
+    async def ListAllocationHistory(
+        self, request: pb.ListAllocationHistoryRequest, context: Context
+    ) -> pb.ListAllocationHistoryResponse:
+        size, selected = to_past.listing_of(request)
+        after = int(decode_page("past-allocations", request.page_token, request.expression) or -(2**63))
+
+        def look(machine: ResourcesMachine, _session: Session, _at: Moment) -> pb.ListAllocationHistoryResponse:
+            rows, units = machine.tables.past_allocations.values(), machine.tables.by_dimension
+            found, more = page(rows, key=lambda row: -row.number, after=after, size=size, selects=selected.matches)
+            token = encode_page("past-allocations", str(-found[-1].number), request.expression) if more else ""
+            return pb.ListAllocationHistoryResponse(
+                allocations=[to_past.past_message(row, units) for row in found], next_page_token=token
             )
 
         return await self._host.read(look)

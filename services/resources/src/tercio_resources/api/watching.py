@@ -18,7 +18,7 @@ from tercio_resources import metrics
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.pools import PoolView
 from tercio_resources.state.rows import AllocationRow
-from tercio_resources.state.tables import ALLOCATIONS
+from tercio_resources.state.tables import ALLOCATIONS, COST_LIMITS, QUOTAS
 from tercio_resources.state.views import view
 from tercio_resources.translate.allocations import allocation_message
 from tercio_resources.translate.pools import pool_message
@@ -42,6 +42,7 @@ class Watching:
         term = self._host.term
         feed = term.feed.subscribe(None)
         shown: dict[str, PoolView] = {}
+        limits_changed = True
         metrics.WATCHES.labels("pools").inc()
         try:
             while True:
@@ -49,10 +50,16 @@ class Watching:
                 await term.committed(seq)
                 changed = [view for name, view in present.items() if shown.get(name) != view]
                 deleted = [name for name in shown if name not in present]
-                if changed or deleted or not shown:
-                    yield pb.WatchPoolsResponse(pools=map(pool_message, changed), deleted_pool_ids=deleted, seq=seq)
+                if changed or deleted or limits_changed:
+                    yield pb.WatchPoolsResponse(
+                        pools=map(pool_message, changed),
+                        deleted_pool_ids=deleted,
+                        seq=seq,
+                        limits_changed=limits_changed,
+                    )
                 shown = present
-                await anext(feed)
+                entries = await anext(feed)
+                limits_changed = any(entry.changes.rows(table) for entry in entries for table in (QUOTAS, COST_LIMITS))
         finally:
             metrics.WATCHES.labels("pools").dec()
 

@@ -42,6 +42,23 @@ VIEW: View[allocation_pb2.Allocation] = View(
         Column("TOKEN", lambda held: _token(held.token), wide=True),
     ),
 )
+PAST: View[allocation_pb2.PastAllocation] = View(
+    name=lambda past: str(past.allocation_id),
+    nothing="nothing that ended is kept",
+    columns=(
+        Column("ID", lambda past: str(past.allocation_id)),
+        Column("OWNER", lambda past: escape(past.owner)),
+        Column("AGENT", lambda past: escape(past.agent_id) or "-"),
+        Column("ENDED", lambda past: texts.age(past.end_time)),
+        Column("HOW", lambda past: allocation_pb2.PastAllocation.Cause.Name(past.cause).removeprefix("CAUSE_")),
+        Column("AMOUNTS", lambda past: escape(texts.amounts(part.amount for part in past.parts))),
+        Column("TENANT", lambda past: escape(past.tenant) or "-"),
+        Column("TYPE", lambda past: escape(past.task_type) or "-", wide=True),
+        Column("GRANTED", lambda past: texts.clock_time(past.grant_time), wide=True),
+        Column("POOLS", lambda past: escape(",".join(part.pool_id for part in past.parts)), wide=True),
+        Column("MICROS", lambda past: str(past.micros), wide=True),
+    ),
+)
 
 
 @app.command("list", epilog="Example: tercio allocations list --filter 'pools.cpu > 0' -o wide")
@@ -59,6 +76,23 @@ def list_(
         return await pages(page, limit=limit)
 
     show_list(connect.run(address, work), VIEW, output)
+
+
+@app.command(epilog="Example: tercio allocations history --filter 'cause = EXPIRED'")
+def history(
+    expression: Expression = "", limit: Limit = 100, output: Output = Format.TABLE, address: Address = None
+) -> None:
+    """List allocations that ended, the newest first."""
+
+    async def work(service: Resources) -> list[allocation_pb2.PastAllocation]:
+        async def page(token: str, size: int) -> tuple[list[allocation_pb2.PastAllocation], str]:
+            request = pb.ListAllocationHistoryRequest(page_size=size, page_token=token, expression=expression)
+            answer = await service.call("ListAllocationHistory", request)
+            return list(answer.allocations), answer.next_page_token
+
+        return await pages(page, limit=limit)
+
+    show_list(connect.run(address, work), PAST, output)
 
 
 @app.command(epilog="Example: tercio allocations release 4096 --owner builder-1")

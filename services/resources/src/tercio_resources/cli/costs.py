@@ -19,7 +19,7 @@ from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See what resources cost, and limit it.", no_args_is_help=True)
 
-By = Annotated[str, typer.Option("--by", help="tenant, owner, task_type or budget")]
+By = Annotated[str, typer.Option("--by", help="tenant, owner, task_type, agent or budget")]
 Payer = Annotated[str, typer.Argument(metavar="PAYER", help="tenant, owner or task_type")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="whose")]
 Micros = Annotated[int, typer.Argument(metavar="MICROS", min=0, help="in millionths of the currency; 0 is no limit")]

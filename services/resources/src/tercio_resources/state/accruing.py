@@ -12,7 +12,7 @@ from tercio_resources.state.cost_rows import CostRow, Payer
 from tercio_resources.state.rows import AllocationRow
 
 Key = tuple[int, str]
-_TENANT, _OWNER, _TASK_TYPE = map(int, Payer)
+_TENANT, _OWNER, _TASK_TYPE = map(int, (Payer.TENANT, Payer.OWNER, Payer.TASK_TYPE))
 
 
 def payers(row: AllocationRow) -> list[Key]:

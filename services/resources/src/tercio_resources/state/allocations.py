@@ -31,7 +31,9 @@ def release(command: Release, tables: ResourceTables) -> Decision:
     reply = Released(len(numbers), unknown)
     if not numbers and not barred:
         return Decision((), reply)
-    return Decision([AllocationsReleased(Cause.RELEASED, tuple(numbers), barred)], reply)
+    known = zip(command.owners, command.agents, strict=bool(command.agents))
+    agents = tuple(sorted({owner: agent for owner, agent in known if agent and tables.holdings.of(owner)}.items()))
+    return Decision([AllocationsReleased(Cause.RELEASED, tuple(numbers), barred, agents)], reply)
 
 
 def transfer(command: Transfer, tables: ResourceTables, rules: Rules) -> AllocationsTransferred:
@@ -58,7 +60,12 @@ def transferred(event: AllocationsTransferred, allocations: Table[AllocationRow]
     first = at.seq * NUMBERS_A_RECORD
     return [
         allocations[number]._replace(
-            owner=event.to_owner, token=first + offset, epoch=at.epoch, granted_now=at.now, charged_now=at.now
+            owner=event.to_owner,
+            token=first + offset,
+            epoch=at.epoch,
+            granted_now=at.now,
+            charged_now=at.now,
+            charged=0,
         )
         for offset, number in enumerate(event.numbers)
     ]

@@ -66,10 +66,14 @@ class Allocate:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Release what owners hold, and bar them; release allocations by their numbers, and bar nobody."""
+    """Release what owners hold, and bar them; release allocations by their numbers, and bar nobody.
+
+    `agents` names of each owner the agent that used it, an empty one where nobody did; none at all is nobody.
+    """
 
     owners: tuple[str, ...] = ()
     numbers: tuple[int, ...] = ()
+    agents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

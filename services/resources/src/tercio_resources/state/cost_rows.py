@@ -13,6 +13,7 @@ class Payer(IntEnum):
     TENANT = 1
     OWNER = 2
     TASK_TYPE = 3
+    AGENT = 5
 
 
 class PriceRow(NamedTuple):

@@ -83,14 +83,18 @@ def rate_of(parts: Iterable[Part], prices: Table[PriceRow]) -> int:
     return sum(amount * price.micros for amount, price in found if price is not None)
 
 
-def charge(row: AllocationRow, at: Moment, tables: ResourceTables) -> None:
-    """Charge for what was held until now."""
+def charge(row: AllocationRow, at: Moment, tables: ResourceTables) -> AllocationRow:
+    """Charge for what was held until now; return the row as it is then."""
     parts = row.lot.rate * (at.now - row.charged_now)
     for key in payers(row) if row.lot.rate else ():
-        before = tables.costs.get(key)
-        if before is None and len(tables.costs) >= MOST_PAYERS:
-            _forget(at, tables)
-        tables.costs.put(CostRow(*key, (before.parts if before else 0) + parts, at.now))
+        _add(key, parts, at, tables)
+    return row._replace(charged_now=at.now, charged=row.charged + parts)
+
+
+def charge_agent(agent_id: str, parts: int, at: Moment, tables: ResourceTables) -> None:
+    """Count for an agent as well what was held for it, now that it ended."""
+    if agent_id and parts:
+        _add((Payer.AGENT, agent_id), parts, at, tables)
 
 
 def total(key: tuple[int, str], now: int, tables: ResourceTables) -> int:
@@ -128,6 +132,13 @@ def views(payer: Payer, now: int, tables: ResourceTables) -> list[CostView]:
         micros = total(key, now, tables)
         shown.append(CostView(key[1], micros, tables.accruing.rate(key), limit.micros if limit else 0))
     return shown
+
+
+def _add(key: tuple[int, str], parts: int, at: Moment, tables: ResourceTables) -> None:
+    before = tables.costs.get(key)
+    if before is None and len(tables.costs) >= MOST_PAYERS:
+        _forget(at, tables)
+    tables.costs.put(CostRow(*key, (before.parts if before else 0) + parts, at.now))
 
 
 def _check_dimension(price: PriceRow, units: PoolsByDimension) -> None:

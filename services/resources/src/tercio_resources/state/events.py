@@ -51,11 +51,19 @@ class AllocationsGranted:
 
 @dataclass(frozen=True, slots=True)
 class AllocationsReleased:
-    """Allocations were released, and owners barred."""
+    """Allocations were released, and owners barred; `agents` are those that used what owners held, where known."""
 
     cause: Cause
     numbers: tuple[int, ...]
     barred: tuple[str, ...] = ()
+    agents: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastAllocationsForgotten:
+    """Allocations are listed no longer that ended long ago."""
+
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ Event = (
     | QuotaDeleted
     | AllocationsGranted
     | AllocationsReleased
+    | PastAllocationsForgotten
     | AllocationsTransferred
     | RevocationsRequested
     | TombstonesPruned

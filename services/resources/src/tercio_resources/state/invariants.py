@@ -42,6 +42,11 @@ def violations(machine: ResourcesMachine) -> Iterator[str]:
         yield "an allocation has no lease, or one that does not exist has one"
     if tables.barred.keys() != {row.owner for row in tables.tombstones.values()}:
         yield "a tombstone has no time to go, or one that does not exist has one"
+    past = {row.number for row in tables.past_allocations.values()}
+    if past & rows.keys():
+        yield "an allocation is held and over"
+    if tables.past.keys() != past:
+        yield "an allocation that ended is never forgotten, or one is that is not kept"
     yield from _usage_violations(tables)
     for row_of_samples in tables.samples.values():
         if row_of_samples.pool_id not in tables.pools:

@@ -17,6 +17,7 @@ from tercio_resources.state import (
     grants,
     leases,
     optimisation,
+    past_allocations,
     pool_records,
     pools,
     prediction,
@@ -58,6 +59,7 @@ from tercio_resources.state.events import (
     AllocationsReshaped,
     AllocationsTransferred,
     Event,
+    PastAllocationsForgotten,
     PoolDeleted,
     PoolsSet,
     QuotaDeleted,
@@ -69,6 +71,7 @@ from tercio_resources.state.events import (
     UseSampled,
 )
 from tercio_resources.state.leases import Leases
+from tercio_resources.state.past_allocations import Past
 from tercio_resources.state.pools import PoolView
 from tercio_resources.state.reservation_rows import (
     CancelReservation,
@@ -106,7 +109,7 @@ class ResourcesMachine:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.tables = ResourceTables(rules)
-        self._served: Leases | Tombstones | BlockTimers | Reserved = self.tables.leases
+        self._served: Leases | Tombstones | Past | BlockTimers | Reserved = self.tables.leases
 
     def decide(self, command: Any, at: Moment, session: Session) -> Decision:
         """See `StateMachine`."""
@@ -179,6 +182,8 @@ class ResourcesMachine:
             case AllocationsReshaped():
                 for number, lot in zip(event.numbers, event.lots, strict=True):
                     self._reshape(number, lot, at)
+            case PastAllocationsForgotten():
+                past_allocations.forget(event.numbers, tables.past_allocations)
             case TombstonesPruned():
                 for owner in event.owners:
                     tables.tombstones.delete(owner)
@@ -208,7 +213,7 @@ class ResourcesMachine:
     def next_due(self) -> int | None:
         """See `StateMachine`."""
         tables = self.tables
-        timers = (tables.leases, tables.barred, tables.block_timers, tables.reserved)
+        timers = (tables.leases, tables.barred, tables.past, tables.block_timers, tables.reserved)
         dues = (each.next_due() for each in timers)
         return min((due for due in dues if due is not None), default=None)
 
@@ -227,10 +232,13 @@ class ResourcesMachine:
 
     def _release(self, event: AllocationsReleased, at: Moment) -> None:
         tables = self.tables
-        rows = [tables.allocations.delete(number) for number in event.numbers]
-        for row in rows:
-            costs.charge(row, at, tables)
+        agents = dict(event.agents)
+        held = [tables.allocations.delete(number) for number in event.numbers]
+        rows = [costs.charge(row, at, tables) for row in held]
+        for row in rows if agents else ():
+            costs.charge_agent(agents.get(row.owner, ""), row.charged, at, tables)
         pool_records.note_ends(rows, event.cause, tables.pool_records)
+        past_allocations.note(rows, event.cause, agents, at, kept=tables.past_allocations, past=tables.past)
         for number in event.numbers:
             if (reservation := tables.reserved.claims.get(number)) is not None:
                 tables.reservations.delete(reservation)
@@ -250,9 +258,8 @@ class ResourcesMachine:
 
     def _reshape(self, number: int, lot: Lot, at: Moment) -> None:
         tables = self.tables
-        before = tables.allocations[number]
-        costs.charge(before, at, tables)
-        tables.allocations.put(before._replace(lot=lot, charged_now=at.now))
+        charged = costs.charge(tables.allocations[number], at, tables)
+        tables.allocations.put(charged._replace(lot=lot))
         if (row := tables.usages.get(number)) is not None:
             tables.usages.put(usage.reshaped(row, {part.dimension: part.amount for part in lot.parts}))
 
@@ -300,6 +307,9 @@ class ResourcesMachine:
         self._served = self.tables.barred
         if owners := self.tables.barred.prunable(at, limit=limit):
             return [TombstonesPruned(owners)]
+        self._served = self.tables.past
+        if numbers := self.tables.past.prunable(at, limit=limit):
+            return [PastAllocationsForgotten(numbers)]
         self._served = self.tables.reserved
         if advanced := reservations.advance(at, self.tables, self.rules):
             return advanced

@@ -43,9 +43,7 @@ def resize(command: Resize, at: Moment, *, tables: ResourceTables, session: Sess
         costs.check_limit(row, at.now, tables)
         if gaps := ledger.gaps(row, more):
             raise refusal(f"allocation {row.number} cannot grow", gaps)
-    return Decision(
-        [AllocationsReshaped((row.number,), (lot,))], row._replace(lot=lot, charged_now=at.now), creates_work=bool(more)
-    )
+    return Decision([AllocationsReshaped((row.number,), (lot,))], row._replace(lot=lot), creates_work=bool(more))
 
 
 def _wanted(command: Resize, row: AllocationRow, tables: ResourceTables) -> dict[str, int]:

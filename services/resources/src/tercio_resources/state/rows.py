@@ -84,6 +84,7 @@ class AllocationRow(NamedTuple):
         granted_wall: wall time in ms of the grant.
         revoke_at: fleet time in ms at which it is revoked; 0 when it is not.
         charged_now: fleet time in ms up to which it was charged.
+        charged: what its owner was charged for it until then, in parts as in `CostRow`.
     """
 
     number: int
@@ -95,6 +96,7 @@ class AllocationRow(NamedTuple):
     granted_wall: int
     revoke_at: int = 0
     charged_now: int = 0
+    charged: int = 0
 
 
 class Used(NamedTuple):
@@ -196,6 +198,30 @@ class Cause(IntEnum):
     RELEASED = 1
     EXPIRED = 2
     REVOKED = 3
+
+
+class PastAllocationRow(NamedTuple):
+    """What an owner held.
+
+    Attributes:
+        number: its id.
+        owner: the last one.
+        agent_id: the agent that used it, if that is known.
+        granted_wall: wall time in ms of the grant.
+        ended_wall: wall time in ms of the end.
+        ended_now: fleet time in ms of the end.
+        charged: what the last owner was charged for it, in parts as in `CostRow`.
+    """
+
+    number: int
+    owner: str
+    lot: Lot
+    agent_id: str
+    cause: Cause
+    granted_wall: int
+    ended_wall: int
+    ended_now: int
+    charged: int = 0
 
 
 class Bound(NamedTuple):

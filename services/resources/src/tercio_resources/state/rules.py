@@ -20,6 +20,7 @@ class Rules:
     Attributes:
         grace: from the end of a lease, or a request to give back, to the release.
         tombstone: how long an owner that was released is barred.
+        history: how long an allocation that ended is listed.
         ageing: waiting for this long raises a priority by one.
         patience: who has waited for this long is passed by nobody.
         max_waiting: calls that may wait at once.
@@ -44,6 +45,7 @@ class Rules:
 
     grace: int = 5_000
     tombstone: int = 300_000
+    history: int = 3_600_000
     ageing: int = 10_000
     patience: int = 10_000
     max_waiting: int = 1_000

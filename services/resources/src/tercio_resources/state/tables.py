@@ -12,12 +12,14 @@ from tercio_resources.state.budget_rows import BlockRow, BudgetRow, MeterRow
 from tercio_resources.state.cost_rows import CostLimitRow, CostRow, PriceRow
 from tercio_resources.state.holdings import Holdings
 from tercio_resources.state.leases import Leases
+from tercio_resources.state.past_allocations import Past
 from tercio_resources.state.pools import PoolsByDimension
 from tercio_resources.state.reservation_rows import ReservationRow
 from tercio_resources.state.reserved import Reserved
 from tercio_resources.state.rows import (
     AllocationRow,
     HistoryRow,
+    PastAllocationRow,
     PoolRecordRow,
     PoolRow,
     QuotaRow,
@@ -33,6 +35,7 @@ from tercio_resources.state.worktree_rows import WorktreePoolRow, WorktreeRow
 POOLS = "pools"
 QUOTAS = "quotas"
 ALLOCATIONS = "allocations"
+PAST_ALLOCATIONS = "past_allocations"
 TOMBSTONES = "tombstones"
 USAGES = "usages"
 HISTORIES = "histories"
@@ -58,6 +61,7 @@ class ResourceTables(TableStore):
         self.pools: Table[PoolRow] = Table(POOLS, itemgetter(0), store=self)
         self.quotas: Table[QuotaRow] = Table(QUOTAS, itemgetter(0), store=self)
         self.allocations: Table[AllocationRow] = Table(ALLOCATIONS, itemgetter(0), store=self)
+        self.past_allocations: Table[PastAllocationRow] = Table(PAST_ALLOCATIONS, itemgetter(0), store=self, fed=False)
         self.tombstones: Table[TombstoneRow] = Table(TOMBSTONES, itemgetter(0), store=self, fed=False)
         self.usages: Table[UsageRow] = Table(USAGES, itemgetter(0), store=self, fed=False)
         self.histories: Table[HistoryRow] = Table(HISTORIES, itemgetter(0), store=self, fed=False)
@@ -77,6 +81,7 @@ class ResourceTables(TableStore):
         self.holdings = Holdings()
         self.leases = Leases(rules)
         self.barred = Tombstones(period=rules.tombstone)
+        self.past = Past(period=rules.history)
         self.used = UsageSums()
         self.block_timers = BlockTimers()
         self.reserved = Reserved(rules)
@@ -87,6 +92,7 @@ class ResourceTables(TableStore):
         self.allocations.add_index(self.holdings)
         self.allocations.add_index(self.leases)
         self.tombstones.add_index(self.barred)
+        self.past_allocations.add_index(self.past)
         self.usages.add_index(self.used)
         self.allocations.add_index(self.accruing)
         self.costs.add_index(self.charged)

@@ -86,8 +86,13 @@ def release_command(request: pb.ReleaseRequest) -> Release:
     found = Violations()
     _check_owners("owners", request.owners, found)
     found.check_length("allocation_ids", request.allocation_ids, most=MOST_ITEMS, unit="allocations")
+    if request.agent_ids:
+        fits = len(request.agent_ids) == len(request.owners)
+        found.check("agent_ids", fits, f"must be empty or have {len(request.owners)} entries")
+    for index, agent_id in enumerate(request.agent_ids):
+        found.check_id(f"agent_ids[{index}]", agent_id, optional=True)
     found.raise_if_any()
-    return Release(tuple(request.owners), tuple(request.allocation_ids))
+    return Release(tuple(request.owners), tuple(request.allocation_ids), tuple(request.agent_ids))
 
 
 def transfer_command(request: pb.TransferRequest) -> Transfer:

@@ -15,7 +15,7 @@ from tercio_resources.state.costs import CostView
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{0,200}")
 _MOST_PRICE: Final = 10**9
 _MOST_LIMIT: Final = 10**18
-_MOST_SHOWN: Final = 2**63 - 1
+MOST_SHOWN: Final = 2**63 - 1
 
 
 def price_command(request: pb.SetPriceRequest) -> SetPrice:
@@ -30,7 +30,8 @@ def price_command(request: pb.SetPriceRequest) -> SetPrice:
 def limit_command(request: pb.SetCostLimitRequest) -> SetCostLimit:
     """Translate a limit."""
     found = Violations()
-    found.check_one_of("payer", request.payer, [int(payer) for payer in Payer])
+    # Who will use it is not known when it is granted, so an agent cannot be limited.
+    found.check_one_of("payer", request.payer, [int(payer) for payer in Payer if payer is not Payer.AGENT])
     found.check_pattern("name", request.name, _NAME)
     found.check_range("limit_micros", request.limit_micros, least=0, most=_MOST_LIMIT)
     found.raise_if_any()
@@ -51,7 +52,7 @@ def cost_message(shown: CostView) -> cost_pb2.Cost:
     """Return a cost as the contract has it."""
     return cost_pb2.Cost(
         name=shown.name,
-        micros=min(shown.micros, _MOST_SHOWN),
-        micros_per_hour=min(shown.micros_per_hour, _MOST_SHOWN),
+        micros=min(shown.micros, MOST_SHOWN),
+        micros_per_hour=min(shown.micros_per_hour, MOST_SHOWN),
         limit_micros=shown.limit,
     )

@@ -101,7 +101,7 @@ def releases_at(participant: Participant) -> Delivery:
         async with participant.connect(host) as link:
 
             async def send(rows: Sequence[OutboxRow]) -> Collection[str]:
-                await link.release([released_owner(row.entry_id) for row in rows])
+                await link.release({released_owner(row.entry_id): row.payload.decode() for row in rows})
                 return [row.entry_id for row in rows]
 
             yield send

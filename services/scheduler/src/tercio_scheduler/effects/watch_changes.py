@@ -42,10 +42,10 @@ class ChangeWatch:
                 tried, error = link.route.address, None
                 try:
                     async with aclosing(link.changes()) as changes:
-                        async for seq in changes:
+                        async for change in changes:
                             reconnect.succeeded()
                             session.away.pop(self._participant.name, None)
-                            session.shortages.changed(self._participant.name, seq)
+                            session.shortages.changed(self._participant.name, change.seq, limits=change.limits)
                             self._changed()
                 except CallError as failure:
                     error = failure

@@ -173,10 +173,11 @@ def apply_ended(tables: SchedulerTables, event: events.AdmissionsEnded, at: Mome
     """Owe the release of what the attempts may hold, and forget them."""
     for task_id in event.task_ids:
         admission = tables.admissions[task_id]
+        agent_id = _agent_of(tables, admission)
         _void(tables, admission, at)
         for participant in admission.participants:
             entry = release_entry(participant, owner_of(admission))
-            tables.outbox.add(release_kind(participant), entry, b"", at)
+            tables.outbox.add(release_kind(participant), entry, agent_id.encode(), at)
         tables.admissions.delete(task_id)
 
 
@@ -253,6 +254,14 @@ def _asking(tables: SchedulerTables, keys: Sequence[AttemptKey]) -> tuple[str, .
             if key.task_id in still and _is_present(tables, key) and not tables.admissions[key.task_id].granted
         ]
     )
+
+
+def _agent_of(tables: SchedulerTables, admission: AdmissionRow) -> str:
+    """Return the agent that the attempt was offered to; empty when there was none."""
+    row = tables.tasks.get(admission.task_id)
+    if row is None or row.offer is None or row.number != admission.number:
+        return ""
+    return row.offer.agent_id
 
 
 def _void(tables: SchedulerTables, admission: AdmissionRow, at: Moment) -> None:

@@ -73,7 +73,7 @@ def explain(tables: SchedulerTables, session: SchedulerSession, task_id: str, at
         summary=_why_admitting(row, shortage, away=session.away)
         if row.state is State.ADMITTING
         else _summary(row, candidates, ahead=ahead, missing=missing, at=at),
-        remedies=tuple(_remedies(row, candidates, missing=missing)),
+        remedies=tuple(_remedies(row, candidates, missing=missing, shortage=shortage)),
         candidates=tuple(candidates[:MOST_CANDIDATES]),
         waiting_for=row.waiting_for if row.state is State.BLOCKED else (),
         tasks_ahead=ahead,
@@ -143,6 +143,11 @@ def _why_admitting(row: TaskRow, shortage: Shortage | None, *, away: Container[s
     if shortage.blockers:
         named = [f"{blocker.owner} holds {blocker.claim.name}" for blocker in shortage.blockers]
         return f"It waits for claims: {'; '.join(named)}."
+    if shortage.is_of_cost:
+        spent = [
+            f"the {gap.bound} has cost {gap.required} of {gap.most} millionths of the currency" for gap in shortage.gaps
+        ]
+        return f"It waits until a cost limit is raised: {'; '.join(spent) or shortage.reason}."
     gaps = [
         f"{gap.required} of {gap.dimension}, {gap.available} free"
         + (f" and never more than {gap.most}" if gap.required > gap.most else "")
@@ -164,9 +169,13 @@ def _why_ready(candidates: list[Candidate], *, ahead: int, missing: dict[str, in
     return f"It is ready, but no agent may be given it: {candidates[0].agent_id} is {candidates[0].obstacles[0]}."
 
 
-def _remedies(row: TaskRow, candidates: list[Candidate], *, missing: dict[str, int]) -> list[str]:
+def _remedies(
+    row: TaskRow, candidates: list[Candidate], *, missing: dict[str, int], shortage: Shortage | None
+) -> list[str]:
     if row.state is State.BLOCKED:
         return ["Let the tasks that it waits for succeed, or cancel it and submit it without them."]
+    if row.state is State.ADMITTING and shortage is not None and shortage.is_of_cost:
+        return ["Raise the cost limit with `tercio costs limit`, or submit it for another tenant."]
     if row.state is State.ADMITTING:
         return ["Wait until others give back what it needs, enlarge the pools, or submit it with less."]
     if row.state in TERMINAL:

@@ -1,7 +1,8 @@
 """What was refused last: session state, so that nobody asks again before something has changed.
 
 A refusal tells as of which record of the service that refused it was decided. A change there after that record ends the
-shortage. Some changes pass without a word, of quotas for instance, so it ends after a while in any case.
+shortage; one for its cost ends only when limits changed, however much is given back. Some changes pass without a word,
+so it ends after a while in any case.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from tercio_scheduler.state.participants import RESOURCES
 from tercio_scheduler.state.rows import ClaimSpec, Needs
 
 _LONGEST_MS: Final = 10_000
+_OVER_COST: Final = "COST_LIMIT_REACHED"
 _MOST: Final = 10_000
 """Shortages that are kept in mind; more only cost tries in vain."""
 
 
 class Gap(NamedTuple):
-    """What is missing in one dimension; `bound` is `pool`, `quota` or `owner`, and `most` what there could ever be."""
+    """What is missing in one dimension; `bound` is `pool`, `quota` or `owner`, and `most` what there could ever be.
+
+    Over a cost limit, the dimension is `cost` and `bound` is whose limit it is.
+    """
 
     dimension: str
     required: int
@@ -58,7 +63,12 @@ class Shortage(NamedTuple):
     @property
     def may_end(self) -> bool:
         """Whether it fits once enough is given back, as pools and quotas are set."""
-        return bool(self.gaps) and all(gap.required <= gap.most for gap in self.gaps)
+        return bool(self.gaps) and not self.is_of_cost and all(gap.required <= gap.most for gap in self.gaps)
+
+    @property
+    def is_of_cost(self) -> bool:
+        """Whether a cost limit was reached, which nothing that is given back changes."""
+        return self.reason == _OVER_COST
 
 
 @dataclass(slots=True)
@@ -67,6 +77,7 @@ class Shortages:
 
     _last: dict[Needs, Shortage] = field(default_factory=dict)
     _changed: dict[str, int] = field(default_factory=dict)
+    _limited: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Tell whether anything was refused."""
@@ -83,16 +94,19 @@ class Shortages:
         """Note that such needs were met."""
         self._last.pop(needs, None)
 
-    def changed(self, participant: str, seq: int) -> None:
-        """Note that what a service has is known as of that record."""
+    def changed(self, participant: str, seq: int, *, limits: bool = False) -> None:
+        """Note that what a service has is known as of that record, and whether limits may have changed since before."""
         self._changed[participant] = seq
+        if limits:
+            self._limited[participant] = seq
 
     def stands(self, needs: Needs, now: int) -> bool:
         """Tell whether asking for such needs would be in vain, as far as is known."""
         shortage = self._last.get(needs)
         if shortage is None or now >= shortage.now + _LONGEST_MS:
             return False
-        return self._changed.get(shortage.participant, 0) <= shortage.seq
+        changed = self._limited if shortage.is_of_cost else self._changed
+        return changed.get(shortage.participant, 0) <= shortage.seq
 
     def of(self, needs: Needs) -> Shortage | None:
         """Return the last refusal of such needs, if they were not met since."""

@@ -36,6 +36,7 @@ class Event(google.protobuf.message.Message):
     ALLOCATIONS_TRANSFERRED_FIELD_NUMBER: builtins.int
     REVOCATIONS_REQUESTED_FIELD_NUMBER: builtins.int
     TOMBSTONES_PRUNED_FIELD_NUMBER: builtins.int
+    PAST_ALLOCATIONS_FORGOTTEN_FIELD_NUMBER: builtins.int
     USAGE_REPORTED_FIELD_NUMBER: builtins.int
     ALLOCATIONS_RESHAPED_FIELD_NUMBER: builtins.int
     USE_SAMPLED_FIELD_NUMBER: builtins.int
@@ -90,6 +91,10 @@ class Event(google.protobuf.message.Message):
     @property
     def tombstones_pruned(self) -> Global___TombstonesPruned:
         """The bars of owners that were released long ago were lifted."""
+
+    @property
+    def past_allocations_forgotten(self) -> Global___PastAllocationsForgotten:
+        """Allocations that ended long ago were forgotten."""
 
     @property
     def usage_reported(self) -> Global___UsageReported:
@@ -179,6 +184,7 @@ class Event(google.protobuf.message.Message):
         allocations_transferred: Global___AllocationsTransferred | None = ...,
         revocations_requested: Global___RevocationsRequested | None = ...,
         tombstones_pruned: Global___TombstonesPruned | None = ...,
+        past_allocations_forgotten: Global___PastAllocationsForgotten | None = ...,
         usage_reported: Global___UsageReported | None = ...,
         allocations_reshaped: Global___AllocationsReshaped | None = ...,
         use_sampled: Global___UseSampled | None = ...,
@@ -199,11 +205,11 @@ class Event(google.protobuf.message.Message):
         worktrees_set: tercio_resources.records.v1.worktrees_pb2.WorktreesSet | None = ...,
         worktree_removed: tercio_resources.records.v1.worktrees_pb2.WorktreeRemoved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "cost_limit_set", b"cost_limit_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "price_set", b"price_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "cost_limit_set", b"cost_limit_set", "kind", b"kind", "past_allocations_forgotten", b"past_allocations_forgotten", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "price_set", b"price_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "cost_limit_set", b"cost_limit_set", "kind", b"kind", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "price_set", b"price_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["account_frozen", b"account_frozen", "allocations_granted", b"allocations_granted", "allocations_released", b"allocations_released", "allocations_reshaped", b"allocations_reshaped", "allocations_transferred", b"allocations_transferred", "blocks_lost", b"blocks_lost", "blocks_settled", b"blocks_settled", "budget_deleted", b"budget_deleted", "budget_set", b"budget_set", "cost_limit_set", b"cost_limit_set", "kind", b"kind", "past_allocations_forgotten", b"past_allocations_forgotten", "pool_deleted", b"pool_deleted", "pools_set", b"pools_set", "price_set", b"price_set", "quota_deleted", b"quota_deleted", "quota_set", b"quota_set", "reservation_advanced", b"reservation_advanced", "reservation_claimed", b"reservation_claimed", "reservation_made", b"reservation_made", "reservations_ended", b"reservations_ended", "revocations_requested", b"revocations_requested", "strategy_set", b"strategy_set", "tombstones_pruned", b"tombstones_pruned", "usage_reported", b"usage_reported", "use_sampled", b"use_sampled", "worktree_pool_closed", b"worktree_pool_closed", "worktree_pools_set", b"worktree_pools_set", "worktree_removed", b"worktree_removed", "worktrees_set", b"worktrees_set"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "reservation_made", "reservation_advanced", "reservation_claimed", "reservations_ended", "price_set", "cost_limit_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
+    _WhichOneofReturnType_kind: typing_extensions.TypeAlias = typing.Literal["pools_set", "pool_deleted", "quota_set", "quota_deleted", "allocations_granted", "allocations_released", "allocations_transferred", "revocations_requested", "tombstones_pruned", "past_allocations_forgotten", "usage_reported", "allocations_reshaped", "use_sampled", "strategy_set", "reservation_made", "reservation_advanced", "reservation_claimed", "reservations_ended", "price_set", "cost_limit_set", "budget_set", "budget_deleted", "blocks_settled", "blocks_lost", "account_frozen", "worktree_pools_set", "worktree_pool_closed", "worktrees_set", "worktree_removed"]
     _WhichOneofArgType_kind: typing_extensions.TypeAlias = typing.Literal["kind", b"kind"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -406,9 +412,27 @@ class AllocationsReleased(google.protobuf.message.Message):
     CAUSE_REVOKED: AllocationsReleased.Cause.ValueType  # 3
     """They were revoked."""
 
+    @typing.final
+    class AgentsByOwnerEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     CAUSE_FIELD_NUMBER: builtins.int
     ALLOCATION_NUMBERS_FIELD_NUMBER: builtins.int
     BARRED_OWNERS_FIELD_NUMBER: builtins.int
+    AGENTS_BY_OWNER_FIELD_NUMBER: builtins.int
     cause: Global___AllocationsReleased.Cause.ValueType
     """Why."""
     @property
@@ -419,14 +443,19 @@ class AllocationsReleased(google.protobuf.message.Message):
     def barred_owners(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Owners that are barred from now on."""
 
+    @property
+    def agents_by_owner(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The agents that used what owners held, where they are known."""
+
     def __init__(
         self,
         *,
         cause: Global___AllocationsReleased.Cause.ValueType = ...,
         allocation_numbers: collections.abc.Iterable[builtins.int] | None = ...,
         barred_owners: collections.abc.Iterable[builtins.str] | None = ...,
+        agents_by_owner: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_numbers", b"allocation_numbers", "barred_owners", b"barred_owners", "cause", b"cause"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agents_by_owner", b"agents_by_owner", "allocation_numbers", b"allocation_numbers", "barred_owners", b"barred_owners", "cause", b"cause"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocationsReleased: typing_extensions.TypeAlias = AllocationsReleased
@@ -503,6 +532,27 @@ class TombstonesPruned(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___TombstonesPruned: typing_extensions.TypeAlias = TombstonesPruned
+
+@typing.final
+class PastAllocationsForgotten(google.protobuf.message.Message):
+    """PastAllocationsForgotten says that allocations are listed no longer that ended long ago."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALLOCATION_NUMBERS_FIELD_NUMBER: builtins.int
+    @property
+    def allocation_numbers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which."""
+
+    def __init__(
+        self,
+        *,
+        allocation_numbers: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_numbers", b"allocation_numbers"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PastAllocationsForgotten: typing_extensions.TypeAlias = PastAllocationsForgotten
 
 @typing.final
 class PoolRow(google.protobuf.message.Message):
@@ -632,6 +682,7 @@ class AllocationRow(google.protobuf.message.Message):
     GRANTED_WALL_MS_FIELD_NUMBER: builtins.int
     REVOKE_AT_MS_FIELD_NUMBER: builtins.int
     CHARGED_NOW_MS_FIELD_NUMBER: builtins.int
+    CHARGED_PARTS_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Its id."""
     owner: builtins.str
@@ -650,6 +701,8 @@ class AllocationRow(google.protobuf.message.Message):
     """When it is revoked, in milliseconds of fleet time; 0 when it is not."""
     charged_now_ms: builtins.int
     """Up to when it was charged, in milliseconds of fleet time."""
+    charged_parts: builtins.str
+    """What its owner was charged for it, as in CostRow."""
     @property
     def lot(self) -> Global___Lot:
         """What it is."""
@@ -667,13 +720,69 @@ class AllocationRow(google.protobuf.message.Message):
         granted_wall_ms: builtins.int = ...,
         revoke_at_ms: builtins.int = ...,
         charged_now_ms: builtins.int = ...,
+        charged_parts: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["lot", b"lot"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["charged_now_ms", b"charged_now_ms", "epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted_now_ms", b"granted_now_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner", "revoke_at_ms", b"revoke_at_ms", "token", b"token"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["charged_now_ms", b"charged_now_ms", "charged_parts", b"charged_parts", "epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted_now_ms", b"granted_now_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner", "revoke_at_ms", b"revoke_at_ms", "token", b"token"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocationRow: typing_extensions.TypeAlias = AllocationRow
+
+@typing.final
+class PastAllocationRow(google.protobuf.message.Message):
+    """PastAllocationRow is one allocation that ended."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    LOT_FIELD_NUMBER: builtins.int
+    AGENT_ID_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
+    GRANTED_WALL_MS_FIELD_NUMBER: builtins.int
+    ENDED_WALL_MS_FIELD_NUMBER: builtins.int
+    ENDED_NOW_MS_FIELD_NUMBER: builtins.int
+    CHARGED_PARTS_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Its id."""
+    owner: builtins.str
+    """Who held it last."""
+    agent_id: builtins.str
+    """The agent that used it, if that is known."""
+    cause: Global___AllocationsReleased.Cause.ValueType
+    """How it ended."""
+    granted_wall_ms: builtins.int
+    """When it was granted, in milliseconds of wall time."""
+    ended_wall_ms: builtins.int
+    """When it ended, in milliseconds of wall time."""
+    ended_now_ms: builtins.int
+    """When it ended, in milliseconds of fleet time."""
+    charged_parts: builtins.str
+    """What its last owner was charged for it, as in CostRow."""
+    @property
+    def lot(self) -> Global___Lot:
+        """What it was."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        owner: builtins.str = ...,
+        lot: Global___Lot | None = ...,
+        agent_id: builtins.str = ...,
+        cause: Global___AllocationsReleased.Cause.ValueType = ...,
+        granted_wall_ms: builtins.int = ...,
+        ended_wall_ms: builtins.int = ...,
+        ended_now_ms: builtins.int = ...,
+        charged_parts: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["lot", b"lot"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "cause", b"cause", "charged_parts", b"charged_parts", "ended_now_ms", b"ended_now_ms", "ended_wall_ms", b"ended_wall_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PastAllocationRow: typing_extensions.TypeAlias = PastAllocationRow
 
 @typing.final
 class TombstoneRow(google.protobuf.message.Message):

@@ -19,7 +19,7 @@ from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio_common.machine.host import Host
 from tercio_common.peers import Peers
-from tercio_scheduler.effects.participants.port import ANSWER_S, Link
+from tercio_scheduler.effects.participants.port import ANSWER_S, Change, Link
 from tercio_scheduler.state.admission import owner_of
 from tercio_scheduler.state.commands import AttemptKey
 from tercio_scheduler.state.participants import CONFLICTS
@@ -90,17 +90,17 @@ class _ConflictsLink:
         response = await self._remote.unary(lambda stub: stub.RenewClaims, request, timeout_s=timeout_s)
         return response.unknown_owners
 
-    async def release(self, owners: Sequence[str]) -> None:
+    async def release(self, owners: Mapping[str, str]) -> None:
         request = pb.ReleaseClaimsRequest(request_id=new_request_id(), owners=owners)
         await self._remote.unary(lambda stub: stub.ReleaseClaims, request)
 
-    async def changes(self) -> AsyncGenerator[int]:
+    async def changes(self) -> AsyncGenerator[Change]:
         # Of what is claimed nothing is chosen: only what is released helps anybody who waits, and that is always shown.
         request = pb.WatchClaimsRequest(expression="id = 0")
         call = self._remote.stub().WatchClaims(request, metadata=FOLLOW_LEADER)
         try:
             async for response in call:
-                yield response.seq
+                yield Change(response.seq)
         except grpc.RpcError as failure:
             raise error_of(failure) from failure
         finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tercio.rpc.channels import Route
 from tercio_common.machine.host import Host
@@ -18,6 +18,13 @@ from tercio_scheduler.state.shortages import Shortage
 
 ANSWER_S: Final = 3.0
 """For how long one is asked: what others need is not asked for meanwhile. An answer takes milliseconds."""
+
+
+class Change(NamedTuple):
+    """The record as of which a participant's state is known, and whether its limits may have changed since before."""
+
+    seq: int
+    limits: bool = False
 
 
 class Link(Protocol):
@@ -34,11 +41,14 @@ class Link(Protocol):
     async def renew(self, held: Mapping[str, Needs], *, timeout_s: float) -> Collection[str]:
         """Keep the grants of these owners; return those that do not hold any more what they need."""
 
-    async def release(self, owners: Sequence[str]) -> None:
-        """Take back whatever these owners hold, and grant them nothing from now on."""
+    async def release(self, owners: Mapping[str, str]) -> None:
+        """Take back whatever these owners hold, and grant them nothing from now on; each has the agent that used it.
 
-    def changes(self) -> AsyncGenerator[int]:
-        """Give the record as of which its state is known, at once and whenever a refusal may have become untrue."""
+        It is empty where none did, or it is not known.
+        """
+
+    def changes(self) -> AsyncGenerator[Change]:
+        """Tell as of which record its state is known, at once and whenever a refusal may have become untrue."""
 
 
 class Participant(Protocol):

@@ -20,7 +20,7 @@ from tercio.rpc.remote import Remote
 from tercio.rpc.status import error_of
 from tercio_common.machine.host import Host
 from tercio_common.peers import Peers
-from tercio_scheduler.effects.participants.port import ANSWER_S, Link
+from tercio_scheduler.effects.participants.port import ANSWER_S, Change, Link
 from tercio_scheduler.state.admission import owner_of
 from tercio_scheduler.state.commands import AttemptKey
 from tercio_scheduler.state.participants import RESOURCES
@@ -67,7 +67,7 @@ class _ResourcesLink:
             answer = await self._remote.unary(lambda stub: stub.Allocate, request, timeout_s=ANSWER_S)
         except CallError as error:
             if len(keys) == 1 and "seq" in error.metadata:
-                return {0: _single(error, needs[0], now=self._host.moment().now)}
+                return {0: _single(error, now=self._host.moment().now)}
             raise
         return dict(_shortages(answer, now=self._host.moment().now))
 
@@ -86,30 +86,38 @@ class _ResourcesLink:
         response = await self._remote.unary(lambda stub: stub.Renew, request, timeout_s=timeout_s)
         return response.unknown_owners
 
-    async def release(self, owners: Sequence[str]) -> None:
-        request = pb.ReleaseRequest(request_id=new_request_id(), owners=owners)
+    async def release(self, owners: Mapping[str, str]) -> None:
+        request = pb.ReleaseRequest(request_id=new_request_id(), owners=owners, agent_ids=owners.values())
         await self._remote.unary(lambda stub: stub.Release, request)
 
-    async def changes(self) -> AsyncGenerator[int]:
+    async def changes(self) -> AsyncGenerator[Change]:
         call = self._remote.stub().WatchPools(pb.WatchPoolsRequest(), metadata=FOLLOW_LEADER)
         try:
             async for response in call:
-                yield response.seq
+                yield Change(response.seq, response.limits_changed)
         except grpc.RpcError as failure:
             raise error_of(failure) from failure
         finally:
             call.cancel()
 
 
-def _single(error: CallError, needs: Needs, *, now: int) -> Shortage:
+def _single(error: CallError, *, now: int) -> Shortage:
     """Return the refusal of a single item, which comes as a status."""
     known = error.metadata
-    gaps = [
-        Gap(name, required, int(available), known[f"{name}.bound"], int(known.get(f"{name}.most", "0")))
-        for name, required in needs.resources
-        if (available := known.get(f"{name}.available")) is not None
-    ]
-    return Shortage(error.reason, tuple(gaps), now, int(known["seq"]), RESOURCES)
+    names = sorted(key.removesuffix(".required") for key in known if key.endswith(".required"))
+    gaps = tuple(
+        [
+            Gap(
+                name,
+                int(known[f"{name}.required"]),
+                int(known[f"{name}.available"]),
+                known[f"{name}.bound"],
+                int(known.get(f"{name}.most", "0")),
+            )
+            for name in names
+        ]
+    )
+    return Shortage(error.reason, gaps, now, int(known["seq"]), RESOURCES)
 
 
 def _shortages(answer: pb.AllocateResponse, *, now: int) -> list[tuple[int, Shortage]]:

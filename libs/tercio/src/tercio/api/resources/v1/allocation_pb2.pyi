@@ -252,6 +252,104 @@ class Allocation(google.protobuf.message.Message):
 Global___Allocation: typing_extensions.TypeAlias = Allocation
 
 @typing.final
+class PastAllocation(google.protobuf.message.Message):
+    """PastAllocation is what an owner held once."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Cause:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _CauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[PastAllocation._Cause.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: PastAllocation._Cause.ValueType  # 0
+        """Not a cause; never sent."""
+        CAUSE_RELEASED: PastAllocation._Cause.ValueType  # 1
+        """It was released, by its id or with its owner."""
+        CAUSE_EXPIRED: PastAllocation._Cause.ValueType  # 2
+        """Nobody renewed its owner."""
+        CAUSE_REVOKED: PastAllocation._Cause.ValueType  # 3
+        """It was revoked."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """How it ended."""
+
+    CAUSE_UNSPECIFIED: PastAllocation.Cause.ValueType  # 0
+    """Not a cause; never sent."""
+    CAUSE_RELEASED: PastAllocation.Cause.ValueType  # 1
+    """It was released, by its id or with its owner."""
+    CAUSE_EXPIRED: PastAllocation.Cause.ValueType  # 2
+    """Nobody renewed its owner."""
+    CAUSE_REVOKED: PastAllocation.Cause.ValueType  # 3
+    """It was revoked."""
+
+    ALLOCATION_ID_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    AGENT_ID_FIELD_NUMBER: builtins.int
+    TENANT_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    EMERGENCY_FIELD_NUMBER: builtins.int
+    TASK_TYPE_FIELD_NUMBER: builtins.int
+    GRANT_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
+    MICROS_FIELD_NUMBER: builtins.int
+    allocation_id: builtins.int
+    """Its id."""
+    owner: builtins.str
+    """Who held it last."""
+    agent_id: builtins.str
+    """The agent that used it, where who released it has said so."""
+    tenant: builtins.str
+    """For whom."""
+    priority: builtins.int
+    """From 0 to 9."""
+    emergency: builtins.bool
+    """It was granted as an emergency."""
+    task_type: builtins.str
+    """What it was for."""
+    cause: Global___PastAllocation.Cause.ValueType
+    """How it ended."""
+    micros: builtins.int
+    """What it cost its last owner, in millionths of the currency, rounded down."""
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Allocation.Part]:
+        """As it ended, in the order of their dimensions."""
+
+    @property
+    def grant_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was granted, by the fleet's wall clock."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it ended."""
+
+    def __init__(
+        self,
+        *,
+        allocation_id: builtins.int = ...,
+        owner: builtins.str = ...,
+        agent_id: builtins.str = ...,
+        tenant: builtins.str = ...,
+        parts: collections.abc.Iterable[Global___Allocation.Part] | None = ...,
+        priority: builtins.int = ...,
+        emergency: builtins.bool = ...,
+        task_type: builtins.str = ...,
+        grant_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        cause: Global___PastAllocation.Cause.ValueType = ...,
+        micros: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["end_time", b"end_time", "grant_time", b"grant_time"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_id", b"agent_id", "allocation_id", b"allocation_id", "cause", b"cause", "emergency", b"emergency", "end_time", b"end_time", "grant_time", b"grant_time", "micros", b"micros", "owner", b"owner", "parts", b"parts", "priority", b"priority", "task_type", b"task_type", "tenant", b"tenant"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___PastAllocation: typing_extensions.TypeAlias = PastAllocation
+
+@typing.final
 class Gap(google.protobuf.message.Message):
     """Gap is what was missing in one dimension."""
 
@@ -272,7 +370,9 @@ class Gap(google.protobuf.message.Message):
     gap: builtins.int
     """What is missing: `required` − `available`."""
     bound: builtins.str
-    """What bounds it: `pool`, `quota` or `owner`."""
+    """What bounds it: `pool`, `quota` or `owner`; of COST_LIMIT_REACHED who reached it: `tenant`, `owner` or `task_type`,
+    of the dimension `cost` in millionths of the currency.
+    """
     most: builtins.int
     """The most that could be granted from one pool if nothing were granted, as pools and quotas are set: who requires
     more waits in vain.

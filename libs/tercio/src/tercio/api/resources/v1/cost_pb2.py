@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/resources/v1/cost.proto\x12\x17tercio.api.resources.v1\"8\n\x05Price\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x1c\n\x14micros_per_unit_hour\x18\x02 \x01(\x03\"\xbd\x01\n\x04\x43ost\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06micros\x18\x02 \x01(\x03\x12\x17\n\x0fmicros_per_hour\x18\x03 \x01(\x03\x12\x14\n\x0climit_micros\x18\x04 \x01(\x03\"h\n\x05Payer\x12\x15\n\x11PAYER_UNSPECIFIED\x10\x00\x12\x10\n\x0cPAYER_TENANT\x10\x01\x12\x0f\n\x0bPAYER_OWNER\x10\x02\x12\x13\n\x0fPAYER_TASK_TYPE\x10\x03\x12\x10\n\x0cPAYER_BUDGET\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tercio/api/resources/v1/cost.proto\x12\x17tercio.api.resources.v1\"8\n\x05Price\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x1c\n\x14micros_per_unit_hour\x18\x02 \x01(\x03\"\xce\x01\n\x04\x43ost\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06micros\x18\x02 \x01(\x03\x12\x17\n\x0fmicros_per_hour\x18\x03 \x01(\x03\x12\x14\n\x0climit_micros\x18\x04 \x01(\x03\"y\n\x05Payer\x12\x15\n\x11PAYER_UNSPECIFIED\x10\x00\x12\x10\n\x0cPAYER_TENANT\x10\x01\x12\x0f\n\x0bPAYER_OWNER\x10\x02\x12\x13\n\x0fPAYER_TASK_TYPE\x10\x03\x12\x10\n\x0cPAYER_BUDGET\x10\x04\x12\x0f\n\x0bPAYER_AGENT\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRICE']._serialized_start=63
   _globals['_PRICE']._serialized_end=119
   _globals['_COST']._serialized_start=122
-  _globals['_COST']._serialized_end=311
+  _globals['_COST']._serialized_end=328
   _globals['_COST_PAYER']._serialized_start=207
-  _globals['_COST_PAYER']._serialized_end=311
+  _globals['_COST_PAYER']._serialized_end=328
 # @@protoc_insertion_point(module_scope)

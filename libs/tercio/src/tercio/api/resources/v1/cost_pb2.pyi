@@ -62,6 +62,10 @@ class Cost(google.protobuf.message.Message):
         """A type of tasks, as the specs name it."""
         PAYER_BUDGET: Cost._Payer.ValueType  # 4
         """A budget of calls to language models, with what is below it. Its limit is set with the budget."""
+        PAYER_AGENT: Cost._Payer.ValueType  # 5
+        """An agent, for what owners held that were released in its name, as attempts at tasks are. It is counted when they
+        end, since their last hand-over.
+        """
 
     class Payer(_Payer, metaclass=_PayerEnumTypeWrapper):
         """For whom it is counted."""
@@ -76,6 +80,10 @@ class Cost(google.protobuf.message.Message):
     """A type of tasks, as the specs name it."""
     PAYER_BUDGET: Cost.Payer.ValueType  # 4
     """A budget of calls to language models, with what is below it. Its limit is set with the budget."""
+    PAYER_AGENT: Cost.Payer.ValueType  # 5
+    """An agent, for what owners held that were released in its name, as attempts at tasks are. It is counted when they
+    end, since their last hand-over.
+    """
 
     NAME_FIELD_NUMBER: builtins.int
     MICROS_FIELD_NUMBER: builtins.int

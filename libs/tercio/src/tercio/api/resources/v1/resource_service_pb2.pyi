@@ -340,8 +340,11 @@ class WatchPoolsResponse(google.protobuf.message.Message):
     POOLS_FIELD_NUMBER: builtins.int
     DELETED_POOL_IDS_FIELD_NUMBER: builtins.int
     SEQ_FIELD_NUMBER: builtins.int
+    LIMITS_CHANGED_FIELD_NUMBER: builtins.int
     seq: builtins.int
     """The last record that this shows: a refusal with a lower `seq` may be worth another try."""
+    limits_changed: builtins.bool
+    """Quotas or cost limits may have changed since the last message; in the first one always."""
     @property
     def pools(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.resources.v1.pool_pb2.Pool]:
         """Pools that are new or changed; in the first message all there are."""
@@ -356,8 +359,9 @@ class WatchPoolsResponse(google.protobuf.message.Message):
         pools: collections.abc.Iterable[tercio.api.resources.v1.pool_pb2.Pool] | None = ...,
         deleted_pool_ids: collections.abc.Iterable[builtins.str] | None = ...,
         seq: builtins.int = ...,
+        limits_changed: builtins.bool = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["deleted_pool_ids", b"deleted_pool_ids", "pools", b"pools", "seq", b"seq"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["deleted_pool_ids", b"deleted_pool_ids", "limits_changed", b"limits_changed", "pools", b"pools", "seq", b"seq"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___WatchPoolsResponse: typing_extensions.TypeAlias = WatchPoolsResponse
@@ -619,6 +623,7 @@ class ReleaseRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     OWNERS_FIELD_NUMBER: builtins.int
     ALLOCATION_IDS_FIELD_NUMBER: builtins.int
+    AGENT_IDS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Makes a retry harmless. At most 128 characters."""
     @property
@@ -629,14 +634,21 @@ class ReleaseRequest(google.protobuf.message.Message):
     def allocation_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Releases these, and bars nobody. At most 1000."""
 
+    @property
+    def agent_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of each owner the agent that used it, for which its cost is counted as well; an empty one where nobody did. None at
+        all, or as many as `owners`. At most 128 characters of [A-Za-z0-9._-].
+        """
+
     def __init__(
         self,
         *,
         request_id: builtins.str = ...,
         owners: collections.abc.Iterable[builtins.str] | None = ...,
         allocation_ids: collections.abc.Iterable[builtins.int] | None = ...,
+        agent_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_ids", b"allocation_ids", "owners", b"owners", "request_id", b"request_id"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agent_ids", b"agent_ids", "allocation_ids", b"allocation_ids", "owners", b"owners", "request_id", b"request_id"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ReleaseRequest: typing_extensions.TypeAlias = ReleaseRequest
@@ -875,6 +887,60 @@ class ListAllocationsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ListAllocationsResponse: typing_extensions.TypeAlias = ListAllocationsResponse
+
+@typing.final
+class ListAllocationHistoryRequest(google.protobuf.message.Message):
+    """Request of ListAllocationHistory."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    EXPRESSION_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most this many; 0 means 100, at most 1000."""
+    page_token: builtins.str
+    """From the previous page; empty for the first. For the same expression only."""
+    expression: builtins.str
+    """In the filter language of AIP-160, over `id`, `owner`, `agent_id`, `tenant`, `task_type`, `priority`, `emergency`,
+    `cause`, `pools`, `amounts`, `grant_time` and `end_time`, for instance `cause = EXPIRED`; empty selects all.
+    """
+    def __init__(
+        self,
+        *,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        expression: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["expression", b"expression", "page_size", b"page_size", "page_token", b"page_token"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ListAllocationHistoryRequest: typing_extensions.TypeAlias = ListAllocationHistoryRequest
+
+@typing.final
+class ListAllocationHistoryResponse(google.protobuf.message.Message):
+    """Response of ListAllocationHistory."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALLOCATIONS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """For the next page; empty after the last."""
+    @property
+    def allocations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tercio.api.resources.v1.allocation_pb2.PastAllocation]:
+        """In the falling order of their ids."""
+
+    def __init__(
+        self,
+        *,
+        allocations: collections.abc.Iterable[tercio.api.resources.v1.allocation_pb2.PastAllocation] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocations", b"allocations", "next_page_token", b"next_page_token"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ListAllocationHistoryResponse: typing_extensions.TypeAlias = ListAllocationHistoryResponse
 
 @typing.final
 class WatchAllocationsRequest(google.protobuf.message.Message):

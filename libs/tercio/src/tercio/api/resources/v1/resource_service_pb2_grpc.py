@@ -105,6 +105,11 @@ class ResourceServiceStub(object):
                 request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationsRequest.SerializeToString,
                 response_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationsResponse.FromString,
                 _registered_method=True)
+        self.ListAllocationHistory = channel.unary_unary(
+                '/tercio.api.resources.v1.ResourceService/ListAllocationHistory',
+                request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationHistoryRequest.SerializeToString,
+                response_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationHistoryResponse.FromString,
+                _registered_method=True)
         self.WatchAllocations = channel.unary_stream(
                 '/tercio.api.resources.v1.ResourceService/WatchAllocations',
                 request_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.WatchAllocationsRequest.SerializeToString,
@@ -178,8 +183,9 @@ class ResourceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchPools(self, request, context):
-        """Streams every pool as it is, and then each one whenever something about it changed, also what is granted. Several
-        changes may be one message; the last one is never left out. So a watch needs no cursor: open it again.
+        """Streams every pool as it is, and then each one whenever something about it changed, also what is granted, and tells
+        when quotas or cost limits did. Several changes may be one message; the last one is never left out. So a watch needs
+        no cursor: open it again.
         Errors: READER_TOO_SLOW, NOT_LEADER, NO_LEADER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -252,6 +258,14 @@ class ResourceServiceServicer(object):
 
     def ListAllocations(self, request, context):
         """Lists allocations in the order of their ids; linearizable.
+        Errors: INVALID_ARGUMENT, CURSOR_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAllocationHistory(self, request, context):
+        """Lists allocations that ended, the newest grants first; linearizable. Those of the last hour are kept, at most 10000.
         Errors: INVALID_ARGUMENT, CURSOR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -370,6 +384,11 @@ def add_ResourceServiceServicer_to_server(servicer, server):
                     servicer.ListAllocations,
                     request_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationsRequest.FromString,
                     response_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationsResponse.SerializeToString,
+            ),
+            'ListAllocationHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAllocationHistory,
+                    request_deserializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationHistoryRequest.FromString,
+                    response_serializer=tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationHistoryResponse.SerializeToString,
             ),
             'WatchAllocations': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAllocations,
@@ -776,6 +795,33 @@ class ResourceService(object):
             '/tercio.api.resources.v1.ResourceService/ListAllocations',
             tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationsRequest.SerializeToString,
             tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAllocationHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tercio.api.resources.v1.ResourceService/ListAllocationHistory',
+            tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationHistoryRequest.SerializeToString,
+            tercio_dot_api_dot_resources_dot_v1_dot_resource__service__pb2.ListAllocationHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

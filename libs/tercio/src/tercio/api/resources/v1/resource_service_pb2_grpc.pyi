@@ -49,8 +49,9 @@ class ResourceServiceStub:
     Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
     WatchPools: grpc.UnaryStreamMultiCallable[tercio.api.resources.v1.resource_service_pb2.WatchPoolsRequest, tercio.api.resources.v1.resource_service_pb2.WatchPoolsResponse]
-    """Streams every pool as it is, and then each one whenever something about it changed, also what is granted. Several
-    changes may be one message; the last one is never left out. So a watch needs no cursor: open it again.
+    """Streams every pool as it is, and then each one whenever something about it changed, also what is granted, and tells
+    when quotas or cost limits did. Several changes may be one message; the last one is never left out. So a watch needs
+    no cursor: open it again.
     Errors: READER_TOO_SLOW, NOT_LEADER, NO_LEADER.
     """
     CheckAllocation: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.CheckAllocationRequest, tercio.api.resources.v1.resource_service_pb2.CheckAllocationResponse]
@@ -91,6 +92,10 @@ class ResourceServiceStub:
     """
     ListAllocations: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ListAllocationsRequest, tercio.api.resources.v1.resource_service_pb2.ListAllocationsResponse]
     """Lists allocations in the order of their ids; linearizable.
+    Errors: INVALID_ARGUMENT, CURSOR_INVALID.
+    """
+    ListAllocationHistory: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryRequest, tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryResponse]
+    """Lists allocations that ended, the newest grants first; linearizable. Those of the last hour are kept, at most 10000.
     Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
     WatchAllocations: grpc.UnaryStreamMultiCallable[tercio.api.resources.v1.resource_service_pb2.WatchAllocationsRequest, tercio.api.resources.v1.resource_service_pb2.WatchAllocationsResponse]
@@ -141,8 +146,9 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
     WatchPools: grpc.aio.UnaryStreamMultiCallable[tercio.api.resources.v1.resource_service_pb2.WatchPoolsRequest, tercio.api.resources.v1.resource_service_pb2.WatchPoolsResponse]  # type: ignore[assignment]
-    """Streams every pool as it is, and then each one whenever something about it changed, also what is granted. Several
-    changes may be one message; the last one is never left out. So a watch needs no cursor: open it again.
+    """Streams every pool as it is, and then each one whenever something about it changed, also what is granted, and tells
+    when quotas or cost limits did. Several changes may be one message; the last one is never left out. So a watch needs
+    no cursor: open it again.
     Errors: READER_TOO_SLOW, NOT_LEADER, NO_LEADER.
     """
     CheckAllocation: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.CheckAllocationRequest, tercio.api.resources.v1.resource_service_pb2.CheckAllocationResponse]  # type: ignore[assignment]
@@ -183,6 +189,10 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     """
     ListAllocations: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ListAllocationsRequest, tercio.api.resources.v1.resource_service_pb2.ListAllocationsResponse]  # type: ignore[assignment]
     """Lists allocations in the order of their ids; linearizable.
+    Errors: INVALID_ARGUMENT, CURSOR_INVALID.
+    """
+    ListAllocationHistory: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryRequest, tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryResponse]  # type: ignore[assignment]
+    """Lists allocations that ended, the newest grants first; linearizable. Those of the last hour are kept, at most 10000.
     Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
     WatchAllocations: grpc.aio.UnaryStreamMultiCallable[tercio.api.resources.v1.resource_service_pb2.WatchAllocationsRequest, tercio.api.resources.v1.resource_service_pb2.WatchAllocationsResponse]  # type: ignore[assignment]
@@ -266,8 +276,9 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         request: tercio.api.resources.v1.resource_service_pb2.WatchPoolsRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[tercio.api.resources.v1.resource_service_pb2.WatchPoolsResponse], collections.abc.AsyncIterator[tercio.api.resources.v1.resource_service_pb2.WatchPoolsResponse]]:
-        """Streams every pool as it is, and then each one whenever something about it changed, also what is granted. Several
-        changes may be one message; the last one is never left out. So a watch needs no cursor: open it again.
+        """Streams every pool as it is, and then each one whenever something about it changed, also what is granted, and tells
+        when quotas or cost limits did. Several changes may be one message; the last one is never left out. So a watch needs
+        no cursor: open it again.
         Errors: READER_TOO_SLOW, NOT_LEADER, NO_LEADER.
         """
 
@@ -356,6 +367,16 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.ListAllocationsResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.ListAllocationsResponse]]:
         """Lists allocations in the order of their ids; linearizable.
+        Errors: INVALID_ARGUMENT, CURSOR_INVALID.
+        """
+
+    @abc.abstractmethod
+    def ListAllocationHistory(
+        self,
+        request: tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.ListAllocationHistoryResponse]]:
+        """Lists allocations that ended, the newest grants first; linearizable. Those of the last hour are kept, at most 10000.
         Errors: INVALID_ARGUMENT, CURSOR_INVALID.
         """
 

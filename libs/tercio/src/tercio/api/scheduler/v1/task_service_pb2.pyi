@@ -738,7 +738,9 @@ class ExplainTaskResponse(google.protobuf.message.Message):
         available: builtins.int
         """What could have been granted when it was last asked for, from 0."""
         bound: builtins.str
-        """What bounds it: `pool`, `quota` or `owner`."""
+        """What bounds it: `pool`, `quota` or `owner`. Of the dimension `cost`, in millionths of the currency, whose limit is
+        reached: `tenant`, `owner` or `task_type`.
+        """
         most: builtins.int
         """The most that there could ever be as things are set: a task that needs more waits for a larger pool or quota."""
         def __init__(
