@@ -1,7 +1,8 @@
 """What a registration asks of other services: clearance, and a reservation of resources.
 
 Both are asked under the id of the registration. Whatever a port does outside is undone by that id: after a failure,
-after a crash in the middle, and when the agent's incarnation ends. A port whose `outside` is true has its registrations
+after a crash in the middle, and when the agent's incarnation ends; but what is reserved stays while the agent's next
+incarnation keeps it, under the id that it has. A port whose `outside` is true has its registrations
 journaled before they are asked for. Undoing may come more than once, and for ids that the port never heard of. It is
 final: a former leader that was stopped may still ask under an id that was undone, and is to be refused.
 

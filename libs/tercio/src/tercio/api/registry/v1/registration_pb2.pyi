@@ -149,7 +149,9 @@ class RegistrationReport(google.protobuf.message.Message):
     PHASES_FIELD_NUMBER: builtins.int
     DURATION_FIELD_NUMBER: builtins.int
     registration_id: builtins.str
-    """Names this registration; what it reserves is kept under it. Empty when it failed before anything was asked for."""
+    """Names this registration; what it reserves is kept under it, for as long as processes of the agent require the same.
+    Empty when it failed before anything was asked for.
+    """
     @property
     def phases(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RegistrationReport.PhaseReport]:
         """In the order in which they were begun."""
