@@ -192,3 +192,12 @@ def test_an_agent_is_described_with_what_became_of_it(tercio: Tercio) -> None:
     described = tercio("agents", "describe", "dev-1").stdout
     assert "SINCE" in described
     assert "cordoned: disk" in described
+
+
+def test_a_task_says_for_which_tenant_and_from_which_pools_it_takes_what_it_holds(tercio: Tercio) -> None:
+    options = ("--resource", "cpu=1", "--tenant", "shop", "--pool-label", "disk=fast", "--pool-label", "site=north")
+    tercio("submit", "--id", "choosy", *options, "--", "true")
+    template = json.loads(tercio("tasks", "get", "choosy", "-o", "json").stdout)["template"]
+    tercio("tasks", "cancel", "choosy")
+    assert template["tenant"] == "shop"
+    assert template["pool_labels"] == {"disk": "fast", "site": "north"}

@@ -35,6 +35,10 @@ def submit(
     resource: Annotated[
         list[str] | None, typer.Option("--resource", help="DIMENSION=AMOUNT that it holds while it runs, repeated")
     ] = None,
+    tenant: Annotated[str, typer.Option("--tenant", help="whose quota what it holds counts against")] = "",
+    pool_label: Annotated[
+        list[str] | None, typer.Option("--pool-label", help="KEY=VALUE that each pool must have, repeated")
+    ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
     claim: Annotated[list[str] | None, typer.Option("--claim", help="path or glob that it alone may edit")] = None,
     claim_shared: Annotated[list[str] | None, typer.Option("--claim-shared", help="the same, to read")] = None,
@@ -61,6 +65,8 @@ def submit(
                 target_agent_id=target,
                 labels=texts.parse_pairs(label or [], what="label"),
                 resources=texts.parse_amounts(resource or []),
+                tenant=tenant,
+                pool_labels=texts.parse_pairs(pool_label or [], what="pool label"),
                 claims=[
                     *(claim_spec(TaskClaim(name, "exclusive", claim_scope)) for name in claim or []),
                     *(claim_spec(TaskClaim(name, "shared", claim_scope)) for name in claim_shared or []),
