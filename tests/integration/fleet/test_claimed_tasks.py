@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from support.conflicts import SCOPE, Conflicts, running_conflicts
 from support.edge import failure_of
 from support.resources import Resources, running_resources
-from support.scheduler_service import Scheduler, running_scheduler
+from support.scheduler_service import Scheduler, ScriptedAgent, running_scheduler
 from tercio.api.scheduler.v1 import task_service_pb2 as task_api
 from tercio.api.scheduler.v1.claim_spec_pb2 import ClaimSpec
 from tercio_common.clock import SystemClock
@@ -175,3 +176,34 @@ async def test_bad_claims_are_refused_by_their_field(scheduler: Scheduler) -> No
         "[2].name",
         "[3].mode",
     ]
+
+
+async def test_a_service_that_is_gone_ends_no_attempt_that_holds_nothing_of_it(store: MemoryStore) -> None:
+    clock, settings = SystemClock(), SchedulerSettings(grant_renewal_ms=200)
+    async with AsyncExitStack() as gone, AsyncExitStack() as rest:
+        conflicts = await rest.enter_async_context(running_conflicts(store, clock=clock))
+        resources = await gone.enter_async_context(running_resources(store, clock=clock))
+        ports = {"conflicts": conflicts.port, "resources": resources.port}
+        peers = Peers(addresses={name: f"127.0.0.1:{port}" for name, port in ports.items()})
+        scheduler = await rest.enter_async_context(
+            running_scheduler(store, clock=clock, peers=peers, settings=settings)
+        )
+        editor = await rest.enter_async_context(scheduler.agent("editor"))
+        eater = await rest.enter_async_context(scheduler.agent("eater"))
+        await scheduler.submit("edits", claims=[file("a")], target_agent_id="editor")
+        await scheduler.submit("eats", resources={"cpu": 300}, target_agent_id="eater")
+        await editor.has(1)
+        (eats,) = await eater.has(1)
+        await _is_confirmed(eater, 1)
+        await gone.aclose()
+        host = scheduler.service.host
+        await eventually(lambda: host.moment().now - host.session.renewals["resources"] > 2 * settings.grant_renewal_ms)
+        await eater.say(renew=True, renewal_number=2)
+        await _is_confirmed(editor, 2)
+        await eater.succeed(eats)
+        assert max(each.confirmed_renewal for each in eater.responses) == 1
+
+
+async def _is_confirmed(agent: ScriptedAgent, number: int) -> None:
+    await agent.say(renew=True, renewal_number=number)
+    await eventually(lambda: max(each.confirmed_renewal for each in agent.responses) == number)

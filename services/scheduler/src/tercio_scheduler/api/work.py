@@ -25,6 +25,7 @@ from tercio_scheduler.api.streams import OpenStreams, refuse_when_durable
 from tercio_scheduler.effects.dispatch import Dispatcher
 from tercio_scheduler.frames import attempt_columns
 from tercio_scheduler.settings import SchedulerSettings
+from tercio_scheduler.state.admission import holds_from
 from tercio_scheduler.state.commands import Attached, AttemptKey, Reported, ReportWork
 from tercio_scheduler.state.machine import SchedulerMachine
 from tercio_scheduler.state.reports import is_present
@@ -132,7 +133,7 @@ class WorkServicer(rpc.WorkServiceServicer):
         session: SchedulerSession = term.session
         now = term.moment().now
         heard = session.hear(agent_id, now=now)
-        if request.renewal_number and heard and now - session.grants_renewed_at < 2 * self._settings.grant_renewal_ms:
+        if request.renewal_number and heard and self._are_renewed(stream, now=now):
             stream.confirm(request.renewal_number)
         if request.draining:
             session.set_draining(agent_id)
@@ -143,6 +144,13 @@ class WorkServicer(rpc.WorkServiceServicer):
             _note_progress(request.progress, stream)
         if request.HasField("frame"):
             await self._report(request, stream)
+
+    def _are_renewed(self, stream: AgentStream, *, now: int) -> bool:
+        """Tell whether what the agent's attempts hold is renewed; who granted nothing to them may be silent."""
+        session: SchedulerSession = stream.term.session
+        tables = cast(SchedulerMachine, stream.term.machine).tables
+        renewed_at = session.grants_renewed_at(holds_from(tables, stream.agent_id))
+        return now - renewed_at < 2 * self._settings.grant_renewal_ms
 
     async def _report(self, request: work_pb2.WorkRequest, stream: AgentStream) -> None:
         term, number = stream.term, request.frame_number

@@ -140,6 +140,15 @@ def unoffered(tables: SchedulerTables, *, granted_before: int) -> Iterator[Attem
             yield AttemptKey(task_id, admission.epoch, admission.number)
 
 
+def holds_from(tables: SchedulerTables, agent_id: str) -> set[str]:
+    """Return the participants that granted something to the agent's attempts."""
+    held: set[str] = set()
+    for task_id in tables.index.by_agent.get(agent_id, ()):
+        if admission := tables.admissions.get(task_id):
+            held.update(admission.participants)
+    return held
+
+
 def give_up(tables: SchedulerTables) -> list[events.Event]:
     """Return the event by which a new leader gives up what its predecessors did not offer."""
     left = tuple(tables.index.admissions_open)

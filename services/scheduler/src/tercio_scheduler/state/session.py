@@ -137,10 +137,9 @@ class SchedulerSession:
     _arrivals: list[str] = field(default_factory=list)
     _able: dict[Requirement, _Able] = field(default_factory=dict)
 
-    @property
-    def grants_renewed_at(self) -> int:
-        """When all grants were renewed last, wherever they were granted."""
-        return min(self.renewals.values(), default=NEVER)
+    def grants_renewed_at(self, participants: Iterable[str]) -> int:
+        """When the grants of all these were renewed last; NEVER without any."""
+        return min((self.renewals.get(each, NEVER) for each in participants), default=NEVER)
 
     def attach(
         self,
