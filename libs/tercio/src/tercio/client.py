@@ -17,6 +17,7 @@ from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
+from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
 from tercio.api.scheduler.v1 import task_service_pb2
 from tercio.api.scheduler.v1.plan_service_pb2_grpc import PlanServiceStub
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
@@ -70,6 +71,7 @@ class Client(TaskCalls, PlanCalls, AgentCalls, WorktreeCalls, AuditCalls):
         self._registry = Remote(registry, RegistryServiceStub)
         resources = Route(self._channels, service_addresses("resources", address=address))
         self._resources = Remote(resources, ResourceServiceStub)
+        self._usage = Remote(resources, UsageServiceStub)
         self._allocation_renewals = Renewals(self._renew_allocations)
         self._budgets = Remote(resources, BudgetServiceStub)
         conflicts = Route(self._channels, service_addresses("conflicts", address=address))

@@ -22,6 +22,7 @@ app = typer.Typer(help="See how resources are used, and take back what is not.",
 
 TaskType = Annotated[str, typer.Argument(metavar="TYPE", help="what the task is")]
 Label = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE; may be repeated")]
+CanGrow = Annotated[bool, typer.Option("--can-grow", help="for grants that are resized when they need more")]
 Apply = Annotated[bool, typer.Option("--apply", help="do it; without this it is only shown")]
 Kinds = Annotated[
     list[str] | None,
@@ -111,11 +112,17 @@ def usage(limit: Limit = 1000, output: Output = Format.TABLE, address: Address =
 
 
 @app.command(epilog="Example: tercio resources predict compile --label language=rust")
-def predict(task_type: TaskType, label: Label = None, output: Output = Format.TABLE, address: Address = None) -> None:
+def predict(
+    task_type: TaskType,
+    label: Label = None,
+    can_grow: CanGrow = False,
+    output: Output = Format.TABLE,
+    address: Address = None,
+) -> None:
     """Predict what a task will use."""
     with checked():
         labels = texts.parse_pairs(label or [], what="label")
-    request = pb.GetPredictionRequest(task_type=task_type, labels=labels)
+    request = pb.GetPredictionRequest(task_type=task_type, labels=labels, adaptive_buffer=can_grow)
     answer = connect.run(address, lambda service: service.call("GetPrediction", request), stub=UsageServiceStub)
     show_one(answer.prediction, PREDICTION, output)
 
