@@ -31,6 +31,14 @@ def test_a_glob_is_in_the_way_of_what_it_overlaps(held: Thing, asked: Thing) -> 
     assert (obstacle.reason, [blocker.number for blocker in obstacle.blockers]) == ("CLAIM_CONFLICT", [number])
 
 
+def test_a_folder_that_is_claimed_as_a_file_is_that_path_alone_and_as_a_glob_all_that_is_in_it() -> None:
+    driver = Driver()
+    assert driver.claim("a", file("d"))
+    assert driver.claim("b", A)
+    assert driver.claim("c", glob("d/e/"))
+    assert not driver.claim("d", glob("d/"))
+
+
 def test_globs_that_share_no_path_are_in_nobodys_way() -> None:
     driver = Driver()
     assert driver.claim("a", glob("d/*.py"))

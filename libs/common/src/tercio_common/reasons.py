@@ -43,7 +43,7 @@ REASONS: dict[str, Reason] = {
         _UNAVAILABLE, True, "The leader was lost before the answer; retry with the same request id."
     ),
     "DRAINING": Reason(_UNAVAILABLE, True, "This replica is stopping; retry, and another one answers."),
-    "REQUEST_TOO_LARGE": Reason(_INVALID, False, "More than one commit can hold; split the request."),
+    "REQUEST_TOO_LARGE": Reason(_INVALID, False, "More than one commit or decision can hold; split the request."),
     "REQUEST_TOO_OLD": Reason(
         _PRECONDITION, False, "Its request id may be forgotten; look whether it was done, then send it with a new id."
     ),

@@ -20,6 +20,7 @@ from tercio_common.rpc.fields import epoch_message
 from tercio_conflicts.api.acquiring import Acquiring
 from tercio_conflicts.api.watching import watch_claims
 from tercio_conflicts.state import claims
+from tercio_conflicts.state.effort import Effort
 from tercio_conflicts.state.grants import MOST_NAMED, Ledger
 from tercio_conflicts.state.machine import ConflictsMachine
 from tercio_conflicts.state.rows import ClaimRow
@@ -78,7 +79,8 @@ class ClaimServicer(rpc.ClaimServiceServicer):
         items, priority = to_claims.check_of(request)
 
         def look(machine: ConflictsMachine, session: Session, at: Moment) -> pb.CheckClaimsResponse:
-            ledger = Ledger(machine.tables, session, machine.rules, place=fresh_place(priority), now=at.now)
+            place, effort = fresh_place(priority), Effort()
+            ledger = Ledger(machine.tables, session, machine.rules, place=place, now=at.now, effort=effort)
             response = pb.CheckClaimsResponse()
             for index, item in enumerate(items):
                 if found := list(islice(ledger.blockers(item), MOST_NAMED)):

@@ -9,6 +9,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_common.machine.table import Table
 from tercio_conflicts.state.commands import Release, Transfer
+from tercio_conflicts.state.effort import Effort
 from tercio_conflicts.state.events import ClaimsReleased, ClaimsTransferred
 from tercio_conflicts.state.rows import NUMBERS_A_RECORD, Cause, ClaimRow
 from tercio_conflicts.state.rules import Rules
@@ -39,7 +40,7 @@ def transfer(command: Transfer, tables: ConflictTables, rules: Rules) -> ClaimsT
     """Decide a hand-over.
 
     Raises:
-        Refusal: CLAIM_NOT_FOUND, OWNER_RELEASED, CLAIM_LIMIT_EXCEEDED, CLAIM_CONFLICT.
+        Refusal: CLAIM_NOT_FOUND, OWNER_RELEASED, CLAIM_LIMIT_EXCEEDED, CLAIM_CONFLICT, REQUEST_TOO_LARGE.
     """
     giver, taker = command.from_owner, command.to_owner
     held = tables.holdings.of(giver)
@@ -77,10 +78,10 @@ def present(number: int, claims: Table[ClaimRow]) -> ClaimRow:
 
 def _check_parting(giver: str, numbers: Iterable[int], tables: ConflictTables) -> None:
     """Refuse a hand-over of what is incompatible with what the giver keeps."""
-    handed = set(numbers)
+    handed, effort = set(numbers), Effort()
     for number in numbers:
         row = tables.claims[number]
-        for other in map(tables.claims.__getitem__, tables.holdings.against(row.thing, row.mode)):
+        for other in map(tables.claims.__getitem__, tables.holdings.against(row.thing, row.mode, effort)):
             if other.owner == giver and other.number not in handed:
                 message = (
                     f"claim {number} on {row.thing} is incompatible with claim {other.number} on {other.thing}, which "

@@ -7,16 +7,21 @@ owner holds stays its own: it is told, releases, and starts over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence, Set
+from operator import itemgetter
 
 from tercio_conflicts.state.commands import Item
-from tercio_conflicts.state.grants import collide
+from tercio_conflicts.state.grants import exclude
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.session import Session
 from tercio_conflicts.state.tables import ConflictTables
+from tercio_conflicts.state.things import Thing
 from tercio_conflicts.state.waiting import Ticket
 
-Items = Mapping[Ticket, tuple[Item, ...]]
+Line = Sequence[tuple[int, Ticket, Item]]
+"""Who waits for what overlaps a thing, by place."""
+Owners = Set[str]
 
 
 def victims(tables: ConflictTables, session: Session, now: int) -> list[Ticket]:
@@ -34,18 +39,17 @@ def waits(tables: ConflictTables, session: Session, now: int) -> dict[Ticket, fr
     """Return every call that waits, and the owners that it waits for; nothing when there can be no cycle.
 
     In the line everybody waits for who is before it, which alone is no cycle: somebody in it also holds what another
-    one waits for. While nobody does, a thousand calls for one thing are not compared with each other.
+    one waits for. While nobody does, the line is not looked at.
     """
     line = session.waiting.in_line(now)
     holders = {ticket: _holders(ticket, tables) for ticket in line}
-    items = {ticket: tuple(ticket.command.items()) for ticket in line}
     holding = frozenset[str]().union(*holders.values())
     if holding.isdisjoint(ticket.owner for ticket in line):
         return {}
-    return {
-        ticket: holders[ticket] | _before(ticket, line[:place], items, holders, holding)
-        for place, ticket in enumerate(line)
-    }
+    places = {ticket: place for place, ticket in enumerate(line)}
+    wanted = {item.thing for ticket in line for item in ticket.command.items()}
+    lines = {thing: _line(thing, session, places) for thing in wanted}
+    return {ticket: holders[ticket] | _before(ticket, places[ticket], lines, holders, holding) for ticket in line}
 
 
 def _holders(ticket: Ticket, tables: ConflictTables) -> frozenset[str]:
@@ -58,33 +62,31 @@ def _holders(ticket: Ticket, tables: ConflictTables) -> frozenset[str]:
     return frozenset(row.owner for row in rows if row.owner != ticket.owner)
 
 
-def _before(
-    ticket: Ticket, line: list[Ticket], items: Items, holders: Mapping[Ticket, frozenset[str]], holding: frozenset[str]
-) -> frozenset[str]:
-    """Return who goes first of those in the line, the last of which stands just before the call.
+def _line(thing: Thing, session: Session, places: Mapping[Ticket, int]) -> Line:
+    """Return who waits for what overlaps a thing, in order."""
+    found = ((places[ticket], ticket, item) for ticket, item in session.waiting.on(thing))
+    return sorted(found, key=itemgetter(0))
 
-    Whoever wants all of the same for itself, and holds nothing that anybody waits for, waits for everybody before it
+
+def _before(
+    ticket: Ticket, place: int, lines: Mapping[Thing, Line], holders: Mapping[Ticket, frozenset[str]], holding: Owners
+) -> frozenset[str]:
+    """Return who goes first of those in the line.
+
+    Whoever wants the same thing for itself, and holds nothing that anybody waits for, waits for everybody before it
     for whom the call would: beyond it nobody need be looked at, and a thousand calls for one thing cost little.
     """
     found: set[str] = set()
-    wanted = items[ticket]
-    for other in reversed(line):
-        if other.owner == ticket.owner or ticket.owner in holders[other]:
-            continue
-        if _any_collide(wanted, items[other]):
+    for item in dict.fromkeys(ticket.command.items()):
+        line = lines[item.thing]
+        for at in range(bisect_left(line, place, key=itemgetter(0)) - 1, -1, -1):
+            _, other, wanted = line[at]
+            if not exclude(item, wanted) or ticket.owner in holders[other]:
+                continue
             found.add(other.owner)
-            alone = set(other.command.modes) == {Mode.EXCLUSIVE} and other.owner not in holding
-            if alone and set(other.command.things) >= {item.thing for item in wanted}:
+            if wanted.thing == item.thing and wanted.mode is Mode.EXCLUSIVE and other.owner not in holding:
                 break
     return frozenset(found)
-
-
-def _any_collide(some: tuple[Item, ...], others: tuple[Item, ...]) -> bool:
-    for one in some:
-        for other in others:
-            if collide(one, other):
-                return True
-    return False
 
 
 def cycle_in(graph: Mapping[Ticket, frozenset[str]]) -> list[Ticket]:

@@ -11,7 +11,8 @@ MAX_TOKENS, each some operations on an integer of as many bits.
 
 What it rests on: positions only rise, except that a star stays where it is; every token matches some character; and two
 globs with stars that meet at all meet in infinitely many paths, so the paths that do not exist (with an empty segment,
-`.` or `..`) are excluded by the syntax alone.
+`.` or `..`) are excluded by the syntax alone. A path is held against a glob much oftener than two globs are against
+each other, so that has a quicker way of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from tercio_conflicts.state.glob_matching import expression
 from tercio_conflicts.state.glob_syntax import (
     ALPHABET,
     SLASH,
@@ -135,9 +137,8 @@ def matches(pattern: str, path: str) -> bool:
     if not path or len(path) > MAX_PATH or "\0" in path:
         message = f"a path has 1 to {MAX_PATH} characters, none of them NUL"
         raise BadPatternError(message)
-    literal = Alternative(tuple(path), tuple(segments(path)), is_literal=True)
-    glob = parse(pattern)
-    return any(_comparable(literal, each) for each in glob.alternatives) and _reaches(literal.tokens, glob)
+    segments(path)
+    return expression(pattern).fullmatch(path) is not None
 
 
 def literal_prefix(pattern: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_conflicts.state import yielding
 from tercio_conflicts.state.commands import Acquire, Atomicity, Item
+from tercio_conflicts.state.effort import Effort
 from tercio_conflicts.state.events import ClaimEvent, ClaimsGranted
 from tercio_conflicts.state.modes import compatible
 from tercio_conflicts.state.overlaps import Overlaps
@@ -20,7 +21,6 @@ from tercio_conflicts.state.rows import NUMBERS_A_RECORD, Blocker, ClaimRow, Obs
 from tercio_conflicts.state.rules import Rules
 from tercio_conflicts.state.session import Session
 from tercio_conflicts.state.tables import ConflictTables
-from tercio_conflicts.state.things import overlap
 from tercio_conflicts.state.waiting import Place, Ticket
 
 MOST_NAMED: Final = 10
@@ -42,8 +42,13 @@ class Granted(NamedTuple):
 
 
 def acquire(command: Acquire, at: Moment, *, tables: ConflictTables, session: Session, rules: Rules) -> Decision:
-    """Decide a batch; the reply is `Granted`."""
-    ledger = Ledger(tables, session, rules, place=session.waiting.place_of(command, at.now), now=at.now)
+    """Decide a batch; the reply is `Granted`.
+
+    Raises:
+        Refusal: REQUEST_TOO_LARGE.
+    """
+    place = session.waiting.place_of(command, at.now)
+    ledger = Ledger(tables, session, rules, place=place, now=at.now, effort=Effort())
     items = list(command.items())
     obstacles: dict[int, Obstacle] = {}
     placed: list[int] = []
@@ -79,11 +84,14 @@ def rows_of(event: ClaimsGranted, at: Moment) -> Iterator[ClaimRow]:
 class Ledger:
     """What is in the way while one command is decided: the tables, and what its items took so far."""
 
-    def __init__(self, tables: ConflictTables, session: Session, rules: Rules, *, place: Place, now: int) -> None:
+    def __init__(
+        self, tables: ConflictTables, session: Session, rules: Rules, *, place: Place, now: int, effort: Effort
+    ) -> None:
         """Begin with nothing taken, at that place in the line."""
         self._tables, self._session, self._rules, self._place, self._now = tables, session, rules, place, now
         self._taken: Overlaps[Item] = Overlaps()
         self._counts: dict[str, int] = {}
+        self._effort = effort
         self._needed: dict[Ticket, frozenset[str]] = {}
         """Of calls that wait, the owners of what is in their way: a batch asks for each of its items."""
 
@@ -122,19 +130,19 @@ class Ledger:
         """Give what is in the way of an item."""
         for row in self.holders(item):
             yield Blocker(row.number, row.owner, row.thing, row.mode)
-        for other in self._taken.of(item.thing):
-            if _exclude(item, other):
+        for other in self._taken.of(item.thing, self._effort):
+            if exclude(item, other):
                 yield Blocker(0, *other)
         if not len(self._session.waiting):
             return
-        for ticket, wanted in self._session.waiting.before(self._place, item.thing, self._now):
-            if _exclude(item, wanted) and not self._waits_for(ticket, item.owner):
+        for ticket, wanted in self._session.waiting.before(self._place, item.thing, self._now, self._effort):
+            if exclude(item, wanted) and not self._waits_for(ticket, item.owner):
                 yield Blocker(0, *wanted)
 
     def holders(self, item: Item) -> Iterator[ClaimRow]:
         """Give the claims that are in the way of an item."""
         claims = self._tables.claims
-        for number in self._tables.holdings.against(item.thing, item.mode):
+        for number in self._tables.holdings.against(item.thing, item.mode, self._effort):
             row = claims[number]
             if row.owner != item.owner:
                 yield row
@@ -150,13 +158,8 @@ class Ledger:
         return owner in holders
 
 
-def collide(one: Item, other: Item) -> bool:
-    """Tell whether two items cannot both be granted."""
-    return _exclude(one, other) and overlap(one.thing, other.thing)
-
-
-def _exclude(one: Item, other: Item) -> bool:
-    """Tell the same of items on things that overlap."""
+def exclude(one: Item, other: Item) -> bool:
+    """Tell whether two items on things that overlap cannot both be granted."""
     return one.owner != other.owner and not compatible(one.mode, other.mode)
 
 

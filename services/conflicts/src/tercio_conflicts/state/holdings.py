@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
+from tercio_conflicts.state.effort import UNBOUNDED, Effort
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.overlaps import Overlaps
 from tercio_conflicts.state.rows import ClaimRow
@@ -42,11 +43,11 @@ class Holdings:
         yield from self._edited.of(thing)
         yield from self._others.of(thing)
 
-    def against(self, thing: Thing, mode: Mode) -> Iterator[int]:
+    def against(self, thing: Thing, mode: Mode, effort: Effort = UNBOUNDED) -> Iterator[int]:
         """Give those that are incompatible with a mode. What is compatible is not even compared."""
-        yield from self._edited.of(thing)
+        yield from self._edited.of(thing, effort)
         if mode is Mode.EXCLUSIVE:
-            yield from self._others.of(thing)
+            yield from self._others.of(thing, effort)
 
     def of(self, owner: str) -> Collection[int]:
         """Return the numbers of what an owner holds, the oldest first."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sortedcontainers import SortedList
 
+from tercio_conflicts.state.effort import OF_GLOBS, UNBOUNDED, Effort
 from tercio_conflicts.state.globs import literal_prefix
 from tercio_conflicts.state.things import Kind, Thing, overlap
 
@@ -53,8 +54,8 @@ class Overlaps(Generic[Key]):
             line, place = found
             line.remove(place, thing, _end(thing))
 
-    def of(self, thing: Thing) -> Iterator[Key]:
-        """Give every key whose thing overlaps this one."""
+    def of(self, thing: Thing, effort: Effort = UNBOUNDED) -> Iterator[Key]:
+        """Give every key whose thing overlaps this one; raises REQUEST_TOO_LARGE."""
         keys = self._keys
         yield from keys.get(thing, ())
         if thing.kind is Kind.FILE:
@@ -67,6 +68,7 @@ class Overlaps(Generic[Key]):
         for other_end, others in candidates:
             if end.endswith(other_end) or other_end.endswith(end):
                 for other in others:
+                    effort.spend(OF_GLOBS if thing.kind is other.kind else 1)
                     if other != thing and overlap(thing, other):
                         yield from keys[other]
 

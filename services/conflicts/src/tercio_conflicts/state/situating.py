@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tercio_common.machine.protocol import Moment
 from tercio_conflicts.state.board import LASTS_MS
+from tercio_conflicts.state.effort import UNBOUNDED
 from tercio_conflicts.state.grants import Ledger
 from tercio_conflicts.state.modes import Mode
 from tercio_conflicts.state.rows import ClaimRow
@@ -51,7 +52,7 @@ def _waits(tables: ConflictTables, session: Session, now: int) -> Iterator[Wait]
         if now - ticket.since < tables.disputes.rules.patience:
             continue
         place = session.waiting.place_of(ticket.command, now)
-        ledger = Ledger(tables, session, session.rules, place=place, now=now)
+        ledger = Ledger(tables, session, session.rules, place=place, now=now, effort=UNBOUNDED)
         for item in ticket.command.items():
             holders = tuple(blocker.number for blocker in ledger.blockers(item) if blocker.number)
             if holders:

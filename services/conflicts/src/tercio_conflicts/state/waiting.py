@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tercio_common.errors import Refusal
 from tercio_conflicts.state.commands import Acquire, Item
+from tercio_conflicts.state.effort import UNBOUNDED, Effort
 from tercio_conflicts.state.overlaps import Overlaps
 from tercio_conflicts.state.things import Thing
 
+MOST_ITEMS_WAITING: Final = 20_000
+"""That calls may wait for in all: the leader looks at each whenever something is given back."""
 _LAST = 2**63
 
 
@@ -57,7 +60,7 @@ class Waiting:
         """Let at most so many wait; each `ageing` ms raise a priority by one."""
         self._most, self._ageing = most, ageing
         self._tickets: dict[int, Ticket] = {}
-        self._arrivals = 0
+        self._arrivals = self._count = 0
         self._items: Overlaps[tuple[int, Item]] = Overlaps()
 
     def __len__(self) -> int:
@@ -74,20 +77,26 @@ class Waiting:
         Raises:
             Refusal: QUEUE_FULL.
         """
-        if len(self._tickets) >= self._most:
-            message = f"{self._most} calls wait already; try again later, or without waiting"
+        items = dict.fromkeys(command.items())
+        if len(self._tickets) >= self._most or self._count + len(items) > MOST_ITEMS_WAITING:
+            message = (
+                f"{len(self._tickets)} calls wait already, for {self._count} things; try again later, or do not wait"
+            )
             raise Refusal("QUEUE_FULL", message, retry_after_ms=1_000)
         self._arrivals += 1
         command = replace(command, arrival=self._arrivals)
         ticket = self._tickets[self._arrivals] = Ticket(command=command, arrival=self._arrivals, since=now)
-        for item in dict.fromkeys(command.items()):
+        self._count += len(items)
+        for item in items:
             self._items.add(item.thing, (ticket.arrival, item))
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """End the waiting of a call, which may have left before."""
         if self._tickets.pop(ticket.arrival, None) is not None:
-            for item in dict.fromkeys(ticket.command.items()):
+            items = dict.fromkeys(ticket.command.items())
+            self._count -= len(items)
+            for item in items:
                 self._items.remove(item.thing, (ticket.arrival, item))
 
     def in_line(self, now: int) -> list[Ticket]:
@@ -99,12 +108,16 @@ class Waiting:
         ticket = self._tickets.get(command.arrival)
         return self._place(ticket, now) if ticket is not None else fresh_place(command.terms.priority)
 
-    def before(self, place: Place, thing: Thing, now: int) -> Iterator[tuple[Ticket, Item]]:
+    def before(self, place: Place, thing: Thing, now: int, effort: Effort) -> Iterator[tuple[Ticket, Item]]:
         """Give who stands before a place and waits for what overlaps a thing, and each such item of theirs."""
-        for arrival, item in self._items.of(thing):
-            ticket = self._tickets[arrival]
+        for ticket, item in self.on(thing, effort):
             if self._place(ticket, now) < place:
                 yield ticket, item
+
+    def on(self, thing: Thing, effort: Effort = UNBOUNDED) -> Iterator[tuple[Ticket, Item]]:
+        """Give who waits for what overlaps a thing, and each such item of theirs."""
+        for arrival, item in self._items.of(thing, effort):
+            yield self._tickets[arrival], item
 
     def _place(self, ticket: Ticket, now: int) -> Place:
         return Place(-(ticket.priority + (now - ticket.since) // self._ageing), ticket.arrival)

@@ -25,7 +25,10 @@ def thing_of(field: str, message: claim_pb2.Thing, found: Violations) -> Thing:
         return Thing(Kind.OTHER, scope, name)
     thing = Thing(_KINDS[kind], scope, name)
     if thing.kind is Kind.FILE and ("\0" in name or not _NO_SEGMENTS.isdisjoint(name.split("/"))):
-        found.add(f"{field}.name", "must be a relative path without empty segments, `.` and `..`")
+        found.add(
+            f"{field}.name",
+            "must be a relative path without empty segments, `.` and `..`; a folder is the GLOB `folder/`",
+        )
     elif thing.kind is Kind.GLOB:
         _check_glob(f"{field}.name", name, found)
     return thing

@@ -97,7 +97,7 @@ class ClaimServiceServicer(object):
         `google.rpc.PreconditionFailure` with one violation a claim in the way and, in the metadata, `item`, `claimId` and
         `owner` of the first one, and `seq`, after which a change may help.
         Errors: INVALID_ARGUMENT, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, DEADLOCK_VICTIM, OWNER_RELEASED, QUEUE_FULL,
-        STORE_NEARLY_FULL, STALE_EPOCH.
+        STORE_NEARLY_FULL, STALE_EPOCH, REQUEST_TOO_LARGE when its globs have to be compared with too much.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,8 @@ class ClaimServiceServicer(object):
 
     def TransferClaims(self, request, context):
         """Hands everything that one owner holds, or these claims of it, to another, with new fencing tokens.
-        Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH.
+        Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH,
+        REQUEST_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +142,7 @@ class ClaimServiceServicer(object):
 
     def CheckClaims(self, request, context):
         """Tells what is in the way of claims; changes nothing.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT, REQUEST_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

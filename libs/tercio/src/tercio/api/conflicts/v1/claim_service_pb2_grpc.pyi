@@ -33,7 +33,7 @@ class ClaimServiceStub:
     `google.rpc.PreconditionFailure` with one violation a claim in the way and, in the metadata, `item`, `claimId` and
     `owner` of the first one, and `seq`, after which a change may help.
     Errors: INVALID_ARGUMENT, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, DEADLOCK_VICTIM, OWNER_RELEASED, QUEUE_FULL,
-    STORE_NEARLY_FULL, STALE_EPOCH.
+    STORE_NEARLY_FULL, STALE_EPOCH, REQUEST_TOO_LARGE when its globs have to be compared with too much.
     """
     RenewClaims: grpc.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.RenewClaimsRequest, tercio.api.conflicts.v1.claim_service_pb2.RenewClaimsResponse]
     """Renews everything that the owners hold, for as long as each claim's TTL. It is not recorded: a new leader lets a
@@ -47,7 +47,8 @@ class ClaimServiceStub:
     """
     TransferClaims: grpc.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.TransferClaimsRequest, tercio.api.conflicts.v1.claim_service_pb2.TransferClaimsResponse]
     """Hands everything that one owner holds, or these claims of it, to another, with new fencing tokens.
-    Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH.
+    Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH,
+    REQUEST_TOO_LARGE.
     """
     RequestRelease: grpc.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.RequestReleaseRequest, tercio.api.conflicts.v1.claim_service_pb2.RequestReleaseResponse]
     """Asks the holders of claims to release them. A holder sees it on its watch, and has time: the priority of the request
@@ -57,7 +58,7 @@ class ClaimServiceStub:
     """
     CheckClaims: grpc.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.CheckClaimsRequest, tercio.api.conflicts.v1.claim_service_pb2.CheckClaimsResponse]
     """Tells what is in the way of claims; changes nothing.
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT, REQUEST_TOO_LARGE.
     """
     CheckTokens: grpc.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.CheckTokensRequest, tercio.api.conflicts.v1.claim_service_pb2.CheckTokensResponse]
     """Tells whether fencing tokens are those of claims that are held at present, and whether they cover things; whoever
@@ -88,7 +89,7 @@ class ClaimServiceAsyncStub(ClaimServiceStub):
     `google.rpc.PreconditionFailure` with one violation a claim in the way and, in the metadata, `item`, `claimId` and
     `owner` of the first one, and `seq`, after which a change may help.
     Errors: INVALID_ARGUMENT, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, DEADLOCK_VICTIM, OWNER_RELEASED, QUEUE_FULL,
-    STORE_NEARLY_FULL, STALE_EPOCH.
+    STORE_NEARLY_FULL, STALE_EPOCH, REQUEST_TOO_LARGE when its globs have to be compared with too much.
     """
     RenewClaims: grpc.aio.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.RenewClaimsRequest, tercio.api.conflicts.v1.claim_service_pb2.RenewClaimsResponse]  # type: ignore[assignment]
     """Renews everything that the owners hold, for as long as each claim's TTL. It is not recorded: a new leader lets a
@@ -102,7 +103,8 @@ class ClaimServiceAsyncStub(ClaimServiceStub):
     """
     TransferClaims: grpc.aio.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.TransferClaimsRequest, tercio.api.conflicts.v1.claim_service_pb2.TransferClaimsResponse]  # type: ignore[assignment]
     """Hands everything that one owner holds, or these claims of it, to another, with new fencing tokens.
-    Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH.
+    Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH,
+    REQUEST_TOO_LARGE.
     """
     RequestRelease: grpc.aio.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.RequestReleaseRequest, tercio.api.conflicts.v1.claim_service_pb2.RequestReleaseResponse]  # type: ignore[assignment]
     """Asks the holders of claims to release them. A holder sees it on its watch, and has time: the priority of the request
@@ -112,7 +114,7 @@ class ClaimServiceAsyncStub(ClaimServiceStub):
     """
     CheckClaims: grpc.aio.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.CheckClaimsRequest, tercio.api.conflicts.v1.claim_service_pb2.CheckClaimsResponse]  # type: ignore[assignment]
     """Tells what is in the way of claims; changes nothing.
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT, REQUEST_TOO_LARGE.
     """
     CheckTokens: grpc.aio.UnaryUnaryMultiCallable[tercio.api.conflicts.v1.claim_service_pb2.CheckTokensRequest, tercio.api.conflicts.v1.claim_service_pb2.CheckTokensResponse]  # type: ignore[assignment]
     """Tells whether fencing tokens are those of claims that are held at present, and whether they cover things; whoever
@@ -146,7 +148,7 @@ class ClaimServiceServicer(metaclass=abc.ABCMeta):
         `google.rpc.PreconditionFailure` with one violation a claim in the way and, in the metadata, `item`, `claimId` and
         `owner` of the first one, and `seq`, after which a change may help.
         Errors: INVALID_ARGUMENT, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, DEADLOCK_VICTIM, OWNER_RELEASED, QUEUE_FULL,
-        STORE_NEARLY_FULL, STALE_EPOCH.
+        STORE_NEARLY_FULL, STALE_EPOCH, REQUEST_TOO_LARGE when its globs have to be compared with too much.
         """
 
     @abc.abstractmethod
@@ -178,7 +180,8 @@ class ClaimServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.conflicts.v1.claim_service_pb2.TransferClaimsResponse, collections.abc.Awaitable[tercio.api.conflicts.v1.claim_service_pb2.TransferClaimsResponse]]:
         """Hands everything that one owner holds, or these claims of it, to another, with new fencing tokens.
-        Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH.
+        Errors: INVALID_ARGUMENT, CLAIM_NOT_FOUND, CLAIM_CONFLICT, CLAIM_LIMIT_EXCEEDED, OWNER_RELEASED, STALE_EPOCH,
+        REQUEST_TOO_LARGE.
         """
 
     @abc.abstractmethod
@@ -200,7 +203,7 @@ class ClaimServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.conflicts.v1.claim_service_pb2.CheckClaimsResponse, collections.abc.Awaitable[tercio.api.conflicts.v1.claim_service_pb2.CheckClaimsResponse]]:
         """Tells what is in the way of claims; changes nothing.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT, REQUEST_TOO_LARGE.
         """
 
     @abc.abstractmethod
