@@ -182,6 +182,7 @@ def _allocation_record(row: AllocationRow) -> records.AllocationRow:
         revoke_at_ms=row.revoke_at,
         charged_now_ms=row.charged_now,
         charged_parts=str(row.charged) if row.charged else "",
+        principal=row.principal,
     )
 
 
@@ -197,6 +198,7 @@ def _allocation(record: records.AllocationRow) -> AllocationRow:
         revoke_at=record.revoke_at_ms,
         charged_now=record.charged_now_ms,
         charged=int(record.charged_parts or 0),
+        principal=record.principal,
     )
 
 

@@ -37,6 +37,7 @@ def _row_record(row: ReservationRow) -> records.ReservationRow:
         phase=row.phase,
         due_now_ms=row.due,
         allocation_number=row.allocation,
+        principal=row.principal,
     )
 
 
@@ -52,6 +53,7 @@ def _row(data: bytes) -> ReservationRow:
         phase=Phase(record.phase),
         due=record.due_now_ms,
         allocation=record.allocation_number,
+        principal=record.principal,
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_common.machine.table import Table
+from tercio_resources.state import authority
 from tercio_resources.state.commands import Release, Transfer
 from tercio_resources.state.events import AllocationsReleased, AllocationsTransferred
 from tercio_resources.state.rows import MOST_ITEMS, NUMBERS_A_RECORD, AllocationRow, Cause
@@ -21,12 +22,18 @@ class Released(NamedTuple):
     unknown: tuple[int, ...]
 
 
-def release(command: Release, tables: ResourceTables) -> Decision:
-    """Decide a release; the reply is `Released`."""
+def release(command: Release, at: Moment, tables: ResourceTables, rules: Rules) -> Decision:
+    """Decide a release; the reply is `Released`.
+
+    Raises:
+        Refusal: PERMISSION_DENIED.
+    """
     numbers = dict.fromkeys(number for number in command.numbers if number in tables.allocations)
     unknown = tuple(number for number in command.numbers if number not in numbers)
     for owner in command.owners:
         numbers.update(dict.fromkeys(tables.holdings.of(owner)))
+    for number in numbers:
+        authority.check_holder(tables.allocations[number], at.principal, rules)
     barred = tuple(dict.fromkeys(owner for owner in command.owners if owner not in tables.tombstones))
     reply = Released(len(numbers), unknown)
     if not numbers and not barred:
@@ -36,11 +43,11 @@ def release(command: Release, tables: ResourceTables) -> Decision:
     return Decision([AllocationsReleased(Cause.RELEASED, tuple(numbers), barred, agents)], reply)
 
 
-def transfer(command: Transfer, tables: ResourceTables, rules: Rules) -> AllocationsTransferred:
+def transfer(command: Transfer, at: Moment, tables: ResourceTables, rules: Rules) -> AllocationsTransferred:
     """Decide a hand-over.
 
     Raises:
-        Refusal: ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED.
+        Refusal: ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, PERMISSION_DENIED.
     """
     held = tables.holdings.of(command.from_owner)
     numbers = tuple(dict.fromkeys(command.numbers)) or tuple(held)[:MOST_ITEMS]
@@ -48,6 +55,8 @@ def transfer(command: Transfer, tables: ResourceTables, rules: Rules) -> Allocat
     if missing or not numbers:
         what = f"allocation {missing[0]}" if missing else "anything"
         raise Refusal("ALLOCATION_NOT_FOUND", f"{command.from_owner!r} does not hold {what}; list what it holds")
+    for number in numbers:
+        authority.check_holder(tables.allocations[number], at.principal, rules)
     if command.to_owner in tables.tombstones:
         raise Refusal("OWNER_RELEASED", f"{command.to_owner!r} was released; hand over to another owner")
     if command.to_owner != command.from_owner:
@@ -66,6 +75,7 @@ def transferred(event: AllocationsTransferred, allocations: Table[AllocationRow]
             granted_now=at.now,
             charged_now=at.now,
             charged=0,
+            principal=at.principal,
         )
         for offset, number in enumerate(event.numbers)
     ]

@@ -114,13 +114,14 @@ def granting(dimension: str, labels: tuple[tuple[str, str], ...], tables: Resour
 
 def rows_of(event: AllocationsGranted, at: Moment) -> list[AllocationRow]:
     """Return the rows that a grant makes."""
-    first, lots, indexes, epoch, now, wall = (
+    first, lots, indexes, epoch, now, wall, principal = (
         at.seq * NUMBERS_A_RECORD,
         event.lots,
         event.indexes,
         at.epoch,
         at.now,
         at.wall,
+        at.principal,
     )
     return [
         AllocationRow(
@@ -133,6 +134,8 @@ def rows_of(event: AllocationsGranted, at: Moment) -> list[AllocationRow]:
             wall,
             0,
             now,
+            0,
+            principal,
         )
         for offset, owner in enumerate(event.owners)
     ]

@@ -122,14 +122,14 @@ class ResourcesMachine:
                 self._check_space(len(command.owners))
                 return grants.allocate(command, at, tables=self.tables, session=session, rules=self.rules)
             case Release():
-                return allocations.release(command, self.tables)
+                return allocations.release(command, at, self.tables, self.rules)
             case Reserve() | ClaimReservation() | CancelReservation():
                 self._check_space(1 if isinstance(command, Reserve) else 0)
                 return reservations.decide(command, at, tables=self.tables, session=session, rules=self.rules)
             case Resize():
                 return resizing.resize(command, at, tables=self.tables, session=session, rules=self.rules)
             case Transfer():
-                handed = allocations.transfer(command, self.tables, self.rules)
+                handed = allocations.transfer(command, at, self.tables, self.rules)
                 rows = allocations.transferred(handed, self.tables.allocations, at)
                 return Decision([handed], rows)
             case ReportUsage():

@@ -41,6 +41,7 @@ class ReservationRow(NamedTuple):
         lot: what is reserved, and of which pools.
         due: when it is looked at next, in ms of fleet time; 0 when it is not.
         allocation: the number of what was granted for it; 0 before.
+        principal: who made it; empty in old rows.
     """
 
     number: int
@@ -51,6 +52,7 @@ class ReservationRow(NamedTuple):
     phase: Phase = Phase.BOOKED
     due: int = 0
     allocation: int = 0
+    principal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

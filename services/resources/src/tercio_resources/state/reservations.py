@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_resources.state import costs, grants
+from tercio_resources.state import authority, costs, grants
 from tercio_resources.state.events import AllocationsGranted, Event, RevocationsRequested
 from tercio_resources.state.pools import present as pool_of
 from tercio_resources.state.reservation_rows import (
@@ -63,6 +63,7 @@ def decide(
             return _claim(command, at, tables=tables, session=session, rules=rules)
         case CancelReservation(number=number):
             row = present(number, tables)
+            authority.check_holder(row, at.principal, rules)
             if row.allocation:
                 message = f"reservation {number} was claimed; release allocation {row.allocation}"
                 raise Refusal("RESERVATION_CLAIMED", message, {"allocation": str(row.allocation)})
@@ -91,7 +92,7 @@ def apply(event: ReservationEvent, at: Moment, tables: ResourceTables, rules: Ru
 def made(event: ReservationMade, at: Moment, rules: Rules) -> ReservationRow:
     """Return the row of a new reservation."""
     due = _due(event.window.start - rules.grace, at)
-    return ReservationRow(at.seq, event.owner, event.lot, event.window, at.wall, due=due)
+    return ReservationRow(at.seq, event.owner, event.lot, event.window, at.wall, due=due, principal=at.principal)
 
 
 def present(number: int, tables: ResourceTables) -> ReservationRow:

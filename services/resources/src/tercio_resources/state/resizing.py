@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tercio_common.errors import Refusal
 from tercio_common.machine.protocol import Decision, Moment
-from tercio_resources.state import allocations, costs, grants
+from tercio_resources.state import allocations, authority, costs, grants
 from tercio_resources.state.commands import Resize
 from tercio_resources.state.events import AllocationsReshaped
 from tercio_resources.state.pools import checked_unit
@@ -27,6 +27,7 @@ def resize(command: Resize, at: Moment, *, tables: ResourceTables, session: Sess
     row = allocations.present(command.number, tables.allocations)
     if row.owner != command.owner:
         raise Refusal("ALLOCATION_NOT_FOUND", f"{command.owner!r} does not hold allocation {row.number}")
+    authority.check_holder(row, at.principal, rules)
     wanted = _wanted(command, row, tables)
     parts = tuple(part._replace(amount=wanted.get(part.dimension, part.amount)) for part in row.lot.parts)
     if parts == row.lot.parts:

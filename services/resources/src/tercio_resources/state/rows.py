@@ -85,6 +85,7 @@ class AllocationRow(NamedTuple):
         revoke_at: fleet time in ms at which it is revoked; 0 when it is not.
         charged_now: fleet time in ms up to which it was charged.
         charged: what its owner was charged for it until then, in parts as in `CostRow`.
+        principal: who asked for it, or handed it over last; empty in old rows.
     """
 
     number: int
@@ -97,6 +98,7 @@ class AllocationRow(NamedTuple):
     revoke_at: int = 0
     charged_now: int = 0
     charged: int = 0
+    principal: str = ""
 
 
 class Used(NamedTuple):

@@ -683,6 +683,7 @@ class AllocationRow(google.protobuf.message.Message):
     REVOKE_AT_MS_FIELD_NUMBER: builtins.int
     CHARGED_NOW_MS_FIELD_NUMBER: builtins.int
     CHARGED_PARTS_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Its id."""
     owner: builtins.str
@@ -703,6 +704,8 @@ class AllocationRow(google.protobuf.message.Message):
     """Up to when it was charged, in milliseconds of fleet time."""
     charged_parts: builtins.str
     """What its owner was charged for it, as in CostRow."""
+    principal: builtins.str
+    """Who asked for it, or handed it over last; empty in old rows."""
     @property
     def lot(self) -> Global___Lot:
         """What it is."""
@@ -721,10 +724,11 @@ class AllocationRow(google.protobuf.message.Message):
         revoke_at_ms: builtins.int = ...,
         charged_now_ms: builtins.int = ...,
         charged_parts: builtins.str = ...,
+        principal: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["lot", b"lot"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["charged_now_ms", b"charged_now_ms", "charged_parts", b"charged_parts", "epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted_now_ms", b"granted_now_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner", "revoke_at_ms", b"revoke_at_ms", "token", b"token"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["charged_now_ms", b"charged_now_ms", "charged_parts", b"charged_parts", "epoch_generation", b"epoch_generation", "epoch_revision", b"epoch_revision", "granted_now_ms", b"granted_now_ms", "granted_wall_ms", b"granted_wall_ms", "lot", b"lot", "number", b"number", "owner", b"owner", "principal", b"principal", "revoke_at_ms", b"revoke_at_ms", "token", b"token"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___AllocationRow: typing_extensions.TypeAlias = AllocationRow
@@ -1163,6 +1167,7 @@ class ReservationRow(google.protobuf.message.Message):
     PHASE_FIELD_NUMBER: builtins.int
     DUE_NOW_MS_FIELD_NUMBER: builtins.int
     ALLOCATION_NUMBER_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Its id."""
     created_wall_ms: builtins.int
@@ -1173,6 +1178,8 @@ class ReservationRow(google.protobuf.message.Message):
     """When it is looked at next, in milliseconds of fleet time; 0 when it is not."""
     allocation_number: builtins.int
     """What was granted for it; 0 before."""
+    principal: builtins.str
+    """Who made it; empty in old rows."""
     @property
     def made(self) -> Global___ReservationMade:
         """As it was made."""
@@ -1186,10 +1193,11 @@ class ReservationRow(google.protobuf.message.Message):
         phase: builtins.int = ...,
         due_now_ms: builtins.int = ...,
         allocation_number: builtins.int = ...,
+        principal: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["made", b"made"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_number", b"allocation_number", "created_wall_ms", b"created_wall_ms", "due_now_ms", b"due_now_ms", "made", b"made", "number", b"number", "phase", b"phase"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["allocation_number", b"allocation_number", "created_wall_ms", b"created_wall_ms", "due_now_ms", b"due_now_ms", "made", b"made", "number", b"number", "phase", b"phase", "principal", b"principal"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ReservationRow: typing_extensions.TypeAlias = ReservationRow

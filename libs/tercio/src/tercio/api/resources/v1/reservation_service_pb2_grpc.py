@@ -88,8 +88,9 @@ class ReservationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelReservation(self, request, context):
-        """Keeps room for a reservation no longer; what was claimed is released instead.
-        Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED.
+        """Keeps room for a reservation no longer; what was claimed is released instead. For the principal that made it, and for
+        operators.
+        Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

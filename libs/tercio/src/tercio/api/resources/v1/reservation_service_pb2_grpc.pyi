@@ -41,8 +41,9 @@ class ReservationServiceStub:
     STORE_NEARLY_FULL.
     """
     CancelReservation: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.reservation_service_pb2.CancelReservationRequest, tercio.api.resources.v1.reservation_service_pb2.CancelReservationResponse]
-    """Keeps room for a reservation no longer; what was claimed is released instead.
-    Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED.
+    """Keeps room for a reservation no longer; what was claimed is released instead. For the principal that made it, and for
+    operators.
+    Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED, PERMISSION_DENIED.
     """
     ListReservations: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.reservation_service_pb2.ListReservationsRequest, tercio.api.resources.v1.reservation_service_pb2.ListReservationsResponse]
     """Lists reservations in the order of their ids; linearizable.
@@ -73,8 +74,9 @@ class ReservationServiceAsyncStub(ReservationServiceStub):
     STORE_NEARLY_FULL.
     """
     CancelReservation: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.reservation_service_pb2.CancelReservationRequest, tercio.api.resources.v1.reservation_service_pb2.CancelReservationResponse]  # type: ignore[assignment]
-    """Keeps room for a reservation no longer; what was claimed is released instead.
-    Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED.
+    """Keeps room for a reservation no longer; what was claimed is released instead. For the principal that made it, and for
+    operators.
+    Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED, PERMISSION_DENIED.
     """
     ListReservations: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.reservation_service_pb2.ListReservationsRequest, tercio.api.resources.v1.reservation_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
     """Lists reservations in the order of their ids; linearizable.
@@ -120,8 +122,9 @@ class ReservationServiceServicer(metaclass=abc.ABCMeta):
         request: tercio.api.resources.v1.reservation_service_pb2.CancelReservationRequest,
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.reservation_service_pb2.CancelReservationResponse, collections.abc.Awaitable[tercio.api.resources.v1.reservation_service_pb2.CancelReservationResponse]]:
-        """Keeps room for a reservation no longer; what was claimed is released instead.
-        Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED.
+        """Keeps room for a reservation no longer; what was claimed is released instead. For the principal that made it, and for
+        operators.
+        Errors: INVALID_ARGUMENT, RESERVATION_NOT_FOUND, RESERVATION_CLAIMED, PERMISSION_DENIED.
         """
 
     @abc.abstractmethod

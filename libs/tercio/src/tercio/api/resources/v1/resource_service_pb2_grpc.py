@@ -223,16 +223,19 @@ class ResourceServiceServicer(object):
 
     def Release(self, request, context):
         """Releases allocations, each exactly once however often it is asked. An owner that is released can be granted nothing
-        for as long as request ids are kept, so that a grant that is still on its way comes to nothing.
-        Errors: INVALID_ARGUMENT, STALE_EPOCH.
+        for as long as request ids are kept, so that a grant that is still on its way comes to nothing. For the principal
+        that asked for what is released, and for operators: else all of it is refused.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Transfer(self, request, context):
-        """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
-        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
+        """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens. For the
+        principal that asked for it, which stays in charge of it, and for operators.
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, PERMISSION_DENIED,
+        STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,8 +244,9 @@ class ResourceServiceServicer(object):
     def Resize(self, request, context):
         """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
         as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
-        emergency), STORE_NEARLY_FULL, STALE_EPOCH.
+        For the principal that asked for it, and for operators.
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH,
+        PERMISSION_DENIED, STORE_NEARLY_FULL, STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

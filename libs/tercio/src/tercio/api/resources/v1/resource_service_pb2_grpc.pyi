@@ -73,18 +73,22 @@ class ResourceServiceStub:
     """
     Release: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ReleaseRequest, tercio.api.resources.v1.resource_service_pb2.ReleaseResponse]
     """Releases allocations, each exactly once however often it is asked. An owner that is released can be granted nothing
-    for as long as request ids are kept, so that a grant that is still on its way comes to nothing.
-    Errors: INVALID_ARGUMENT, STALE_EPOCH.
+    for as long as request ids are kept, so that a grant that is still on its way comes to nothing. For the principal
+    that asked for what is released, and for operators: else all of it is refused.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, STALE_EPOCH.
     """
     Transfer: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.TransferRequest, tercio.api.resources.v1.resource_service_pb2.TransferResponse]
-    """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
-    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
+    """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens. For the
+    principal that asked for it, which stays in charge of it, and for operators.
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, PERMISSION_DENIED,
+    STALE_EPOCH.
     """
     Resize: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ResizeRequest, tercio.api.resources.v1.resource_service_pb2.ResizeResponse]
     """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
     as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
-    emergency), STORE_NEARLY_FULL, STALE_EPOCH.
+    For the principal that asked for it, and for operators.
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH,
+    PERMISSION_DENIED, STORE_NEARLY_FULL, STALE_EPOCH.
     """
     GetAllocation: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetAllocationRequest, tercio.api.resources.v1.resource_service_pb2.GetAllocationResponse]
     """Reads an allocation; linearizable.
@@ -170,18 +174,22 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     """
     Release: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ReleaseRequest, tercio.api.resources.v1.resource_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Releases allocations, each exactly once however often it is asked. An owner that is released can be granted nothing
-    for as long as request ids are kept, so that a grant that is still on its way comes to nothing.
-    Errors: INVALID_ARGUMENT, STALE_EPOCH.
+    for as long as request ids are kept, so that a grant that is still on its way comes to nothing. For the principal
+    that asked for what is released, and for operators: else all of it is refused.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED, STALE_EPOCH.
     """
     Transfer: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.TransferRequest, tercio.api.resources.v1.resource_service_pb2.TransferResponse]  # type: ignore[assignment]
-    """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
-    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
+    """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens. For the
+    principal that asked for it, which stays in charge of it, and for operators.
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, PERMISSION_DENIED,
+    STALE_EPOCH.
     """
     Resize: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.ResizeRequest, tercio.api.resources.v1.resource_service_pb2.ResizeResponse]  # type: ignore[assignment]
     """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
     as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
-    emergency), STORE_NEARLY_FULL, STALE_EPOCH.
+    For the principal that asked for it, and for operators.
+    Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH,
+    PERMISSION_DENIED, STORE_NEARLY_FULL, STALE_EPOCH.
     """
     GetAllocation: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.resource_service_pb2.GetAllocationRequest, tercio.api.resources.v1.resource_service_pb2.GetAllocationResponse]  # type: ignore[assignment]
     """Reads an allocation; linearizable.
@@ -324,8 +332,9 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.ReleaseResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.ReleaseResponse]]:
         """Releases allocations, each exactly once however often it is asked. An owner that is released can be granted nothing
-        for as long as request ids are kept, so that a grant that is still on its way comes to nothing.
-        Errors: INVALID_ARGUMENT, STALE_EPOCH.
+        for as long as request ids are kept, so that a grant that is still on its way comes to nothing. For the principal
+        that asked for what is released, and for operators: else all of it is refused.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED, STALE_EPOCH.
         """
 
     @abc.abstractmethod
@@ -334,8 +343,10 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
         request: tercio.api.resources.v1.resource_service_pb2.TransferRequest,
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.TransferResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.TransferResponse]]:
-        """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens.
-        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, STALE_EPOCH.
+        """Hands everything that one owner holds, or these allocations of it, to another, with new fencing tokens. For the
+        principal that asked for it, which stays in charge of it, and for operators.
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, OWNER_RELEASED, RESOURCE_LIMIT_EXCEEDED, PERMISSION_DENIED,
+        STALE_EPOCH.
         """
 
     @abc.abstractmethod
@@ -346,8 +357,9 @@ class ResourceServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[tercio.api.resources.v1.resource_service_pb2.ResizeResponse, collections.abc.Awaitable[tercio.api.resources.v1.resource_service_pb2.ResizeResponse]]:
         """Gives a part of an allocation back, or asks for more of its dimensions. More comes from the same pools and is bounded
         as a grant is; what is given back always is. Owner and token stay. Refusals have details as those of Allocate.
-        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH, PERMISSION_DENIED (of an
-        emergency), STORE_NEARLY_FULL, STALE_EPOCH.
+        For the principal that asked for it, and for operators.
+        Errors: INVALID_ARGUMENT, ALLOCATION_NOT_FOUND, INSUFFICIENT_RESOURCES, COST_LIMIT_REACHED, UNIT_MISMATCH,
+        PERMISSION_DENIED, STORE_NEARLY_FULL, STALE_EPOCH.
         """
 
     @abc.abstractmethod
