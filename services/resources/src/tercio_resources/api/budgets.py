@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from operator import attrgetter
 from typing import Any, cast
 
@@ -17,9 +18,9 @@ from tercio_common.machine.term import Term
 from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
 from tercio_resources import metrics
+from tercio_resources.api.present import follow
 from tercio_resources.state import budgets
 from tercio_resources.state.budget_commands import LeaseBlocks
-from tercio_resources.state.budget_rows import BudgetRow
 from tercio_resources.state.budgets import BudgetView
 from tercio_resources.state.demands import Outcome
 from tercio_resources.state.machine import ResourcesMachine
@@ -81,23 +82,16 @@ class BudgetServicer(rpc.BudgetServiceServicer):
         self, request: pb.WatchBudgetsRequest, context: Context
     ) -> AsyncIterator[pb.WatchBudgetsResponse]:
         term = self._host.term
-        tables, feed = _machine(term).tables, term.feed.subscribe(None)
-        shown: dict[str, BudgetRow] | None = None
-        metrics.WATCHES.labels("budgets").inc()
-        try:
-            while True:
-                present = {row.budget_id: row for row in tables.budgets.values()}
-                before, at = shown or {}, term.moment()
-                changed = [row for name, row in present.items() if before.get(name) != row]
-                deleted = [name for name in before if name not in present]
-                messages = [to_budgets.budget_message(budgets.view(row, tables, at)) for row in changed]
-                await term.committed(term.tip.seq)
-                if changed or deleted or shown is None:
-                    yield pb.WatchBudgetsResponse(budgets=messages, deleted_budget_ids=deleted)
-                shown = present
-                await anext(feed)
-        finally:
-            metrics.WATCHES.labels("budgets").dec()
+        tables = _machine(term).tables
+        seen = follow(
+            term,
+            "budgets",
+            present=lambda: {row.budget_id: row for row in tables.budgets.values()},
+            show=lambda row: to_budgets.budget_message(budgets.view(row, tables, term.moment())),
+        )
+        async with aclosing(seen) as changes:
+            async for each in changes:
+                yield pb.WatchBudgetsResponse(budgets=each.changed, deleted_budget_ids=each.gone)
 
     async def LeaseBlocks(self, request: pb.LeaseBlocksRequest, context: Context) -> Any:
         command, call, term = to_budgets.lease_command(request), call_of(request, context), self._host.term

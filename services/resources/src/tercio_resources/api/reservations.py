@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from operator import attrgetter
 from typing import Any, cast
 
@@ -16,8 +17,8 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.machine.term import Term
 from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
-from tercio_resources import metrics
 from tercio_resources.api import shortages
+from tercio_resources.api.present import follow
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.reservation_rows import ReservationRow
 from tercio_resources.state.rows import AllocationRow
@@ -79,23 +80,16 @@ class ReservationServicer(rpc.ReservationServiceServicer):
         self, request: pb.WatchReservationsRequest, context: Context
     ) -> AsyncIterator[pb.WatchReservationsResponse]:
         term = self._host.term
-        tables, feed = _tables(term), term.feed.subscribe(None)
-        shown: dict[int, ReservationRow] | None = None
-        metrics.WATCHES.labels("reservations").inc()
-        try:
-            while True:
-                present = {row.number: row for row in tables.reservations.values()}
-                before = shown or {}
-                changed = [row for number, row in sorted(present.items()) if before.get(number) != row]
-                ended = sorted(before.keys() - present.keys())
-                await term.committed(term.tip.seq)
-                if changed or ended or shown is None:
-                    messages = [to_reservations.reservation_message(row, tables.by_dimension) for row in changed]
-                    yield pb.WatchReservationsResponse(reservations=messages, ended_reservation_ids=ended)
-                shown = present
-                await anext(feed)
-        finally:
-            metrics.WATCHES.labels("reservations").dec()
+        tables = _tables(term)
+        seen = follow(
+            term,
+            "reservations",
+            present=lambda: {row.number: row for row in tables.reservations.values()},
+            show=lambda row: to_reservations.reservation_message(row, tables.by_dimension),
+        )
+        async with aclosing(seen) as changes:
+            async for each in changes:
+                yield pb.WatchReservationsResponse(reservations=each.changed, ended_reservation_ids=each.gone)
 
 
 def _tables(term: Term) -> ResourceTables:

@@ -15,8 +15,8 @@ from tercio_common.journal.feed import FeedEntry
 from tercio_common.machine.host import Host
 from tercio_common.machine.term import Term
 from tercio_resources import metrics
+from tercio_resources.api.present import follow
 from tercio_resources.state.machine import ResourcesMachine
-from tercio_resources.state.pools import PoolView
 from tercio_resources.state.rows import AllocationRow
 from tercio_resources.state.tables import ALLOCATIONS, COST_LIMITS, QUOTAS
 from tercio_resources.state.views import view
@@ -40,28 +40,19 @@ class Watching:
             Refusal: READER_TOO_SLOW, or the leadership ended.
         """
         term = self._host.term
-        feed = term.feed.subscribe(None)
-        shown: dict[str, PoolView] = {}
-        limits_changed = True
-        metrics.WATCHES.labels("pools").inc()
-        try:
-            while True:
-                present, seq = _pools(term), term.tip.seq
-                await term.committed(seq)
-                changed = [view for name, view in present.items() if shown.get(name) != view]
-                deleted = [name for name in shown if name not in present]
-                if changed or deleted or limits_changed:
-                    yield pb.WatchPoolsResponse(
-                        pools=map(pool_message, changed),
-                        deleted_pool_ids=deleted,
-                        seq=seq,
-                        limits_changed=limits_changed,
-                    )
-                shown = present
-                entries = await anext(feed)
-                limits_changed = any(entry.changes.rows(table) for entry in entries for table in (QUOTAS, COST_LIMITS))
-        finally:
-            metrics.WATCHES.labels("pools").dec()
+        machine = cast(ResourcesMachine, term.machine)
+        seen = follow(
+            term,
+            "pools",
+            present=lambda: {row.pool_id: machine.pool_view(row) for row in machine.tables.pools.values()},
+            show=pool_message,
+            besides=(QUOTAS, COST_LIMITS),
+        )
+        async with aclosing(seen) as changes:
+            async for each in changes:
+                yield pb.WatchPoolsResponse(
+                    pools=each.changed, deleted_pool_ids=each.gone, seq=each.seq, limits_changed=each.besides
+                )
 
     async def allocations(
         self, cursor: str, selected: Filter[AllocationRow]
@@ -111,11 +102,6 @@ class Watching:
         finally:
             reading.cancel()
             waking.cancel()
-
-
-def _pools(term: Term) -> dict[str, PoolView]:
-    machine = cast(ResourcesMachine, term.machine)
-    return {row.pool_id: machine.pool_view(row) for row in machine.tables.pools.values()}
 
 
 def _message(entry: FeedEntry, term: Term, selected: Filter[AllocationRow]) -> pb.WatchAllocationsResponse | None:

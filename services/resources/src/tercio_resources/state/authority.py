@@ -1,7 +1,7 @@
 """Who may change what everybody shares: pools, quotas, budgets, strategies, and what holders are left with.
 
-What was granted or reserved is taken back, resized and handed over by the principal that asked for it, and by operators.
-Names of owners are seen by everybody, so to know one is no right.
+What was granted or reserved is taken back, resized and handed over by the principal that asked for it, and by
+operators. Names of owners are seen by everybody, so to know one is no right.
 """
 
 from __future__ import annotations
