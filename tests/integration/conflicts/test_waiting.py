@@ -152,3 +152,17 @@ async def test_a_waiting_call_ends_with_its_leader(conflicts: Conflicts) -> None
     call = await waits(conflicts, "b", "x")
     await conflicts.service.host.drain()
     assert await reason(call) == "NO_LEADER"
+
+
+async def test_who_pre_empts_and_waits_is_granted_once_the_holder_has_yielded(
+    conflicts: Conflicts, clock: ManualClock
+) -> None:
+    await conflicts.acquire("a", "x", ttl=LONG)
+    asked: dict[str, Any] = {"priority": 1, "preempt": True, "request_id": conflicts.request_id()}
+    call = await waits(conflicts, "b", "x", **asked)
+    assert [claim.asked_by for claim in await conflicts.listed("state = YIELDING")] == ["b"]
+    for _ in range(6):
+        await clock.advance(1_000)
+    (number,) = await call
+    assert [claim.owner for claim in await conflicts.listed()] == ["b"]
+    assert await conflicts.acquire("b", "x", wait_timeout=LONG, **asked) == [number]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -106,7 +106,14 @@ class Acquiring:
                 waiter.answer.set_exception(Refusal("NO_LEADER", message, retry_after_ms=200))
 
     def _propose(self, asked: Asked, call: Call, term: Term) -> Proposal:
-        return term.propose(asked.command, call=call, render=partial(_render, single=asked.is_single))
+        """Decide; who waits asks holders to yield under no request id, whose record would be the answer for good."""
+        render = partial(_render, single=asked.is_single)
+        if not (asked.wait and asked.command.preempts):
+            return term.propose(asked.command, call=call, render=render)
+        proposal = term.propose(replace(asked.command, preempts=False), call=call, render=render)
+        if proposal.duplicate or not _waits(pb.AcquireClaimsResponse.FromString(proposal.reply)):
+            return proposal
+        return term.propose(asked.command, call=call._replace(request_id=""), render=render)
 
     async def _wait(self, asked: Asked, call: Call, term: Term, refused: Proposal, time_left: float | None) -> Proposal:
         """Return the grant, or the last refusal when the time is over."""
