@@ -10,11 +10,10 @@ from rich.markup import escape
 from tercio.api.resources.v1 import allocation_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio.cli import texts
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See who holds what, and release it.", no_args_is_help=True)
 
@@ -66,16 +65,9 @@ def list_(
     expression: Expression = "", limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None
 ) -> None:
     """List allocations, the oldest first."""
-
-    async def work(service: Resources) -> list[allocation_pb2.Allocation]:
-        async def page(token: str, size: int) -> tuple[list[allocation_pb2.Allocation], str]:
-            request = pb.ListAllocationsRequest(page_size=size, page_token=token, expression=expression)
-            answer = await service.call("ListAllocations", request)
-            return list(answer.allocations), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work), VIEW, output)
+    request = pb.ListAllocationsRequest(expression=expression)
+    found = connect.listed(address, "ListAllocations", request, "allocations", limit=limit)
+    show_list(found, VIEW, output)
 
 
 @app.command(epilog="Example: tercio allocations history --filter 'cause = EXPIRED'")
@@ -83,16 +75,9 @@ def history(
     expression: Expression = "", limit: Limit = 100, output: Output = Format.TABLE, address: Address = None
 ) -> None:
     """List allocations that ended, the newest first."""
-
-    async def work(service: Resources) -> list[allocation_pb2.PastAllocation]:
-        async def page(token: str, size: int) -> tuple[list[allocation_pb2.PastAllocation], str]:
-            request = pb.ListAllocationHistoryRequest(page_size=size, page_token=token, expression=expression)
-            answer = await service.call("ListAllocationHistory", request)
-            return list(answer.allocations), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work), PAST, output)
+    request = pb.ListAllocationHistoryRequest(expression=expression)
+    found = connect.listed(address, "ListAllocationHistory", request, "allocations", limit=limit)
+    show_list(found, PAST, output)
 
 
 @app.command(epilog="Example: tercio allocations release 4096 --owner builder-1")

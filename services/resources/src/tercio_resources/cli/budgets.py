@@ -12,11 +12,10 @@ from tercio.api.resources.v1 import budget_pb2
 from tercio.api.resources.v1 import budget_service_pb2 as pb
 from tercio.api.resources.v1.budget_service_pb2_grpc import BudgetServiceStub
 from tercio.cli import texts
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list, show_one
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See and change the budgets of calls to language models.", no_args_is_help=True)
 
@@ -49,15 +48,9 @@ VIEW: View[budget_pb2.Budget] = View(
 @app.command("list", epilog="Example: tercio budgets list -o wide")
 def list_(limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
     """List budgets, in the order of their ids."""
-
-    async def work(service: Resources) -> list[budget_pb2.Budget]:
-        async def page(token: str, size: int) -> tuple[list[budget_pb2.Budget], str]:
-            answer = await service.call("ListBudgets", pb.ListBudgetsRequest(page_size=size, page_token=token))
-            return list(answer.budgets), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work, stub=BudgetServiceStub), VIEW, output)
+    request = pb.ListBudgetsRequest()
+    found = connect.listed(address, "ListBudgets", request, "budgets", limit=limit, stub=BudgetServiceStub)
+    show_list(found, VIEW, output)
 
 
 @app.command(epilog="Example: tercio budgets get openai -o yaml")

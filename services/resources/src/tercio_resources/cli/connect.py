@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from tercio.addresses import service_addresses
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
-from tercio.cli.connect import CALL_TIMEOUT_S
+from tercio.cli.connect import CALL_TIMEOUT_S, pages
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 
@@ -46,3 +46,25 @@ def run(
             await channels.close()
 
     return asyncio.run(connected())
+
+
+def listed(
+    address: str | None,
+    method: str,
+    request: Any,
+    field: str,
+    *,
+    limit: int,
+    stub: Callable[[grpc.aio.Channel], Any] = ResourceServiceStub,
+) -> list[Any]:
+    """Return what a method lists in that field of its responses, page by page, up to `limit`."""
+
+    async def work(service: Resources) -> list[Any]:
+        async def page(token: str, size: int) -> tuple[list[Any], str]:
+            request.page_size, request.page_token = size, token
+            answer = await service.call(method, request)
+            return list(getattr(answer, field)), answer.next_page_token
+
+        return await pages(page, limit=limit)
+
+    return run(address, work, stub=stub)

@@ -10,12 +10,11 @@ from rich.markup import escape
 from tercio.api.resources.v1 import cost_pb2
 from tercio.api.resources.v1 import cost_service_pb2 as pb
 from tercio.api.resources.v1.cost_service_pb2_grpc import CostServiceStub
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list
 from tercio.cli.usage import checked, choices
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See what resources cost, and limit it.", no_args_is_help=True)
 
@@ -51,16 +50,9 @@ def list_(by: By = "tenant", limit: Limit = 1000, output: Output = Format.TABLE,
     """Show what everybody of one kind cost so far."""
     with checked():
         (payer,) = choices([by], cost_pb2.Cost.Payer, prefix="PAYER_")
-
-    async def work(service: Resources) -> list[cost_pb2.Cost]:
-        async def page(token: str, size: int) -> tuple[list[cost_pb2.Cost], str]:
-            request = pb.GetCostsRequest(payer=payer, page_size=size, page_token=token)
-            answer = await service.call("GetCosts", request)
-            return list(answer.costs), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work, stub=CostServiceStub), VIEW, output)
+    request = pb.GetCostsRequest(payer=payer)
+    found = connect.listed(address, "GetCosts", request, "costs", limit=limit, stub=CostServiceStub)
+    show_list(found, VIEW, output)
 
 
 @app.command(epilog="Example: tercio costs prices -o json")

@@ -10,12 +10,11 @@ from rich.markup import escape
 from tercio.api.resources.v1 import pool_pb2
 from tercio.api.resources.v1 import resource_service_pb2 as pb
 from tercio.cli import texts
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list, show_one
 from tercio.cli.usage import checked
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See and change the pools of resources.", no_args_is_help=True)
 
@@ -60,16 +59,9 @@ def list_(
     expression: Expression = "", limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None
 ) -> None:
     """List pools, in the order of their ids."""
-
-    async def work(service: Resources) -> list[pool_pb2.Pool]:
-        async def page(token: str, size: int) -> tuple[list[pool_pb2.Pool], str]:
-            request = pb.ListPoolsRequest(page_size=size, page_token=token, expression=expression)
-            answer = await service.call("ListPools", request)
-            return list(answer.pools), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work), VIEW, output)
+    request = pb.ListPoolsRequest(expression=expression)
+    found = connect.listed(address, "ListPools", request, "pools", limit=limit)
+    show_list(found, VIEW, output)
 
 
 @app.command(epilog="Example: tercio pools get cpu -o yaml")

@@ -14,12 +14,11 @@ from tercio.api.resources.v1 import reservation_service_pb2 as pb
 from tercio.api.resources.v1.reservation_service_pb2_grpc import ReservationServiceStub
 from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio.cli import texts
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list
 from tercio.cli.usage import checked
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="Keep resources for later.", no_args_is_help=True)
 
@@ -50,17 +49,11 @@ VIEW: View[reservation_pb2.Reservation] = View(
 @app.command("list", epilog="Example: tercio reservations list -o wide")
 def list_(limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
     """List reservations, in the order of their ids."""
-
-    async def work(service: Resources) -> list[reservation_pb2.Reservation]:
-        async def page(token: str, size: int) -> tuple[list[reservation_pb2.Reservation], str]:
-            answer = await service.call(
-                "ListReservations", pb.ListReservationsRequest(page_size=size, page_token=token)
-            )
-            return list(answer.reservations), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work, stub=ReservationServiceStub), VIEW, output)
+    request = pb.ListReservationsRequest()
+    found = connect.listed(
+        address, "ListReservations", request, "reservations", limit=limit, stub=ReservationServiceStub
+    )
+    show_list(found, VIEW, output)
 
 
 @app.command(

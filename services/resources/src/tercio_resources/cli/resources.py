@@ -11,12 +11,11 @@ from tercio.api.resources.v1 import forecast_pb2, usage_pb2
 from tercio.api.resources.v1 import usage_service_pb2 as pb
 from tercio.api.resources.v1.usage_service_pb2_grpc import UsageServiceStub
 from tercio.cli import texts
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list, show_one
 from tercio.cli.usage import checked, choices
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See how resources are used, and take back what is not.", no_args_is_help=True)
 
@@ -100,15 +99,9 @@ def efficiency(output: Output = Format.TABLE, address: Address = None) -> None:
 @app.command(epilog="Example: tercio resources usage --limit 20 -o wide")
 def usage(limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
     """List what holders use of their allocations."""
-
-    async def work(service: Resources) -> list[usage_pb2.Usage]:
-        async def page(token: str, size: int) -> tuple[list[usage_pb2.Usage], str]:
-            answer = await service.call("ListUsages", pb.ListUsagesRequest(page_size=size, page_token=token))
-            return list(answer.usages), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work, stub=UsageServiceStub), USAGES, output)
+    request = pb.ListUsagesRequest()
+    found = connect.listed(address, "ListUsages", request, "usages", limit=limit, stub=UsageServiceStub)
+    show_list(found, USAGES, output)
 
 
 @app.command(epilog="Example: tercio resources predict compile --label language=rust")
@@ -130,15 +123,9 @@ def predict(
 @app.command(epilog="Example: tercio resources forecast -o json")
 def forecast(limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
     """Show when pools run out, if what is granted grows as lately."""
-
-    async def work(service: Resources) -> list[forecast_pb2.Forecast]:
-        async def page(token: str, size: int) -> tuple[list[forecast_pb2.Forecast], str]:
-            answer = await service.call("ListForecasts", pb.ListForecastsRequest(page_size=size, page_token=token))
-            return list(answer.forecasts), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work, stub=UsageServiceStub), FORECASTS, output)
+    request = pb.ListForecastsRequest()
+    found = connect.listed(address, "ListForecasts", request, "forecasts", limit=limit, stub=UsageServiceStub)
+    show_list(found, FORECASTS, output)
 
 
 @app.command(epilog="Example: tercio resources optimize --kind shrink --apply")

@@ -12,12 +12,11 @@ from tercio.api.resources.v1 import worktree_pb2
 from tercio.api.resources.v1 import worktree_service_pb2 as pb
 from tercio.api.resources.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from tercio.cli import texts
-from tercio.cli.connect import Address, Limit, Output, pages
+from tercio.cli.connect import Address, Limit, Output
 from tercio.cli.output import Column, Format, View, show_list
 from tercio.cli.usage import checked
 from tercio.requests import new_request_id
 from tercio_resources.cli import connect
-from tercio_resources.cli.connect import Resources
 
 app = typer.Typer(help="See and change the pools of git worktrees.", no_args_is_help=True)
 
@@ -61,16 +60,9 @@ VIEW: View[worktree_pb2.Worktree] = View(
 @app.command("list", epilog="Example: tercio worktrees list --pool trees -o wide")
 def list_(pool: Pool = "", limit: Limit = 1000, output: Output = Format.TABLE, address: Address = None) -> None:
     """List worktrees, and who has them."""
-
-    async def work(service: Resources) -> list[worktree_pb2.Worktree]:
-        async def page(token: str, size: int) -> tuple[list[worktree_pb2.Worktree], str]:
-            request = pb.ListWorktreesRequest(page_size=size, page_token=token, pool_id=pool)
-            answer = await service.call("ListWorktrees", request)
-            return list(answer.worktrees), answer.next_page_token
-
-        return await pages(page, limit=limit)
-
-    show_list(connect.run(address, work, stub=WorktreeServiceStub), VIEW, output)
+    request = pb.ListWorktreesRequest(pool_id=pool)
+    found = connect.listed(address, "ListWorktrees", request, "worktrees", limit=limit, stub=WorktreeServiceStub)
+    show_list(found, VIEW, output)
 
 
 @app.command(epilog="Example: tercio worktrees create trees --repository . --folder /tmp/trees --ref main --ahead 8")
