@@ -178,3 +178,24 @@ def test_an_agent_is_charged_for_what_was_held_since_the_hand_over() -> None:
     hold(driver, 5_000, "b")
     driver.do(Release(owners=("a", "b"), agents=("ada", "bert")))
     assert (cost(driver, Payer.AGENT, "ada"), cost(driver, Payer.AGENT, "bert")) == (0, 5)
+
+
+def test_attempts_without_end_never_push_out_what_tenants_types_and_agents_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(costs, "MOST_PAYERS", 6)
+    driver = priced()
+    driver.grant("first", tenant="idle", task_type="rare")
+    hold(driver, 10_000, "first")
+    driver.do(Release(owners=("first",), agents=("ada",)))
+    for number in range(20):
+        owner = f"attempt-{number}"
+        driver.grant(owner, tenant="busy")
+        hold(driver, 1_000, owner)
+        driver.release(owners=(owner,))
+    lasting = ((Payer.TENANT, "idle"), (Payer.TASK_TYPE, "rare"), (Payer.AGENT, "ada"), (Payer.TENANT, "busy"))
+    assert [cost(driver, *each) for each in lasting] == [10, 10, 10, 20]
+    assert [row.name for row in driver.machine.tables.costs.values() if row.payer == Payer.OWNER] == [
+        "attempt-18",
+        "attempt-19",
+    ]

@@ -54,13 +54,16 @@ class Accruing:
 
 
 class Oldest(Timers[tuple[int, str]]):
-    """Who was charged longest ago; an index of the table of costs."""
+    """Which owners, or which others, were charged longest ago; an index of the table of costs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, owners: bool) -> None:
         super().__init__("cost of")
+        self._owners = owners
 
     def changed(self, key: Key, old: CostRow | None, new: CostRow | None) -> None:
         """See `Index`."""
+        if (key[0] == _OWNER) is not self._owners:
+            return
         if new is None:
             self.drop(key)
         else:

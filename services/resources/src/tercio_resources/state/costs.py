@@ -30,7 +30,8 @@ from tercio_resources.state.tables import ResourceTables
 PARTS_A_MICRO: Final = 3_600_000
 """Milliseconds of an hour, for which prices are."""
 MOST_PAYERS: Final = 20_000
-"""They are named by callers; beyond this, who was charged longest ago and has no limit is forgotten."""
+"""They are named by callers; beyond this, the owner who was charged longest ago and has no limit is forgotten."""
+_EVER: Final = 2**63
 
 
 class CostView(NamedTuple):
@@ -137,7 +138,7 @@ def views(payer: Payer, now: int, tables: ResourceTables) -> list[CostView]:
 def _add(key: tuple[int, str], parts: int, at: Moment, tables: ResourceTables) -> None:
     before = tables.costs.get(key)
     if before is None and len(tables.costs) >= MOST_PAYERS:
-        _forget(at, tables)
+        _forget(tables)
     tables.costs.put(CostRow(*key, (before.parts if before else 0) + parts, at.now))
 
 
@@ -146,14 +147,17 @@ def _check_dimension(price: PriceRow, units: PoolsByDimension) -> None:
         raise Refusal("POOL_NOT_FOUND", f"no pool has the dimension {price.dimension!r}; create one first")
 
 
-def _forget(at: Moment, tables: ResourceTables) -> None:
-    """Forget who was charged longest ago and has no limit."""
-    kept: list[tuple[int, str]] = []
-    while (key := tables.charged.pop(at.now)) is not None:
-        kept.append(key)
-        if key not in tables.cost_limits:
-            break
-    for each in kept:
-        tables.charged.set(each, tables.costs[each].charged_now)
-    if key is not None:
-        tables.costs.delete(key)
+def _forget(tables: ResourceTables) -> None:
+    """Forget the owner that was charged longest ago and has no limit, and only if there is none somebody else.
+
+    Each attempt at a task is an owner: they would soon take the room of all tenants, types of tasks and agents.
+    """
+    for oldest in (tables.charged_owners, tables.charged_others):
+        kept: list[tuple[int, str]] = []
+        while (key := oldest.pop(_EVER)) is not None and key in tables.cost_limits:
+            kept.append(key)
+        for each in kept:
+            oldest.set(each, tables.costs[each].charged_now)
+        if key is not None:
+            tables.costs.delete(key)
+            return

@@ -88,8 +88,8 @@ class CostServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetCosts(self, request, context):
-        """Tells what everybody of one kind cost, in the order of their names; linearizable. Of 20000 owners, tenants and types
-        in all those that were charged last, and have limits, are known.
+        """Tells what everybody of one kind cost, in the order of their names; linearizable. 20000 are known in all: tenants,
+        types of tasks, agents, whoever has a limit, and of the owners those that were charged last.
         Errors: INVALID_ARGUMENT, CURSOR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -42,8 +42,8 @@ class CostServiceStub:
     Errors: INVALID_ARGUMENT, PERMISSION_DENIED, QUEUE_FULL.
     """
     GetCosts: grpc.UnaryUnaryMultiCallable[tercio.api.resources.v1.cost_service_pb2.GetCostsRequest, tercio.api.resources.v1.cost_service_pb2.GetCostsResponse]
-    """Tells what everybody of one kind cost, in the order of their names; linearizable. Of 20000 owners, tenants and types
-    in all those that were charged last, and have limits, are known.
+    """Tells what everybody of one kind cost, in the order of their names; linearizable. 20000 are known in all: tenants,
+    types of tasks, agents, whoever has a limit, and of the owners those that were charged last.
     Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
 
@@ -67,8 +67,8 @@ class CostServiceAsyncStub(CostServiceStub):
     Errors: INVALID_ARGUMENT, PERMISSION_DENIED, QUEUE_FULL.
     """
     GetCosts: grpc.aio.UnaryUnaryMultiCallable[tercio.api.resources.v1.cost_service_pb2.GetCostsRequest, tercio.api.resources.v1.cost_service_pb2.GetCostsResponse]  # type: ignore[assignment]
-    """Tells what everybody of one kind cost, in the order of their names; linearizable. Of 20000 owners, tenants and types
-    in all those that were charged last, and have limits, are known.
+    """Tells what everybody of one kind cost, in the order of their names; linearizable. 20000 are known in all: tenants,
+    types of tasks, agents, whoever has a limit, and of the owners those that were charged last.
     Errors: INVALID_ARGUMENT, CURSOR_INVALID.
     """
 
@@ -113,8 +113,8 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
         request: tercio.api.resources.v1.cost_service_pb2.GetCostsRequest,
         context: _ServicerContext,
     ) -> typing.Union[tercio.api.resources.v1.cost_service_pb2.GetCostsResponse, collections.abc.Awaitable[tercio.api.resources.v1.cost_service_pb2.GetCostsResponse]]:
-        """Tells what everybody of one kind cost, in the order of their names; linearizable. Of 20000 owners, tenants and types
-        in all those that were charged last, and have limits, are known.
+        """Tells what everybody of one kind cost, in the order of their names; linearizable. 20000 are known in all: tenants,
+        types of tasks, agents, whoever has a limit, and of the owners those that were charged last.
         Errors: INVALID_ARGUMENT, CURSOR_INVALID.
         """
 
