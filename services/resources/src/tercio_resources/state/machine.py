@@ -234,7 +234,7 @@ class ResourcesMachine:
         tables = self.tables
         agents = dict(event.agents)
         held = [tables.allocations.delete(number) for number in event.numbers]
-        rows = [costs.charge(row, at, tables) for row in held]
+        rows = [costs.charge(row, at, tables) if row.lot.rate else row for row in held]
         for row in rows if agents else ():
             costs.charge_agent(agents.get(row.owner, ""), row.charged, at, tables)
         pool_records.note_ends(rows, event.cause, tables.pool_records)
