@@ -1,4 +1,4 @@
-"""`python -m benchmarks.resources_latency`: how long single allocations take at an even pace, and where that goes.
+"""`python -m benchmarks.latency WHAT`: how long single allocations or claims take at an even pace, and where that goes.
 
 One etcd with its default fsync, one server with stopwatches (`timed_steps`), and a generator in a process of its own
 (`paced`), which alternates with bare puts to the same etcd: their ratio is what the service adds.
@@ -20,6 +20,7 @@ import uvloop
 
 from benchmarks import timed_steps
 from benchmarks.calibration import calibrate
+from benchmarks.paced import WHAT
 from benchmarks.servers import ROOT, Bench
 
 _KINDS = ("commit", "pause", "search")
@@ -29,20 +30,22 @@ def main() -> int:
     """Measure; return the exit code."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="tercio-bench-", dir=arguments.folder) as folder:
-        measured = uvloop.run(_measure(Path(folder) / "resources", rate=arguments.rate, seconds=arguments.seconds))
+        measured = uvloop.run(
+            _measure(Path(folder) / arguments.what, what=arguments.what, rate=arguments.rate, seconds=arguments.seconds)
+        )
     print(json.dumps(measured) if arguments.json else _table(measured, rate=arguments.rate))
     return 0
 
 
-async def _measure(folder: Path, *, rate: int, seconds: float) -> dict[str, dict[str, float]]:
+async def _measure(folder: Path, *, what: str, rate: int, seconds: float) -> dict[str, dict[str, float]]:
     calibration = calibrate()
     async with Bench.running(folder) as bench:
         told = folder / "told"
         settings = {timed_steps.FILE: str(told)}
-        server = await bench.add("tercio_resources", launcher="benchmarks.timed_steps", settings=settings)
+        server = await bench.add(WHAT[what].module, launcher="benchmarks.timed_steps", settings=settings)
         await asyncio.to_thread(told.write_text, "")  # what the start took is of no interest
         endpoint = bench.etcd.endpoints[0].rpartition("/")[2]
-        times = json.loads(await _generated(server.address, endpoint, str(rate), str(seconds)))
+        times = json.loads(await _generated(what, server.address, endpoint, str(rate), str(seconds)))
         lines = [json.loads(line) for line in (await asyncio.to_thread(told.read_text)).splitlines()]
     found = {name: _summary(each["taken"]) for name, each in times.items()}
     found["sent late"] = _summary([each for kind in times.values() for each in kind["sent_late"]])
@@ -72,7 +75,7 @@ def _summary(times: Sequence[float]) -> dict[str, float]:
 
 def _table(measured: dict[str, dict[str, float]], *, rate: int) -> str:
     machine = measured.pop("machine")
-    allocation, put = measured["allocation"], measured["put"]
+    grant, put = measured["grant"], measured["put"]
     rows = [
         f"| {name} | {each['count']:.0f} | {each['p50']:.1f} | {each['p99']:.1f} | {each['max']:.1f} |"
         for name, each in measured.items()
@@ -85,15 +88,15 @@ def _table(measured: dict[str, dict[str, float]], *, rate: int) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            "An allocation ÷ a bare put: "
-            f"p50 {allocation['p50'] / put['p50']:.1f}, p99 {allocation['p99'] / put['p99']:.1f}.",
+            f"A grant ÷ a bare put: p50 {grant['p50'] / put['p50']:.1f}, p99 {grant['p99'] / put['p99']:.1f}.",
         ]
     )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.resources_latency", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of allocations (default: %(default)s)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
+    parser.add_argument("what", choices=WHAT, help="what is granted")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of grants (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=200, help="calls a second (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="everything that was measured, for programs")
     parser.add_argument("--folder", help="where etcd writes; a file system with a real fsync (default: the system's)")
