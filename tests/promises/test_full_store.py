@@ -21,9 +21,15 @@ _QUOTA_BYTES = 16 << 20
 async def _fill_and_empty(folder: Path, *, module: str) -> list[Violation]:
     """Fill the store of one replica and make room again; return what there is to complain about."""
     path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
-    # Without a registry: it would look after the same store.
+    # The scheduler alone: every other service would look after the same store.
     plan = FleetPlan(
-        replicas=1, registries=0, agents=0, module=module, quota_bytes=_QUOTA_BYTES, environment={"PYTHONPATH": path}
+        replicas=1,
+        registries=0,
+        pools=0,
+        agents=0,
+        module=module,
+        quota_bytes=_QUOTA_BYTES,
+        environment={"PYTHONPATH": path},
     )
     async with running_fleet(plan, binary=find_or_build(), folder=folder) as fleet:
         fault = FullStore()
