@@ -80,3 +80,16 @@ async def test_room_that_an_operator_makes_serves_who_waits(resources: Resources
     call = await waits(resources, "b", amounts={"cpu": 500})
     await resources.update(capacity=2_000)
     assert await call
+
+
+async def test_an_emergency_waits_for_what_it_had_revoked(resources: Resources, clock: ManualClock) -> None:
+    (held,) = await resources.allocate("a", amounts={"cpu": 800})
+    call = await waits(resources, "b", amounts={"cpu": 600}, emergency=True, priority=9, request_id="urgent")
+    await eventually(lambda: resources.service.host.machine.tables.allocations[held].revoke_at)
+    assert not call.done()
+    await clock.advance(10_000)
+    (number,) = await call
+    again = await resources.allocate(
+        "b", amounts={"cpu": 600}, emergency=True, priority=9, wait_timeout=LONG, request_id="urgent"
+    )
+    assert again == [number]

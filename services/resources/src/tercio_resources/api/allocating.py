@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -121,7 +121,14 @@ class Allocating:
         return any(each.kind is not Kind.RECLAIM for each in found)
 
     def _propose(self, asked: Asked, call: Call, term: Term) -> Proposal:
-        return term.propose(asked.command, call=call, render=partial(_render, single=_is_single(asked)))
+        """Decide; who waits has room made under no request id, whose record would be the answer for good."""
+        render = partial(_render, single=_is_single(asked))
+        if not asked.command.waits:
+            return term.propose(asked.command, call=call, render=render)
+        proposal = term.propose(replace(asked.command, makes_room=False), call=call, render=render)
+        if proposal.duplicate or not _waits(pb.AllocateResponse.FromString(proposal.reply)):
+            return proposal
+        return term.propose(asked.command, call=call._replace(request_id=""), render=render)
 
     async def _wait(self, asked: Asked, call: Call, term: Term, refused: Proposal, time_left: float | None) -> Proposal:
         """Return the grant, or the last refusal when the time is over."""

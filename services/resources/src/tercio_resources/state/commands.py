@@ -53,7 +53,7 @@ class DeleteQuota:
 class Allocate:
     """Grant one item to each owner; without `indexes` all ask for the first spec.
 
-    Who `waits` has what others borrowed revoked; who does not is refused.
+    Who `waits` has what others borrowed revoked; who does not is refused. Nothing is revoked unless it `makes_room`.
     """
 
     specs: tuple[Spec, ...]
@@ -62,6 +62,7 @@ class Allocate:
     atomic: bool = False
     emergency: bool = False
     waits: bool = False
+    makes_room: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def allocate(command: Allocate, at: Moment, *, tables: ResourceTables, session: 
         events.append(_granted(command.owners, placed))
         for offset, (item, _) in enumerate(placed):
             numbers[item] = at.seq * NUMBERS_A_RECORD + offset
-    if shortages and (command.emergency or command.waits):
+    if shortages and command.makes_room and (command.emergency or command.waits):
         shortages, revoked = revocation.make_room(shortages, command, at, tables=tables, rules=rules)
         events += revoked
     strategy = strategies.in_use(Subject.CHOOSING, tables.strategies, rules)
