@@ -49,12 +49,30 @@ async def test_a_ledger_that_is_blind_does_not_get_through_the_mix(tmp_path: Pat
         agents=1,
         registries=0,
         pools=1,
+        claims=0,
         pools_module="support.launchers.blind_ledger",
         environment={"PYTHONPATH": path},
     )
     plan = Plan(seconds=4, seed=1, tasks=50, faults=("kill-resources",), fleet=fleet)
     report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
     assert report.broken() == {"G4"}
+
+
+@pytest.mark.timeout(60)
+async def test_claims_that_are_granted_blindly_do_not_get_through_the_mix(tmp_path: Path) -> None:
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    fleet = FleetPlan(
+        replicas=1,
+        agents=1,
+        registries=0,
+        pools=0,
+        claims=1,
+        claims_module="support.launchers.blind_claims",
+        environment={"PYTHONPATH": path},
+    )
+    plan = Plan(seconds=4, seed=1, tasks=50, faults=("kill-conflicts",), fleet=fleet)
+    report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
+    assert report.broken() == {"G5"}
 
 
 @pytest.mark.skipif(not IS_LONG, reason="minutes long: make test-promises runs it, and TERCIO_TEST_LONG=1 does")

@@ -56,6 +56,7 @@ def test_a_family_names_all_of_its_kinds() -> None:
         "kill-agent",
         "kill-registry",
         "kill-resources",
+        "kill-conflicts",
         "compact",
     ]
 

@@ -1,4 +1,4 @@
-"""The fleet that chaos is done to: etcd, replicas of three services, agents, and a proxy on every way between them.
+"""The fleet that chaos is done to: etcd, replicas of four services, agents, and a proxy on every way between them.
 
 Every replica reaches each member of etcd through a proxy of its own, and is reached by agents, clients and other
 replicas through one more, whose address it advertises: so each can be cut off alone.
@@ -18,7 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.election.port import Leader
 from tercio_common.etcd_client.settings import EtcdSettings
 from tercio_common.journal.store import EtcdStore
-from tercio_common.testing.chaos import holders
+from tercio_common.testing.chaos import claimants, holders
 from tercio_common.testing.chaos.beating import BeatingAgent
 from tercio_common.testing.chaos.etcd_cluster import EtcdCluster
 from tercio_common.testing.chaos.processes import NOTHING_THERE, SHORT_LEASE, ChildProcess, ServerProcess
@@ -30,6 +30,7 @@ LEASE_TTL_S: Final = SHORT_LEASE["TTL_MS"] / 1000
 SERVICE: Final = "scheduler"
 REGISTRY: Final = "registry"
 RESOURCES: Final = "resources"
+CONFLICTS: Final = "conflicts"
 BEAT_INTERVAL_MS: Final = 1_000
 """Short, and long enough for agents of one busy machine to keep it."""
 _REGISTRY_MODULE: Final = "tercio_registry"
@@ -51,8 +52,10 @@ class FleetPlan:
         agents: processes with handlers.
         registries: replicas of the registry; without any there are no agents that only beat.
         pools: replicas of the resources service; without any there are no holders.
+        claims: replicas of the conflicts service; without any nobody claims.
         module: what is run as the scheduler.
         pools_module: what is run as the resources service.
+        claims_module: what is run as the conflicts service.
         quota_bytes: how much etcd takes: small enough to be filled in a moment. A task takes about 1 kB.
         environment: further variables of the replicas.
     """
@@ -62,8 +65,10 @@ class FleetPlan:
     agents: int = 3
     registries: int = 2
     pools: int = 2
+    claims: int = 2
     module: str = "tercio_scheduler"
     pools_module: str = "tercio_resources"
+    claims_module: str = "tercio_conflicts"
     quota_bytes: int = 64 << 20
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,13 +101,24 @@ class Fleet:
         replicas: tuple[Replica, ...],
         registries: tuple[Replica, ...],
         pools: tuple[Replica, ...],
+        claims: tuple[Replica, ...],
     ) -> None:
-        """Describe a fleet; `running_fleet` makes one. `replicas` are the scheduler's, `pools` those of resources."""
+        """Describe a fleet; `running_fleet` makes one.
+
+        Args:
+            etcd: the cluster.
+            store: a way to it that no fault disturbs.
+            replicas: the scheduler's.
+            registries: the registry's.
+            pools: the resources service's.
+            claims: the conflicts service's.
+        """
         self.etcd = etcd
         self.store = store
         self.replicas = replicas
         self.registries = registries
         self.pools = pools
+        self.claims = claims
         self.agents: tuple[ChildProcess, ...] = ()
         self.beating: tuple[BeatingAgent, ...] = ()
         """Agents of the registry, which only beat."""
@@ -137,9 +153,14 @@ class Fleet:
         return self._seen_to_lead(RESOURCES, self.pools)
 
     @property
+    def claims_leader(self) -> Replica | None:
+        """The conflicts service that was last seen to lead."""
+        return self._seen_to_lead(CONFLICTS, self.claims)
+
+    @property
     def everybody(self) -> tuple[Replica, ...]:
         """Every replica of every service."""
-        return (*self.replicas, *self.registries, *self.pools)
+        return (*self.replicas, *self.registries, *self.pools, *self.claims)
 
     def complain(self, promise: str, check: str, message: str) -> None:
         """Note a promise that was seen to be broken."""
@@ -192,10 +213,16 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
         replicas = [await _replica(plan.module, plan, etcd, folder, stack) for _ in range(plan.replicas)]
         registries = [await _replica(_REGISTRY_MODULE, plan, etcd, folder, stack) for _ in range(plan.registries)]
         pools = [await _replica(plan.pools_module, plan, etcd, folder, stack) for _ in range(plan.pools)]
+        claims = [await _replica(plan.claims_module, plan, etcd, folder, stack) for _ in range(plan.claims)]
         fleet = Fleet(
-            etcd=etcd, store=store, replicas=tuple(replicas), registries=tuple(registries), pools=tuple(pools)
+            etcd=etcd,
+            store=store,
+            replicas=tuple(replicas),
+            registries=tuple(registries),
+            pools=tuple(pools),
+            claims=tuple(claims),
         )
-        for service in (SERVICE, REGISTRY, RESOURCES):
+        for service in (SERVICE, REGISTRY, RESOURCES, CONFLICTS):
             following = asyncio.create_task(fleet.follow_leader(service))
             stack.push_async_callback(_end, following)
         await fleet.ready()
@@ -215,6 +242,7 @@ async def _replica(
         "TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": str(_ATTEMPT_LEASE_MS),
         "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": str(BEAT_INTERVAL_MS),
         **holders.SETTINGS,
+        **claimants.SETTINGS,
         **wall_clock.environment,
         **plan.environment,
     }

@@ -11,7 +11,7 @@ import contextlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -22,7 +22,7 @@ from tercio.api.type.v1.resource_amount_pb2 import ResourceAmount
 from tercio.requests import new_request_id
 from tercio.rpc.errors import CallError, ExhaustedError, NotFoundError
 from tercio.rpc.remote import Remote
-from tercio_common.testing.history import HELD, RELEASED, Observation
+from tercio_common.testing.history import HELD, RELEASED, Observation, Verdict, Violation
 
 if TYPE_CHECKING:
     from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceAsyncStub
@@ -69,6 +69,18 @@ class Holders:
     def stop(self) -> None:
         """Let every client end after what it does at present."""
         self._stopping = True
+
+    def seen_broken(self) -> Sequence[Violation]:
+        """See `Contenders`."""
+        return ()
+
+    def tried_on(self, verdict: Verdict) -> Mapping[str, str]:
+        """See `Contenders`."""
+        held = sum(self.fates.values())
+        return {
+            "G4": f"{held} holders at {verdict.epochs} leaders",
+            "G6": f"{held} allocations, {self.fates['dies']} of the dead",
+        }
 
     async def is_quiet(self) -> bool:
         """Tell whether everything was released."""

@@ -18,7 +18,7 @@ from tercio_common.testing.chaos.schedule import Kind
 _PAUSE_MS: Final = round(2 * LEASE_TTL_S * 1000)
 """Twice the lease: the role is somebody else's by then."""
 _REPLICAS, _AGENTS, _ETCD, _NETWORK, _CLOCKS = "replicas", "agents", "etcd", "network", "clocks"
-_REGISTRIES, _BEATING, _POOLS = "registries", "beating agents", "pools"
+_REGISTRIES, _BEATING, _POOLS, _CLAIMS = "registries", "beating agents", "pools", "claims"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,30 @@ _ALL: Final = (
         subject=_POOLS,
         hold_ms=(200, 2000),
         make=lambda: network.Disturb(network.way_to_pools, Proxy.drop_replies),
+    ),
+    FaultKind(
+        name="kill-conflicts",
+        subject=_CLAIMS,
+        hold_ms=(300, 2000),
+        make=lambda: processes.Kill(processes.claims_leader),
+    ),
+    FaultKind(
+        name="pause-conflicts",
+        subject=_CLAIMS,
+        hold_ms=(_PAUSE_MS, _PAUSE_MS),
+        make=lambda: processes.Pause(processes.claims_leader),
+    ),
+    FaultKind(
+        name="cut-conflicts",
+        subject=_CLAIMS,
+        hold_ms=(500, 5000),
+        make=lambda: network.Disturb(network.ways_of_claims_to_store, Proxy.partition),
+    ),
+    FaultKind(
+        name="lose-claims",
+        subject=_CLAIMS,
+        hold_ms=(200, 2000),
+        make=lambda: network.Disturb(network.way_to_claims, Proxy.drop_replies),
     ),
     # Longer than its lease at times.
     FaultKind(name="silent-agent", subject=_BEATING, hold_ms=(1000, 4 * BEAT_INTERVAL_MS), make=SilentAgent),

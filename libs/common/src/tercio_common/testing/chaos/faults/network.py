@@ -34,6 +34,16 @@ def way_to_pools(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
     return ((fleet.pools_leader or rng.choice(fleet.pools)).front,)
 
 
+def ways_of_claims_to_store(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
+    """Choose those of the conflicts service that leads; any replica's while none does."""
+    return (fleet.claims_leader or rng.choice(fleet.claims)).ways_to_store
+
+
+def way_to_claims(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
+    """Choose the way to the conflicts service that leads; to any replica while none does."""
+    return ((fleet.claims_leader or rng.choice(fleet.claims)).front,)
+
+
 def way_to_leader(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
     """Choose the way to the leader, of agents, clients and other replicas; to any replica while there is none."""
     return ((fleet.leader or rng.choice(fleet.replicas)).front,)

@@ -33,6 +33,11 @@ def pools_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
     return (fleet.pools_leader or rng.choice(fleet.pools)).process
 
 
+def claims_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose the conflicts service that leads; any replica while none does."""
+    return (fleet.claims_leader or rng.choice(fleet.claims)).process
+
+
 def any_agent(fleet: Fleet, rng: random.Random) -> ChildProcess:
     """Choose any agent."""
     return rng.choice(fleet.agents)
