@@ -68,5 +68,6 @@ def test_what_is_found_beside_the_rest_never_raises_health(row: AgentRow, ailmen
     if not row.active:
         return
     session = Session(Rules())
+    session.renew(row, AT.now, generation=1, revision=10, active_attempts=0)
     worse = replace(row, ailments=tuple(sorted({*row.ailments, ailment})))
     assert view(worse, AT, session).status.health <= view(row, AT, session).status.health

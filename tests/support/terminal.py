@@ -15,7 +15,7 @@ import termios
 import time
 from collections.abc import Iterator
 
-_ROWS, _COLUMNS = 40, 160
+_ROWS, _COLUMNS = 40, 400
 _PATIENCE_S = 30.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ENTERED, LEFT = "\x1b[?1049h", "\x1b[?1049l"

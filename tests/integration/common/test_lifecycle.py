@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from support.counter_machine import Add, CounterCodec, CounterMachine
@@ -112,6 +113,7 @@ async def test_an_unexpected_end_of_the_host_ends_the_process_with_an_error(
         return
 
     monkeypatch.setattr(Host, "_campaign_and_lead", fail)
+    monkeypatch.setattr("tercio_common.background._log", structlog.get_logger())
     with capture_logs() as lines:
         assert await serve(Counters(), settings_of(tmp_path), nothing) == FAILED
     (line,) = [one for one in lines if one["event"] == "background_task_ended"]

@@ -12,12 +12,12 @@ from tercio_resources.state.commands import Release
 from tercio_resources.state.events import AllocationsReleased, Event
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.rows import Cause
-from tercio_resources.state.tables import ResourceTables
+from tercio_resources.state.rules import Rules
 
 _apply = ResourcesMachine.apply
 
 
-def _believe(command: Release, tables: ResourceTables) -> Decision:
+def _believe(command: Release, _at: Moment, _tables: ResourceTables, _rules: Rules) -> Decision:
     return Decision([AllocationsReleased(Cause.RELEASED, command.numbers)], allocations.Released(0, ()))
 
 
