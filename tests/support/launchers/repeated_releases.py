@@ -13,6 +13,7 @@ from tercio_resources.state.events import AllocationsReleased, Event
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.rows import Cause
 from tercio_resources.state.rules import Rules
+from tercio_resources.state.tables import ResourceTables
 
 _apply = ResourcesMachine.apply
 
