@@ -54,6 +54,12 @@ class Terminal:
         return bool(data)
 
 
+def _environment(address: str) -> dict[str, str]:
+    """Return ours without what would stand above the size of the terminal."""
+    ours = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    return {**ours, "TERCIO_ADDRESS": address, "TERM": "xterm-256color"}
+
+
 @contextlib.contextmanager
 def on_terminal(*arguments: str, address: str) -> Iterator[Terminal]:
     """Run `tercio …` against that fleet; kill it in the end."""
@@ -64,7 +70,7 @@ def on_terminal(*arguments: str, address: str) -> Iterator[Terminal]:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERCIO_ADDRESS": address, "TERM": "xterm-256color"},
+        env=_environment(address),
         start_new_session=True,
     )
     os.close(theirs)
