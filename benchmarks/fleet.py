@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.processes import cpu_seconds
+from tercio_common.free_ports import free_ports
 from tools.etcd_binary import find_or_build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def running_fleet(
     folder: Path, *, agents: int, concurrency: int, agents_module: str = "benchmarks.agent"
 ) -> Iterator[Fleet]:
     """Yield a fleet that answers, and kill it at the end; logs are in `folder`."""
-    etcd_client, etcd_peer, port, health, metrics = _free_ports(5)
+    etcd_client, etcd_peer, port, health, metrics = free_ports(5)
     etcd = find_or_build()
     with contextlib.ExitStack() as processes:
         etcd_pid = processes.enter_context(
@@ -135,11 +135,3 @@ def _read(url: str) -> str:
     with urllib.request.urlopen(url, timeout=1.0) as reply:  # noqa: S310 - our own loopback address
         told: str = reply.read().decode()
         return told
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]

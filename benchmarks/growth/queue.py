@@ -19,7 +19,8 @@ from statistics import median
 from benchmarks.backlog import Submitter
 from benchmarks.bars import Bar
 from benchmarks.servers import ROOT, Bench, cpu_of, memory_of, point_at
-from tercio_common.testing.chaos.processes import ServerProcess, free_ports
+from tercio_common.free_ports import free_ports
+from tercio_common.testing.chaos.processes import ServerProcess
 
 _AGENTS, _CONCURRENCY = 8, 8
 _TOP_UP_S = 0.05

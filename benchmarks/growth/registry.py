@@ -23,7 +23,8 @@ from benchmarks.servers import Bench, cpu_of, memory_of
 from tercio.api.registry.v1 import health_pb2, performance_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
-from tercio_common.testing.chaos.processes import ServerProcess, free_ports
+from tercio_common.free_ports import free_ports
+from tercio_common.testing.chaos.processes import ServerProcess
 
 _AGENTS_A_CHANNEL: Final = 100
 _REGISTERING: Final = 200

@@ -160,10 +160,12 @@ def test_who_asks_for_a_claim_is_told_to_its_holder(here: Here) -> None:
 
 def test_a_watch_shows_grants_and_releases(here: Here) -> None:
     watch = here.start("claims", "watch", "-o", "name")
-    assert here.run("claim", "a", "--", "true").returncode == 0
+    process = here.holding("a")
     assert watch.stdout is not None
-    first, second = watch.stdout.readline(), watch.stdout.readline()
-    assert first == second
+    granted = watch.stdout.readline()
+    (here.top / "go").touch()
+    assert process.wait(60) == 0
+    assert watch.stdout.readline() == granted
 
 
 def test_on_a_terminal_the_command_has_it(here: Here) -> None:

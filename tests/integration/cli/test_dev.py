@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from support.cli_processes import Processes, alive, eventually, free_port
+from support.cli_processes import Processes, alive, eventually
 from tercio.agent import Agent
 from tercio.cli.main import app
 from tercio.client import Client
 from tercio.context import Context
 from tercio.handles import TaskHandle
 from tercio.states import TaskState
+from tercio_common.free_ports import free_ports
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -25,7 +26,7 @@ LEASES = {"TERCIO_SCHEDULER__ATTEMPT_LEASE_MS": "1000", "TERCIO_REGISTRY__HEARTB
 
 
 async def test_kill_9_under_load_loses_nothing_that_was_acknowledged(processes: Processes, tmp_path: Path) -> None:
-    options = ("--port", str(free_port()), "--data", str(tmp_path / "data"))
+    options = ("--port", str(free_ports(1)[0]), "--data", str(tmp_path / "data"))
     first, address = await asyncio.to_thread(processes.dev, *options, **LEASES)
     agent = Agent(address=address, agent_id="worker", concurrency=4)
     agent.task("echo")(echo)

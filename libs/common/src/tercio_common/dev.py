@@ -13,7 +13,6 @@ import asyncio
 import importlib.util
 import inspect
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -24,6 +23,7 @@ from tercio_common.background import Background
 from tercio_common.clock import Clock, SystemClock
 from tercio_common.composition import Ports, Service
 from tercio_common.errors import SettingsError, TercioError
+from tercio_common.free_ports import free_ports
 from tercio_common.ids import RandomIds
 from tercio_common.journal.store import Store
 from tercio_common.lifecycle import Application, serving
@@ -68,7 +68,7 @@ async def serve(
     Raises:
         TercioError: it cannot start, or something that should run for ever ended.
     """
-    settings = _process_settings(port=port or _free_port(), any_port=not port, path=path, log_level=log_level)
+    settings = _process_settings(port=port or free_ports(1)[0], any_port=not port, path=path, log_level=log_level)
     set_up_logs(kind=settings.server.log_format, level=settings.server.log_level)
     clock, background = SystemClock(), Background()
     async with _opened(settings, clock) as store:
@@ -124,14 +124,6 @@ def _process_settings(*, port: int, any_port: bool, path: Path | None, log_level
         registry_address=address,
         resources_address=address,
     )
-
-
-def _free_port() -> int:
-    """Return a port that is free now: services are told each other's address before it is bound."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 def _sqlite(path: Path) -> StoreSettings:

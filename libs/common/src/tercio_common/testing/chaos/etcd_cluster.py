@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from tercio_common.errors import SettingsError
-from tercio_common.testing.chaos.processes import free_ports
+from tercio_common.free_ports import free_ports
 from tercio_common.testing.chaos.stopping import stop
 
 ETCD = "TERCIO_ETCD"

@@ -6,11 +6,9 @@ It promises that a process that does not come up says why: the error holds the e
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tercio.api.scheduler.v1 import task_service_pb2
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.rpc.channels import FOLLOW_LEADER
+from tercio_common.free_ports import free_ports
 from tercio_common.testing.chaos.stopping import stop
 from tercio_common.testing.eventually import eventually
 
@@ -162,15 +161,6 @@ class ServerProcess(ChildProcess):
         async with grpc.aio.insecure_channel(self.address) as channel:
             stub: Any = TaskServiceStub(channel)
             await eventually(partial(_answers, stub), within_ms=int(within_s * 1000))
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on; all are held until all are known, so that none is given twice."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 async def _answers(stub: Any) -> Any:
