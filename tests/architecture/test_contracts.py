@@ -21,7 +21,7 @@ from tercio_common.rpc.authorisation import Rule
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "proto/tercio/api"
-READS = ("Check", "Explain", "Get", "List", "Watch")
+READS = ("Check", "Evaluate", "Explain", "Get", "List", "Watch")
 """First word of a read. All else changes something; a stream that does is made safe by session and frame number."""
 _RPC = re.compile(r"(?P<comment>(?:^  //.*\n)+)  rpc (?P<name>\w+)\(", re.MULTILINE)
 _REASON = re.compile(r"\b[A-Z][A-Z_]{4,}\b")

@@ -141,4 +141,11 @@ REASONS: dict[str, Reason] = {
     ),
     "FAMILY_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "Nothing was added to a family of this name; list them."),
     "PRECEDENT_NOT_FOUND": Reason(StatusCode.NOT_FOUND, False, "No established choice with this id; list them."),
+    "POOL_CHANGED": Reason(StatusCode.ABORTED, False, "Somebody changed the pool; read it, and apply to what it is."),
+    "POOL_NOT_OBSERVED": Reason(_UNAVAILABLE, True, "Nothing fresh is known of the pool's demand or agents; retry."),
+    "SCALING_LIMIT_REACHED": Reason(_PRECONDITION, False, "A limit of the pool or its budget is named; raise it."),
+    "SCALING_COORDINATION_EXCEPTION": Reason(
+        StatusCode.INTERNAL, False, "A coordinated scaling failed unexpectedly; nothing was decided. Scale pool by pool."
+    ),
+    "POOL_DELETING": Reason(_PRECONDITION, False, "The pool is being deleted; wait until it is gone, or use another."),
 }

@@ -212,6 +212,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Nothing was added to a family of this name; those that the service brings stay."""
     ERROR_REASON_PRECEDENT_NOT_FOUND: _ErrorReason.ValueType  # 426
     """No established choice with this id is kept."""
+    ERROR_REASON_POOL_CHANGED: _ErrorReason.ValueType  # 500
+    """What is declared of the pool is not what the etag says any more; read it again."""
+    ERROR_REASON_POOL_NOT_OBSERVED: _ErrorReason.ValueType  # 501
+    """Too little is known of the pool's demand and agents at present to decide; retry later."""
+    ERROR_REASON_SCALING_LIMIT_REACHED: _ErrorReason.ValueType  # 502
+    """More or fewer agents than the pool may have; metadata `limit` names what refuses it, and `agents` how many it allows."""
+    ERROR_REASON_SCALING_COORDINATION_EXCEPTION: _ErrorReason.ValueType  # 503
+    """A coordinated scaling failed unexpectedly; metadata `phase` says where. Nothing was decided."""
+    ERROR_REASON_POOL_DELETING: _ErrorReason.ValueType  # 504
+    """The pool is being deleted; wait until it is gone."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` that Tercio sends, with domain `tercio.dev`.
@@ -408,4 +418,14 @@ ERROR_REASON_FAMILY_NOT_FOUND: ErrorReason.ValueType  # 425
 """Nothing was added to a family of this name; those that the service brings stay."""
 ERROR_REASON_PRECEDENT_NOT_FOUND: ErrorReason.ValueType  # 426
 """No established choice with this id is kept."""
+ERROR_REASON_POOL_CHANGED: ErrorReason.ValueType  # 500
+"""What is declared of the pool is not what the etag says any more; read it again."""
+ERROR_REASON_POOL_NOT_OBSERVED: ErrorReason.ValueType  # 501
+"""Too little is known of the pool's demand and agents at present to decide; retry later."""
+ERROR_REASON_SCALING_LIMIT_REACHED: ErrorReason.ValueType  # 502
+"""More or fewer agents than the pool may have; metadata `limit` names what refuses it, and `agents` how many it allows."""
+ERROR_REASON_SCALING_COORDINATION_EXCEPTION: ErrorReason.ValueType  # 503
+"""A coordinated scaling failed unexpectedly; metadata `phase` says where. Nothing was decided."""
+ERROR_REASON_POOL_DELETING: ErrorReason.ValueType  # 504
+"""The pool is being deleted; wait until it is gone."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
