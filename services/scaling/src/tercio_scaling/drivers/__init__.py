@@ -1,0 +1,1 @@
+"""Drivers: what adds and removes agents, each behind one protocol and found by name."""
