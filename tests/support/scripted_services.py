@@ -193,6 +193,7 @@ class ScriptedRegistry(registry_grpc.RegistryServiceServicer):
         self.credentials: list[registration_pb2.Credential] = []
         self.refusals: list[grpc.Status] = []
         self.deregistrations: list[registry_pb2.DeregisterAgentRequest] = []
+        self.drains: list[registry_pb2.DrainAgentRequest] = []
         self.heartbeats: Streams[registry_pb2.HeartbeatRequest, registry_pb2.HeartbeatResponse] = Streams()
         self.interval_ms = 50
 
@@ -211,6 +212,10 @@ class ScriptedRegistry(registry_grpc.RegistryServiceServicer):
     async def DeregisterAgent(self, request: Any, context: Any) -> Any:
         self.deregistrations.append(request)
         return registry_pb2.DeregisterAgentResponse()
+
+    async def DrainAgent(self, request: Any, context: Any) -> Any:
+        self.drains.append(request)
+        return registry_pb2.DrainAgentResponse()
 
     async def Heartbeat(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         async for response in self.heartbeats.serve(request_iterator, context):

@@ -145,7 +145,9 @@ REASONS: dict[str, Reason] = {
     "POOL_NOT_OBSERVED": Reason(_UNAVAILABLE, True, "Nothing fresh is known of the pool's demand or agents; retry."),
     "SCALING_LIMIT_REACHED": Reason(_PRECONDITION, False, "A limit of the pool or its budget is named; raise it."),
     "SCALING_COORDINATION_EXCEPTION": Reason(
-        StatusCode.INTERNAL, False, "A coordinated scaling failed unexpectedly; nothing was decided. Scale pool by pool."
+        StatusCode.INTERNAL,
+        False,
+        "A coordinated scaling failed unexpectedly; nothing was decided. Scale pool by pool.",
     ),
     "POOL_DELETING": Reason(_PRECONDITION, False, "The pool is being deleted; wait until it is gone, or use another."),
 }

@@ -30,7 +30,7 @@ from tercio.credentials import Credential
 from tercio.equipment import Equipment
 from tercio.errors import SettingsError
 from tercio.handlers import Handlers, HandlerT
-from tercio.identity import AgentIdentity
+from tercio.identity import POOL_LABEL, AgentIdentity
 from tercio.link import WorkLink
 from tercio.membership import Membership
 from tercio.opinions import DecideT, Opinions
@@ -64,7 +64,7 @@ class Agent:
     the attempt, which is tried again as the task's retry policy says; `PermanentError` makes the task a dead letter.
 
     SIGTERM and SIGINT drain the agent: it takes nothing new, returns what it has not started, finishes the rest and
-    leaves. A second signal stops it at once.
+    leaves, and the registry shows that it drains. A second signal stops it at once.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Agent:
         agent_type: str = "",
         version: str = "",
         labels: Mapping[str, str] | None = None,
+        pool: str = "",
         resource_requirements: Mapping[str, int] | None = None,
         max_resources: Mapping[str, int] | None = None,
         address: str | None = None,
@@ -93,6 +94,8 @@ class Agent:
             agent_type: free name of the kind of agent.
             version: version of the agent's software.
             labels: for filters.
+            pool: the agent pool that it belongs to, for the label `tercio.dev/pool`; by default `TERCIO_POOL`, else
+                none.
             resource_requirements: what the fleet reserves for the agent while it lives, for instance
                 `{"cpu_cores": 2, "memory_mb": 512}`, or by dimensions of pools; while that is not free, the agent works
                 and is not shown in the fleet.
@@ -115,7 +118,7 @@ class Agent:
             concurrency=_checked_concurrency(concurrency),
             agent_type=agent_type,
             version=version,
-            labels=dict(labels or {}),
+            labels=_labels(labels or {}, pool=pool or os.environ.get("TERCIO_POOL", "")),
             resource_requirements=dict(resource_requirements or {}),
             max_resources=dict(max_resources or {}),
         )
@@ -134,6 +137,7 @@ class Agent:
         self._membership: Membership | None = None
         self._running: asyncio.Task[None] | None = None
         self._drain_wanted = False
+        self._signalled = asyncio.Event()
         self._connected = asyncio.Event()
 
     @property
@@ -276,7 +280,7 @@ class Agent:
         if self._drain_wanted:
             link.drain()
         try:
-            await _first_of(link.run(), membership.run(), usage.run())
+            await _first_of(link.run(), membership.run(), membership.tell_drain(self._signalled), usage.run())
         finally:
             self._link = self._membership = None
             await link.close()
@@ -300,11 +304,13 @@ class Agent:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, number: int) -> None:
-        if self._drain_wanted:
+        # A drain that was asked for by other means is not cut short by the first signal.
+        if self._signalled.is_set():
             _log.warning("%s again: running attempts are cancelled", signal.Signals(number).name)
             self.stop()
         else:
             _log.info("%s: finishing what runs, then leaving", signal.Signals(number).name)
+            self._signalled.set()
             self.drain()
 
 
@@ -331,6 +337,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _default_id() -> str:
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100] or "agent"
     return f"{host}-{secrets.token_hex(4)}"
+
+
+def _labels(labels: Mapping[str, str], *, pool: str) -> dict[str, str]:
+    return {**labels, POOL_LABEL: pool} if pool else dict(labels)
 
 
 def _checked_id(agent_id: str) -> str:

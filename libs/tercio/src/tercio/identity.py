@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+POOL_LABEL: Final = "tercio.dev/pool"
+"""The label by which the scaling service knows the agents of a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 # Used until the registry has given an interval.
 _DEFAULT_INTERVAL_MS: Final = 5_000
 
-_DEREGISTER_TIMEOUT_S: Final = 2.0
+_LEAVING_TIMEOUT_S: Final = 2.0
 
 # The registry takes no longer drain.
 _MOST_DRAIN_MS: Final = 24 * 3_600_000
@@ -120,6 +120,22 @@ class Membership:
             with contextlib.suppress(_RegisterAgainError):
                 await self._beat_endlessly()
 
+    async def tell_drain(self, began: asyncio.Event) -> None:
+        """Have the registry show that the agent drains, once it does by itself; never returns.
+
+        The scheduler is told by the agent's link: this is for whoever looks at the fleet, and no more than tried.
+        """
+        await began.wait()
+        await self.registered.wait()
+        request = registry_pb2.DrainAgentRequest(
+            request_id=new_request_id(), agent_id=self._identity.agent_id, reason="its process was told to end"
+        )
+        try:
+            await self._remote.unary(lambda stub: stub.DrainAgent, request, timeout_s=_LEAVING_TIMEOUT_S)
+        except CallError as error:
+            _log.info("the registry does not show that the agent drains: %s", error)
+        await asyncio.Event().wait()
+
     async def leave(self, reason: str, *, drained: Drained | None = None) -> None:
         """Deregister, if the registry can be reached soon, and tell what was `drained`; else the lease just ends."""
         if not self._incarnation:
@@ -136,7 +152,7 @@ class Membership:
             request.drain.returned_attempts = drained.returned
             request.drain.duration.FromMilliseconds(min(int(drained.took_s * 1000), _MOST_DRAIN_MS))
         try:
-            await self._remote.unary(lambda stub: stub.DeregisterAgent, request, timeout_s=_DEREGISTER_TIMEOUT_S)
+            await self._remote.unary(lambda stub: stub.DeregisterAgent, request, timeout_s=_LEAVING_TIMEOUT_S)
         except CallError as error:
             _log.warning("not deregistered, so the agent is shown until its lease ends: %s", error)
 

@@ -51,6 +51,7 @@ def exec_(
     kill_grace: Annotated[str, typer.Option("--kill-grace", help="from SIGTERM to SIGKILL when cancelled")] = "4s",
     agent_id: Annotated[str, typer.Option("--agent-id", help="else TERCIO_AGENT_ID, else made up")] = "",
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="KEY=VALUE, repeated")] = None,
+    pool: Annotated[str, typer.Option("--pool", help="agent pool that it belongs to, else TERCIO_POOL")] = "",
     require: Annotated[
         list[str] | None, typer.Option("--require", help="DIMENSION=AMOUNT reserved for the agent, repeated")
     ] = None,
@@ -95,6 +96,7 @@ def exec_(
             agent_type="exec",
             capabilities=texts.parse_capabilities(capability or []),
             labels=texts.parse_pairs(label or [], what="label"),
+            pool=pool,
             concurrency=concurrency,
             resource_requirements=texts.parse_amounts(require or []),
             address=address,
