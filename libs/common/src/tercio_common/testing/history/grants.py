@@ -6,6 +6,7 @@ checks' own book, so that they need not trust the service's idea of it.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -35,7 +36,7 @@ class Nouns(NamedTuple):
     items: str
 
 
-class GrantCheck:
+class GrantCheck(abc.ABC):
     """What every check of grants needs: the events of a record."""
 
     def __init__(self, decode: Decode, nouns: Nouns) -> None:
@@ -49,9 +50,9 @@ class GrantCheck:
             event = self._decode(data)
             yield from self.follow(type(event).__name__, event, entry)
 
+    @abc.abstractmethod
     def follow(self, name: str, event: Any, entry: Entry) -> Iterable[str]:
         """Follow one event; give what is wrong with it."""
-        raise NotImplementedError
 
     def end(self, observations: Sequence[Observation]) -> Iterable[str]:
         return ()

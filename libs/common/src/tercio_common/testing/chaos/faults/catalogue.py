@@ -32,6 +32,25 @@ class FaultKind(Kind):
     make: Callable[[], Fault]
 
 
+def _of_leader(service: str, subject: str, leader: processes.Choice, ways: network.Choice) -> tuple[FaultKind, ...]:
+    """Return what befalls the leader of every service: it dies, stops for too long, or no longer reaches the store."""
+    return (
+        FaultKind(name=f"kill-{service}", subject=subject, hold_ms=(300, 2000), make=lambda: processes.Kill(leader)),
+        FaultKind(
+            name=f"pause-{service}",
+            subject=subject,
+            hold_ms=(_PAUSE_MS, _PAUSE_MS),
+            make=lambda: processes.Pause(leader),
+        ),
+        FaultKind(
+            name=f"cut-{service}",
+            subject=subject,
+            hold_ms=(500, 5000),
+            make=lambda: network.Disturb(ways, Proxy.partition),
+        ),
+    )
+
+
 _ALL: Final = (
     FaultKind(
         name="kill-leader", subject=_REPLICAS, hold_ms=(300, 2000), make=lambda: processes.Kill(processes.leader)
@@ -52,42 +71,8 @@ _ALL: Final = (
     FaultKind(
         name="pause-agent", subject=_AGENTS, hold_ms=(1000, 6000), make=lambda: processes.Pause(processes.any_agent)
     ),
-    FaultKind(
-        name="kill-registry",
-        subject=_REGISTRIES,
-        hold_ms=(300, 2000),
-        make=lambda: processes.Kill(processes.registry_leader),
-    ),
-    FaultKind(
-        name="pause-registry",
-        subject=_REGISTRIES,
-        hold_ms=(_PAUSE_MS, _PAUSE_MS),
-        make=lambda: processes.Pause(processes.registry_leader),
-    ),
-    FaultKind(
-        name="cut-registry",
-        subject=_REGISTRIES,
-        hold_ms=(500, 5000),
-        make=lambda: network.Disturb(network.ways_of_registry_to_store, Proxy.partition),
-    ),
-    FaultKind(
-        name="kill-resources",
-        subject=_POOLS,
-        hold_ms=(300, 2000),
-        make=lambda: processes.Kill(processes.pools_leader),
-    ),
-    FaultKind(
-        name="pause-resources",
-        subject=_POOLS,
-        hold_ms=(_PAUSE_MS, _PAUSE_MS),
-        make=lambda: processes.Pause(processes.pools_leader),
-    ),
-    FaultKind(
-        name="cut-resources",
-        subject=_POOLS,
-        hold_ms=(500, 5000),
-        make=lambda: network.Disturb(network.ways_of_pools_to_store, Proxy.partition),
-    ),
+    *_of_leader("registry", _REGISTRIES, processes.registry_leader, network.ways_of_registry_to_store),
+    *_of_leader("resources", _POOLS, processes.pools_leader, network.ways_of_pools_to_store),
     # What was granted or released, and nobody was told: it is asked for again.
     FaultKind(
         name="lose-grants",
@@ -95,24 +80,7 @@ _ALL: Final = (
         hold_ms=(200, 2000),
         make=lambda: network.Disturb(network.way_to_pools, Proxy.drop_replies),
     ),
-    FaultKind(
-        name="kill-conflicts",
-        subject=_CLAIMS,
-        hold_ms=(300, 2000),
-        make=lambda: processes.Kill(processes.claims_leader),
-    ),
-    FaultKind(
-        name="pause-conflicts",
-        subject=_CLAIMS,
-        hold_ms=(_PAUSE_MS, _PAUSE_MS),
-        make=lambda: processes.Pause(processes.claims_leader),
-    ),
-    FaultKind(
-        name="cut-conflicts",
-        subject=_CLAIMS,
-        hold_ms=(500, 5000),
-        make=lambda: network.Disturb(network.ways_of_claims_to_store, Proxy.partition),
-    ),
+    *_of_leader("conflicts", _CLAIMS, processes.claims_leader, network.ways_of_claims_to_store),
     FaultKind(
         name="lose-claims",
         subject=_CLAIMS,
