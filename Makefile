@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject
 export UV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-unit test-promises test-containers etcd docker-up format check proto docs bench clean
+.PHONY: help demo dev test test-unit test-promises test-containers test-kubernetes etcd docker-up format check proto docs bench clean
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-promises: $(READY) etcd ## the guarantees, each under its fault, a long mix
 
 test-containers: $(READY) etcd docker-up ## the guarantees over real networks that are cut; needs Docker
 	TESTCONTAINERS_RYUK_DISABLED=true $(RUN) pytest tests/containers
+
+test-kubernetes: $(READY) etcd ## scaling against the cluster that KUBECONFIG names, with kwok nodes for simulated Pods
+	$(RUN) pytest tests/kubernetes
 
 docker-up: ## start the Docker engine unless it answers; prints its version
 	@python3 tools/docker_engine.py

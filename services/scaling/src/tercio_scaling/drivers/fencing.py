@@ -50,10 +50,9 @@ def admit(thing: dict[str, Any], epoch: Epoch) -> None:
 
 
 def marked(thing: dict[str, Any], epoch: Epoch) -> dict[str, Any]:
-    """Return the metadata of a patch that holds only for the object as it was read."""
+    """Return the metadata of a patch that holds only for the object as it was read, not for a later one of its name."""
     metadata = thing["metadata"]
     return {
-        "uid": metadata["uid"],
         "resourceVersion": metadata["resourceVersion"],
         "annotations": {EPOCH_ANNOTATION: str(epoch)},
     }
