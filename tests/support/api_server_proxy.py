@@ -102,8 +102,12 @@ class ApiServerProxy:
         written.write_text(json.dumps(kubeconfig_for(self.address)))
         return written
 
-    def do(self, fault: Fault, method: str, path: str, *, times: int = _FOREVER, watch: bool = False) -> Rule:
-        """Do something to the next requests of a method whose path has the pattern, `times` of them."""
+    def do(
+        self, fault: Fault, method: str, path: str, *, after: int = 0, times: int = _FOREVER, watch: bool = False
+    ) -> Rule:
+        """Do something to `times` requests of a method whose path has the pattern, when `after` others have passed."""
+        if after:
+            self._rules.append(Rule(method, re.compile(path), passing, after, watch))
         rule = Rule(method, re.compile(path), fault, times, watch)
         self._rules.append(rule)
         return rule
