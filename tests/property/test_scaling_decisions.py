@@ -90,6 +90,6 @@ def test_no_need_is_forgotten_too_early(pool: AgentPool, needs: list[tuple[int, 
         seen.append((now, need))
         for within in (pool.window, pool.sustained):
             recent = max(need for at, need in seen if at > now - within or at == now)
-            remembers = highest(memory, pool, now, within=within)
+            remembers = highest(memory, now, within=within)
             assert (remembers is None) == (now - seen[0][0] < within)
             assert remembers is None or remembers >= recent

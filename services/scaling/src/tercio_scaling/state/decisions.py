@@ -87,7 +87,7 @@ def _downwards(
 ) -> tuple[int, Proposal]:
     holding = max((each for each in proposals if each.yields), key=_agents, default=None)
     within = pool.sustained if holding is not None else pool.window
-    need = highest(memory, pool, now, within=within)
+    need = highest(memory, now, within=within)
     if need is None or need >= before or not proposals:
         return before, holding or max(proposals, key=_agents, default=_HOLD)
     why = f"at most {need} agents were needed for {within} ms"

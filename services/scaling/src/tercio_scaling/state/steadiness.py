@@ -1,7 +1,7 @@
 """What a pool remembers so that it does not flap: when it changed last, and the highest needs of late.
 
-Needs are kept as maxima of intervals, each a sixteenth of the longest time asked about: bounded, and never forgotten
-too early.
+Needs are kept as steps, none shorter than a sixteenth of the longest time asked about: bounded, and never forgotten too
+early. A need that stays what it was changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _INTERVALS: Final = 16
 
 
 class Need(NamedTuple):
-    """The highest need of an interval, in agents, and when it began, in ms of fleet time."""
+    """The highest need of a step, in agents, and when it began, in ms of fleet time. It lasts until the next one begins."""
 
     since: int
     agents: int
@@ -27,7 +27,7 @@ class Memory(NamedTuple):
     Attributes:
         began: fleet time in ms since when it is kept; what was before is not known.
         changed: fleet time in ms of the last change.
-        needs: by interval, the oldest first.
+        needs: the oldest first.
     """
 
     began: int = NEVER
@@ -36,23 +36,30 @@ class Memory(NamedTuple):
 
 
 def remembered(memory: Memory, pool: AgentPool, need: int, now: int) -> Memory:
-    """Return the memory with one more need, and without those that nobody asks about."""
-    interval = _interval(pool)
+    """Return the memory with one more need: the same one when the need is what it was, so that nothing is written."""
     if memory.began == NEVER:
         memory = memory._replace(began=now)
-    kept = tuple(each for each in memory.needs if each.since + interval > now - max(pool.window, pool.sustained))
-    if kept and now < kept[-1].since + interval:
-        last = kept[-1]._replace(agents=max(need, kept[-1].agents))
-        return memory._replace(needs=(*kept[:-1], last))
-    return memory._replace(needs=(*kept, Need(now, need)))
+    if not memory.needs:
+        return memory._replace(needs=(Need(now, need),))
+    last = memory.needs[-1]
+    if need == last.agents or (need < last.agents and now < last.since + _interval(pool)):
+        return memory
+    if now < last.since + _interval(pool):
+        return memory._replace(needs=(*memory.needs[:-1], last._replace(agents=need)))
+    return memory._replace(needs=(*_recent(memory, now - max(pool.window, pool.sustained)), Need(now, need)))
 
 
-def highest(memory: Memory, pool: AgentPool, now: int, *, within: int) -> int | None:
+def highest(memory: Memory, now: int, *, within: int) -> int | None:
     """Return the highest need of the last `within` ms; None while it is not known for so long."""
     if now - memory.began < within:
         return None
-    interval = _interval(pool)
-    return max((each.agents for each in memory.needs if each.since + interval > now - within), default=0)
+    return max((each.agents for each in _recent(memory, now - within)), default=0)
+
+
+def _recent(memory: Memory, since: int) -> tuple[Need, ...]:
+    """Return the needs that lasted until after `since`; the last one lasts still."""
+    ends = [each.since for each in memory.needs[1:]]
+    return (*(each for each, end in zip(memory.needs, ends, strict=False) if end > since), *memory.needs[-1:])
 
 
 def _interval(pool: AgentPool) -> int:

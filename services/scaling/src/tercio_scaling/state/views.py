@@ -42,9 +42,20 @@ class Cordon(NamedTuple):
 
 
 def kept(row: PoolRow, state: StateRow) -> int:
-    """Return how many agents a driver is asked to keep: never over `most` for the sake of those that do not work."""
-    staying = state.decided + state.owed + sum(victim.holds for victim in state.victims)
-    return max(staying, min(staying + state.failing, row.pool.most)) if not row.deleting else staying
+    """Return how many agents a driver is asked to keep."""
+    return _staying(state) + replaced(row, state)
+
+
+def replaced(row: PoolRow, state: StateRow) -> int:
+    """Return how many of those that do not work are replaced: no more than the bounds leave room for."""
+    if row.deleting:
+        return 0
+    most = max(row.pool.most, state.surge.most if state.surge is not None else 0)
+    return max(0, min(state.failing, most - _staying(state)))
+
+
+def _staying(state: StateRow) -> int:
+    return state.decided + state.owed + sum([victim.holds for victim in state.victims])
 
 
 def targets(tables: ScalingTables) -> Iterator[Target]:

@@ -1,0 +1,1 @@
+"""The verbs that this service brings to the command line."""

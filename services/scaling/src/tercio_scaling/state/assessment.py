@@ -1,0 +1,93 @@
+"""What would be decided of a pool: its bounds with any surge, what is seen of it, and the verdict on that.
+
+A dry run asks the same as a decision, so that it tells the truth.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tercio_scaling.state import arrivals, membership
+from tercio_scaling.state.budgets import Ledger
+from tercio_scaling.state.change import Change
+from tercio_scaling.state.decisions import Verdict, evaluate
+from tercio_scaling.state.membership import Fleet
+from tercio_scaling.state.observations import Observation
+from tercio_scaling.state.pools import AgentPool
+from tercio_scaling.state.rows import PoolRow, StateRow
+from tercio_scaling.state.rules import Rules
+from tercio_scaling.state.sightings import PoolSeen
+from tercio_scaling.state.steadiness import Memory
+from tercio_scaling.state.tables import ScalingTables
+from tercio_scaling.state.views import replaced
+
+
+class Held(NamedTuple):
+    """A manual change holds until that fleet time in ms: triggers change nothing."""
+
+    until: int
+
+
+class Assessment(NamedTuple):
+    """A verdict, what it was drawn from, and whether it counts."""
+
+    verdict: Verdict
+    inputs: Observation
+    held: Held | None = None
+
+
+def assess(
+    change: Change, tables: ScalingTables, rules: Rules, ledger: Ledger, *, inputs: Observation | None = None
+) -> Assessment:
+    """Judge what is seen of a pool, or `inputs` in place of it. Something fresh must be seen of it, or be given."""
+    row, state, at, seen = change.row, change.state, change.at, change.seen
+    pool = effective(row, state)
+    watched = seen.watched if seen is not None else 0
+    memory = tables.memories[row.pool_id].memory._replace(began=at.now - watched)
+    if inputs is None:
+        assert seen is not None, "only what is seen is judged"
+        found = membership.fleet(row, state, seen, at)
+        foreseen = arrivals.foreseen(tables.arrivals[row.pool_id], pool, seen)
+        inputs = observation(row, state, seen, found, foreseen=foreseen)
+    affordable = ledger.affordable(row, state.decided)
+    verdict = evaluate(pool, inputs, memory, at.now, affordable=affordable, triggers=rules.triggers)
+    return Assessment(verdict, inputs, Held(state.hold_until) if at.now < state.hold_until else None)
+
+
+def effective(row: PoolRow, state: StateRow) -> AgentPool:
+    """Return what counts of a pool at present."""
+    pool, surge = row.pool, state.surge
+    if state.startup:
+        pool = pool._replace(startup=state.startup)
+    if surge is not None:
+        pool = pool._replace(
+            most=max(pool.most, surge.most),
+            up_step=max(pool.up_step, surge.up_step or surge.most or pool.most),
+            cost_limit=surge.cost_limit,
+        )
+    return pool
+
+
+def observation(row: PoolRow, state: StateRow, seen: PoolSeen, fleet: Fleet, *, foreseen: int) -> Observation:
+    """Return what a verdict is drawn from. Those that are not there yet are as many as the number says beyond the rest."""
+    ready = min(len(fleet.ready), state.decided)
+    lost = max(0, min(state.failing - replaced(row, state), state.decided - ready))
+    demand = seen.demand
+    return Observation(
+        waiting=demand.waiting,
+        oldest_wait=demand.oldest_wait,
+        running=fleet.held,
+        mean_run=demand.mean_run,
+        response=demand.response,
+        response_before=demand.response_before,
+        ready=ready,
+        starting=state.decided - ready - lost,
+        leaving=fleet.leaving,
+        failed=lost,
+        foreseen=foreseen,
+    )
+
+
+def remembering(before: Memory, after: Memory) -> Memory:
+    """Return the memory with the needs of a verdict that changed nothing."""
+    return before._replace(needs=after.needs)
