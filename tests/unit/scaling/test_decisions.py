@@ -97,7 +97,7 @@ def test_between_the_thresholds_only_sustained_low_demand_removes_anybody() -> N
     assert (held.agents, held.rule) == (8, "utilisation")
     memory, now = remembering(Observation(running=16, ready=8), *[half] * 7)
     found = decide(half, memory=memory, now=now)
-    assert (found.wanted, found.agents, found.rule) == (4, 6, "sustained_low_demand")
+    assert (found.wanted, found.agents, found.rule) == (5, 6, "sustained_low_demand")
 
 
 def test_after_a_change_nobody_is_removed_before_the_cooldown_is_over() -> None:

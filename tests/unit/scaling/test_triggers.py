@@ -50,7 +50,7 @@ def test_a_response_time_over_its_target_asks_for_more_while_it_rises_and_holds_
 
 def test_utilisation_has_a_gap_in_which_it_only_holds() -> None:
     assert said("utilisation", Observation(running=8, ready=5)) == Proposal(
-        "utilisation", 5, "80 % of 10 slots are busy", yields=True
+        "utilisation", 5, "80 % of 10 slots are busy", yields=True, least=5
     )
     assert agents("utilisation", Observation(running=9, ready=5)) == 6
     assert agents("utilisation", Observation(running=2, ready=5)) == 2

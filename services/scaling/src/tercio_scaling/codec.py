@@ -33,9 +33,7 @@ _VICTIM: Final = Shape(rows.VictimRow, rows_pb2.VictimRow, kinds={"phase": rows.
 _SURGE: Final = Shape(rows.SurgeRow, rows_pb2.SurgeRow)
 _STATE: Final = Shape(rows.StateRow, rows_pb2.StateRow, {"epoch": _EPOCH, "victims": _VICTIM, "surge": _SURGE})
 _NEED: Final = Shape(Need, rows_pb2.Need)
-_MEMORY: Final = Shape(
-    rows.MemoryRow, rows_pb2.MemoryRow, {"memory": Shape(Memory, rows_pb2.Memory, {"needs": _NEED})}
-)
+_MEMORY: Final = Shape(rows.MemoryRow, rows_pb2.MemoryRow, {"memory": Shape(Memory, rows_pb2.Memory, {"needs": _NEED})})
 _KNOWN: Final = Shape(Arrivals, rows_pb2.Arrivals, {"pending": Shape(_tuple, rows_pb2.Guess)})
 _ARRIVALS: Final = Shape(
     rows.ArrivalsRow,
@@ -82,9 +80,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "pool_advanced": _Kind(events.PoolAdvanced, _STATE, True),
     "need_remembered": _Kind(events.NeedRemembered, _MEMORY, True),
     "arrivals_noted": _Kind(events.ArrivalsNoted, Shape(events.ArrivalsNoted, events_pb2.ArrivalsNoted)),
-    "agents_joined": _Kind(
-        events.AgentsJoined, Shape(events.AgentsJoined, events_pb2.AgentsJoined, {"rows": _AGENT})
-    ),
+    "agents_joined": _Kind(events.AgentsJoined, Shape(events.AgentsJoined, events_pb2.AgentsJoined, {"rows": _AGENT})),
     "agents_left": _Kind(events.AgentsLeft, Shape(events.AgentsLeft, events_pb2.AgentsLeft)),
     "events_noted": _Kind(events.EventsNoted, Shape(events.EventsNoted, events_pb2.EventsNoted, {"rows": _EVENT})),
     "events_forgotten": _Kind(events.EventsForgotten, Shape(events.EventsForgotten, events_pb2.EventsForgotten)),

@@ -17,14 +17,14 @@ class ScalingSettings(Section):
     """Each pool is looked at no less often than this, in ms, 100 ms to 10 min, and after every change of a queue or an
     agent anyway."""
     settle_ms: int = Field(default=200, ge=10, le=60_000)
-    """Changes that follow each other within this time are looked at together, in ms, 10 ms to 1 min: a plan of many tasks
-    is one look."""
+    """Changes that follow each other within this time are looked at together, in ms, 10 ms to 1 min: a plan of many
+    tasks is one look."""
     stale_ms: int = Field(default=30_000, ge=300, le=3_600_000)
     """What is known of demand, agents or a driver decides nothing once it is older, in ms, 300 ms to 1 h: three times
     `observe_ms`, so that one lost message does no harm and an outage changes nothing."""
     check_ms: int = Field(default=120_000, ge=100, le=3_600_000)
-    """What a driver has is compared with what was decided no less often than this, in ms, 100 ms to 1 h; drivers tell of
-    changes by themselves, so this is only the fallback."""
+    """What a driver has is compared with what was decided no less often than this, in ms, 100 ms to 1 h; drivers tell
+    of changes by themselves, so this is only the fallback."""
     history_ms: int = Field(default=86_400_000, ge=1_000, le=2_592_000_000)
     """How long events are kept, in ms, 1 s to 30 days: a day, so that yesterday's night can be explained."""
     max_events: int = Field(default=1_000, ge=10, le=10_000)

@@ -29,7 +29,7 @@ class Shape:
         Args:
             make: of the values of all fields, in order, the row.
             message: what it is encoded as.
-            parts: by field, the shape of a row in the row, or of each row of a tuple of them; one that is absent is None.
+            parts: by field, the shape of a row in the row, or of each row of a tuple; one that is absent is None.
             kinds: by field, the enum that its number stands for.
         """
         self._make, self._message = make, message

@@ -45,7 +45,8 @@ def assess(
     watched = seen.watched if seen is not None else 0
     memory = tables.memories[row.pool_id].memory._replace(began=at.now - watched)
     if inputs is None:
-        assert seen is not None, "only what is seen is judged"
+        if seen is None:
+            raise ValueError("only what is seen is judged")
         found = membership.fleet(row, state, seen, at)
         foreseen = arrivals.foreseen(tables.arrivals[row.pool_id], pool, seen)
         inputs = observation(row, state, seen, found, foreseen=foreseen)
@@ -69,7 +70,7 @@ def effective(row: PoolRow, state: StateRow) -> AgentPool:
 
 
 def observation(row: PoolRow, state: StateRow, seen: PoolSeen, fleet: Fleet, *, foreseen: int) -> Observation:
-    """Return what a verdict is drawn from. Those that are not there yet are as many as the number says beyond the rest."""
+    """Return what a verdict is drawn from; whoever the number counts and nobody sees is starting."""
     ready = min(len(fleet.ready), state.decided)
     lost = max(0, min(state.failing - replaced(row, state), state.decided - ready))
     demand = seen.demand

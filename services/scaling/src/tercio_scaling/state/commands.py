@@ -49,7 +49,7 @@ class ScalePool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurgePool:
-    """Raise bounds of a pool for `duration` ms: 0 leaves `most`, allows any `up_step`, and takes the cost limit away."""
+    """Raise bounds of a pool for `duration` ms: 0 leaves `most`, allows any `up_step`, and lifts the cost limit."""
 
     pool_id: str
     reason: str
@@ -97,8 +97,11 @@ class DeleteBudget:
 
 @dataclass(frozen=True, slots=True)
 class ObservePools:
-    """Look at pools, and decide what follows. Sent by the observing effect whenever something changed, and at least
-    once an interval; pools that are not known any more are passed over. What decides nothing writes nothing."""
+    """Look at pools, and decide what follows.
+
+    Sent by the observing effect whenever something changed, and at least once an interval; pools that are not known any
+    more are passed over. What decides nothing writes nothing.
+    """
 
     pools: tuple[PoolSeen, ...]
 

@@ -17,8 +17,8 @@ from tercio_scaling.state.assessment import assess, effective
 from tercio_scaling.state.budgets import Ledger, Used
 from tercio_scaling.state.change import Change
 from tercio_scaling.state.commands import CoordinateScaling, Wish
-from tercio_scaling.state.declaring import staying
 from tercio_scaling.state.decisions import Limit
+from tercio_scaling.state.declaring import staying
 from tercio_scaling.state.events import Event, NeedRemembered
 from tercio_scaling.state.manual import limit_of
 from tercio_scaling.state.rows import EventRow, Impact, MemoryRow

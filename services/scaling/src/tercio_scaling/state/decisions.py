@@ -62,7 +62,8 @@ def evaluate(
     found = (triggers[name](pool, seen) for name in pool.triggers)
     proposals = tuple([each for each in found if each is not None])
     firm = max((each for each in proposals if not each.yields), key=_agents, default=_HOLD)
-    memory = remembered(memory, pool, firm.agents, now)
+    need = max([firm.agents, *(each.least for each in proposals)])  # fewer than that would be asked for again at once
+    memory = remembered(memory, pool, need, now)
     before = seen.agents
     if before < pool.least:
         wanted, won = pool.least, Proposal("minimum", pool.least, f"{pool.least} agents are always there")

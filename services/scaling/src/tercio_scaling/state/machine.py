@@ -171,7 +171,9 @@ class ScalingMachine:
     def _check_operator(self, principal: str) -> None:
         operators = self.rules.operators
         if principal not in operators and principal != EFFECT.principal:
-            message = f"only operators change agent pools, and {principal!r} is none; add it to `scaling.operator_principals`"
+            message = (
+                f"only operators change agent pools, and {principal!r} is none; add it to `scaling.operator_principals`"
+            )
             raise Refusal("PERMISSION_DENIED", message)
 
     def _check_space(self) -> None:

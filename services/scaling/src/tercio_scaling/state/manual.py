@@ -8,8 +8,8 @@ from tercio_scaling.state.assessment import effective
 from tercio_scaling.state.budgets import Ledger
 from tercio_scaling.state.change import Change
 from tercio_scaling.state.commands import EndSurge, ScalePool, SurgePool
-from tercio_scaling.state.declaring import present, staying
 from tercio_scaling.state.decisions import Limit
+from tercio_scaling.state.declaring import present, staying
 from tercio_scaling.state.events import Event, NeedRemembered
 from tercio_scaling.state.pools import AgentPool
 from tercio_scaling.state.rows import EventKind, EventRow, MemoryRow, StateRow, SurgeRow

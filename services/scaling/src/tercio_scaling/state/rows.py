@@ -212,7 +212,7 @@ class Outcome(IntEnum):
 
 
 class Impact(NamedTuple):
-    """What a change makes of a pool: slots, cost an hour in millionths, and the time that it takes in ms; 0 downwards."""
+    """What a change makes of a pool: slots, cost an hour in millionths, how long it takes in ms (0 downwards)."""
 
     slots_before: int = 0
     slots_after: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tercio_scaling.state.triggers.catalogue import TRIGGERS
 from tercio_scaling.state.triggers.protocol import Trigger
@@ -29,4 +29,4 @@ class Rules:
     max_pools: int = 1_000
     max_live_bytes: int = 64 << 20
     operators: frozenset[str] = frozenset({"local", "replica"})
-    triggers: Mapping[str, Trigger] = TRIGGERS
+    triggers: Mapping[str, Trigger] = field(default_factory=lambda: TRIGGERS)

@@ -1,4 +1,4 @@
-"""What is seen of a pool from outside: its demand, its agents, and what its driver has. A decision is drawn from these."""
+"""What is seen of a pool from outside: its demand, its agents, and what its driver has. Decisions are drawn from it."""
 
 from __future__ import annotations
 

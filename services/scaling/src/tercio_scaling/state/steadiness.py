@@ -15,7 +15,7 @@ _INTERVALS: Final = 16
 
 
 class Need(NamedTuple):
-    """The highest need of a step, in agents, and when it began, in ms of fleet time. It lasts until the next one begins."""
+    """The highest need of a step, in agents, and when it began, in ms of fleet time. It lasts until the next one."""
 
     since: int
     agents: int

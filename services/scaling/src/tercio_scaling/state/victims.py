@@ -1,5 +1,8 @@
-"""Victims: who leaves, and how far it is. Least value is lost first: idle ones, then who has done the least, then the
-youngest. The driver is told to let one go only once it is idle, or has had the drain limit for finishing."""
+"""Victims: who leaves, and how far it is.
+
+Least value is lost first: idle ones, then who has done the least, then the youngest. The driver is told to let one go
+only once it is idle, or has had the drain limit for finishing.
+"""
 
 from __future__ import annotations
 

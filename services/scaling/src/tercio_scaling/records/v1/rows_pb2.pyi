@@ -725,6 +725,7 @@ class Proposal(google.protobuf.message.Message):
     AGENTS_FIELD_NUMBER: builtins.int
     WHY_FIELD_NUMBER: builtins.int
     YIELDS_FIELD_NUMBER: builtins.int
+    LEAST_FIELD_NUMBER: builtins.int
     trigger: builtins.str
     """Which."""
     agents: builtins.int
@@ -733,6 +734,8 @@ class Proposal(google.protobuf.message.Message):
     """Why."""
     yields: builtins.bool
     """It only holds what is there."""
+    least: builtins.int
+    """How many it needs even when it gives way."""
     def __init__(
         self,
         *,
@@ -740,8 +743,9 @@ class Proposal(google.protobuf.message.Message):
         agents: builtins.int = ...,
         why: builtins.str = ...,
         yields: builtins.bool = ...,
+        least: builtins.int = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agents", b"agents", "trigger", b"trigger", "why", b"why", "yields", b"yields"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["agents", b"agents", "least", b"least", "trigger", b"trigger", "why", b"why", "yields", b"yields"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Proposal: typing_extensions.TypeAlias = Proposal

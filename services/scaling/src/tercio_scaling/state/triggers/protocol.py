@@ -20,12 +20,14 @@ class Proposal(NamedTuple):
         agents: how many it would have.
         why: a sentence for people.
         yields: it only holds what is there, and gives way to sustained low demand.
+        least: how many it needs even then.
     """
 
     trigger: str
     agents: int
     why: str
     yields: bool = False
+    least: int = 0
 
 
 Trigger: TypeAlias = Callable[[AgentPool, Observation], Proposal | None]

@@ -14,6 +14,7 @@ def utilisation(pool: AgentPool, seen: Observation) -> Proposal | None:
         return None
     busy = 1000 * seen.running // slots
     why = f"{busy // 10} % of {slots} slots are busy"
+    least = agents_for(-(-1000 * seen.running // pool.up_threshold), pool)
     if pool.down_threshold <= busy <= pool.up_threshold:
-        return Proposal("utilisation", seen.agents, why, yields=True)
-    return Proposal("utilisation", agents_for(-(-1000 * seen.running // pool.up_threshold), pool), why)
+        return Proposal("utilisation", seen.agents, why, yields=True, least=least)
+    return Proposal("utilisation", least, why)
