@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from tercio_common.testing.eventually import eventually
@@ -49,11 +49,13 @@ class Namespace:
         """Return the path of a Deployment."""
         return f"/apis/apps/v1/namespaces/{self.name}/deployments/{name}"
 
-    async def make_deployment(self, name: str = "agents", *, replicas: int = 0, **template: Any) -> None:
-        """Make a Deployment and wait until its Pods run."""
+    async def make_deployment(
+        self, name: str = "agents", *, replicas: int = 0, finalizers: Sequence[str] = (), **template: Any
+    ) -> None:
+        """Make a Deployment and wait until its Pods run; `template` is added to what their spec is."""
         labels = {"app": name}
         pod = pod_template(**template)
-        pod["metadata"] = {"labels": labels}
+        pod["metadata"] = {"labels": labels, "finalizers": list(finalizers)}
         body = {
             "metadata": {"name": name},
             "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": pod},
