@@ -56,12 +56,11 @@ class PodsDriver:
 
     async def view(self, target: Target) -> View:
         pool = PodPool.of(target)
-        pods = await self._pods(pool)
-        try:
-            record = await self._cluster.ask("GET", pool.record)
-        except NotThere:
-            return View(0, members_of(pods))
-        return View(pool.asked(record), members_of(pods), record["metadata"]["resourceVersion"])
+        answer = await self._cluster.ask("GET", pool.pods, query=pool.selector)
+        pods: list[Json] = answer["items"]
+        # Nobody else replaces them: what is not there, or waits behind its gate, is brought by another scale.
+        let_through = [pod for pod in pods if _stays(pod) and GATE not in gates_of(pod)]
+        return View(len(let_through), members_of(pods), answer["metadata"]["resourceVersion"])
 
     async def scale(self, target: Target, epoch: Epoch) -> View:
         pool = PodPool.of(target)
@@ -204,9 +203,13 @@ class _Plan(NamedTuple):
     missing: int
 
 
+def _stays(pod: Json) -> bool:
+    return phase_of(pod) != LEAVING and not finished(pod)
+
+
 def _plan(pods: list[Json], target: Target, epoch: Epoch) -> _Plan:
     ended = [pod for pod in pods if phase_of(pod) != LEAVING and finished(pod)]
-    there = {pod["metadata"]["name"]: pod for pod in pods if phase_of(pod) != LEAVING and not finished(pod)}
+    there = {pod["metadata"]["name"]: pod for pod in pods if _stays(pod)}
     strays = [pod for pod in there.values() if GATE in gates_of(pod) and epoch_of(pod) < epoch]
     for stray in strays:
         del there[stray["metadata"]["name"]]
