@@ -32,7 +32,6 @@ FOR_PODS = [
 @pytest.fixture
 def account(namespace: Namespace, kubeconfig: str, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that makes a service account with rules, and the file by which it calls."""
-
     found = yaml.safe_load(Path(kubeconfig).read_text())
 
     async def make(rules: list[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from tercio_common.settings import ProcessSettings, Section
+from tercio_scaling.drivers.kubernetes_settings import KubernetesSettings
 from tercio_scaling.state.rules import Rules
 
 
@@ -34,6 +35,9 @@ class ScalingSettings(Section):
     operator_principals: tuple[str, ...] = ("local", "replica")
     """Who may apply, scale, surge and delete pools. By default whoever reaches the service over loopback, as everywhere
     else."""
+
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    """Where pools of the drivers `deployment` and `pods` are; see `KubernetesSettings`."""
 
     @model_validator(mode="after")
     def _check_stale(self) -> Self:
