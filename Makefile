@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject
 export UV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-unit test-promises test-containers test-kubernetes etcd docker-up format check proto docs bench clean
+.PHONY: help demo dev test test-unit test-promises test-containers test-kubernetes etcd docker-up format check proto docs schema images chart bench clean
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ test-promises: $(READY) etcd ## the guarantees, each under its fault, a long mix
 test-containers: $(READY) etcd docker-up ## the guarantees over real networks that are cut; needs Docker
 	TESTCONTAINERS_RYUK_DISABLED=true $(RUN) pytest tests/containers
 
-test-kubernetes: $(READY) etcd ## scaling against the cluster that KUBECONFIG names, with kwok nodes for simulated Pods
+test-kubernetes: $(READY) etcd ## scaling and the chart on the cluster that KUBECONFIG names; needs the images there, helm, kubectl and kwok
 	$(RUN) pytest tests/kubernetes
 
 docker-up: ## start the Docker engine unless it answers; prints its version
@@ -57,13 +57,23 @@ proto: $(READY) ## Python code from the contracts
 docs: $(READY) ## reference pages of reasons and settings from the code
 	$(RUN) python tools/generate_docs.py
 
+schema: $(READY) ## what the chart's settings may be, from the code
+	$(RUN) python tools/generate_schema.py
+
 ##@ Measure
 bench: $(READY) etcd ## Tercio beside its peers on this machine, 10 minutes; ARGS=--smoke is short
 	$(RUN) python -m benchmarks.peers $(ARGS)
 
+##@ Ship
+images: ## container images of every service and of the agent; needs Docker
+	python3 tools/images.py
+
+chart: ## check the Helm chart and pack it into dist; needs helm
+	helm lint --strict deploy/helm/tercio && helm package --destination dist deploy/helm/tercio
+
 ##@ Clean
 clean: ## remove everything that tools made
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(READY): $(PROJECTS) | $(UV)
 	$(UV) sync --quiet && touch $@

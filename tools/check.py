@@ -48,6 +48,7 @@ CHECKS = (
         fast=True,
     ),
     Check(name="reference pages", command=("python", "tools/generate_docs.py", "--check"), fix="make docs"),
+    Check(name="chart's schema", command=("python", "tools/generate_schema.py", "--check"), fix="make schema"),
     Check(name="generated code", command=("python", "tools/generate_protos.py", "--check"), fix="make proto"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tercio_common.settings import ProcessSettings
+from tools.generate_schema import SAID_BY_CHART, SCHEMA, is_secret, schema_text
 
 
 def kinds() -> Iterator[type[BaseModel]]:
@@ -49,3 +51,25 @@ def test_a_number_has_a_least_value(name: str) -> None:
 @pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
 def test_the_defaults_load(kind: type[BaseModel]) -> None:
     kind()
+
+
+def test_the_chart_takes_every_setting_but_what_it_says_itself_and_secrets() -> None:
+    written = SCHEMA.read_text(encoding="utf-8")
+    assert written == schema_text(), "run `make schema`"
+    definitions = json.loads(written)["$defs"]
+    for kind in {parent for each in kinds() for parent in _models(each)} - {ProcessSettings}:
+        wanted = {
+            name
+            for name, schema in kind.model_json_schema().get("properties", {}).items()
+            if not is_secret(schema) and f"{kind.__name__}.{name}" not in SAID_BY_CHART
+        }
+        assert definitions[kind.__name__]["properties"].keys() == wanted, kind.__name__
+        assert definitions[kind.__name__]["additionalProperties"] is False
+
+
+def _models(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield kind
+    for field in kind.model_fields.values():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            yield from _models(nested)
