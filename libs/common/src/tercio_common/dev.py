@@ -123,6 +123,7 @@ def _process_settings(*, port: int, any_port: bool, path: Path | None, log_level
         conflicts_address=address,
         registry_address=address,
         resources_address=address,
+        scheduler_address=address,
     )
 
 

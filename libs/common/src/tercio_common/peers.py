@@ -73,6 +73,7 @@ def peers_of(settings: ProcessSettings) -> Peers:
             "conflicts": settings.conflicts_address,
             "registry": settings.registry_address,
             "resources": settings.resources_address,
+            "scheduler": settings.scheduler_address,
         },
         replica_token=settings.server.replica_token.get_secret_value(),
     )

@@ -202,6 +202,8 @@ class ProcessSettings(BaseSettings):
     """The replica."""
     registry_address: str = "localhost:7401"
     """`host:port` of the fleet's registry, of several replicas separated by commas."""
+    scheduler_address: str = "localhost:7402"
+    """`host:port` of the fleet's scheduler, of several replicas separated by commas."""
     conflicts_address: str = "localhost:7404"
     """`host:port` of the fleet's conflicts service, of several replicas separated by commas; empty if there is none."""
     resources_address: str = "localhost:7403"

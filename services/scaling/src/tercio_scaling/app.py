@@ -12,6 +12,10 @@ from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_scaling.api.audit import AuditServicer
 from tercio_scaling.codec import ScalingCodec
+from tercio_scaling.drivers.catalogue import Drivers
+from tercio_scaling.effects.cordon import Cordoning
+from tercio_scaling.effects.observe import Observing
+from tercio_scaling.effects.reconcile import Reconciling
 from tercio_scaling.settings import ScalingSettings
 from tercio_scaling.state.machine import ScalingMachine
 from tercio_scaling.state.session import Session
@@ -44,10 +48,17 @@ RULES = {
 RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 
-def build(ports: Ports) -> Service:
-    """Compose one replica of the scaling service; nothing runs yet."""
+def build(ports: Ports, *, drivers: Drivers | None = None) -> Service:
+    """Compose one replica of the scaling service, with the installed drivers by default; nothing runs yet."""
     settings = ports.settings or ScalingSettings()
     rules = settings.rules()
+    observing = Observing(
+        ports.peers, every_ms=settings.observe_ms, settle_ms=settings.settle_ms, stale_ms=settings.stale_ms
+    )
+    reconciling = Reconciling(
+        drivers or Drivers(settings, ports.clock), observing, every_ms=settings.observe_ms, check_ms=settings.check_ms
+    )
+    cordoning = Cordoning(ports.peers, observing.registry)
     host = Host(
         name=NAME,
         machine=lambda: ScalingMachine(replace(rules, max_live_bytes=host.budget.live_bytes)),
@@ -58,8 +69,10 @@ def build(ports: Ports) -> Service:
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(),
+        effects=(observing.queues, observing.agents, observing.tell, reconciling.run, cordoning.run),
     )
+    for effect in (observing, reconciling, cordoning):
+        host.on_commit(effect.committed)
 
     def add_to_server(server: grpc.aio.Server) -> None:
         add_AuditServiceServicer_to_server(AuditServicer(host), server)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from tercio_common.settings import ProcessSettings, Section
 from tercio_scaling.drivers.kubernetes_settings import KubernetesSettings
+from tercio_scaling.drivers.local_settings import LocalSettings
 from tercio_scaling.state.rules import Rules
 
 
@@ -38,6 +39,8 @@ class ScalingSettings(Section):
 
     kubernetes: KubernetesSettings = KubernetesSettings()
     """Where pools of the drivers `deployment` and `pods` are; see `KubernetesSettings`."""
+    local: LocalSettings = LocalSettings()
+    """Agents that run as processes of the service; see `LocalSettings`."""
 
     @model_validator(mode="after")
     def _check_stale(self) -> Self:

@@ -1,8 +1,8 @@
 """Has the registry keep new work from those who are to leave, and gives it back to those who stay after all.
 
 It cordons and does not drain: a cordon can be lifted, and an agent that drains leaves by itself, upon which some
-drivers would start it again. A cordon outlives restarts of an agent, so one of ours that nobody wants any more is lifted, too:
-that of a leader that was replaced, or of an agent whose name is used again.
+drivers would start it again. A cordon outlives restarts of an agent, so one of ours that nobody wants any more is
+lifted, too: that of a leader that was replaced, or of an agent whose name is used again.
 """
 
 from __future__ import annotations

@@ -38,9 +38,13 @@ _log = structlog.get_logger(__name__)
 class Reconciling:
     """The effect: the drivers of one replica, and what is driven while it leads."""
 
-    def __init__(self, drivers: Drivers, observing: Observing, *, every_ms: int) -> None:
-        """Look at each pool every `every_ms`, and tell `observing` what there is."""
-        self._drivers, self._observing, self._every_ms = drivers, observing, every_ms
+    def __init__(self, drivers: Drivers, observing: Observing, *, every_ms: int, check_ms: int) -> None:
+        """Look at each pool every `every_ms`, and tell `observing` what there is.
+
+        Every `check_ms` also who is there has to be right, not only what the driver was asked for.
+        """
+        self.drivers, self.observing = drivers, observing
+        self.every_ms, self.check_ms = every_ms, check_ms
         self._pools: dict[str, _Pool] = {}
         self._wanted = asyncio.Event()
 
@@ -62,7 +66,7 @@ class Reconciling:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             self._pools.clear()
             if term.draining:  # the process stops; else another term of this replica may follow, and agents live on
-                await self._drivers.close()
+                await self.drivers.close()
 
     async def _keep_up(self, host: Host, tasks: dict[str, asyncio.Task[None]]) -> None:
         """Have a task for each pool with a driver, and tell it what to do."""
@@ -76,7 +80,7 @@ class Reconciling:
         due = {target.pool_id: target for target in targets(host.machine.tables)}
         for pool_id, row in rows.items():
             if pool_id not in tasks:
-                pool = self._pools[pool_id] = _Pool(host, row, self._drivers, self._observing, every_ms=self._every_ms)
+                pool = self._pools[pool_id] = _Pool(host, row, self)
                 tasks[pool_id] = asyncio.create_task(run_for_ever(f"pool {pool_id}", pool.run, clock=host.clock))
             self._pools[pool_id].take(due.get(pool_id))
 
@@ -84,9 +88,11 @@ class Reconciling:
 class _Pool:
     """One pool in one place: with the same driver and the same text for it."""
 
-    def __init__(self, host: Host, row: PoolRow, drivers: Drivers, observing: Observing, *, every_ms: int) -> None:
-        self._host, self._row, self._drivers, self._observing = host, row, drivers, observing
-        self._every_ms = every_ms
+    def __init__(self, host: Host, row: PoolRow, whole: Reconciling) -> None:
+        self._host, self._row = host, row
+        self._drivers, self._observing = whole.drivers, whole.observing
+        self._every_ms, self._check_ms = whole.every_ms, whole.check_ms
+        self._checked = host.clock.boot_ms()
         self._spec = json.loads(row.spec)
         self._target: Target | None = None
         self._wake = asyncio.Event()
@@ -110,7 +116,6 @@ class _Pool:
         """Look and drive, over and over."""
         backoff = Backoff(initial_ms=_FIRST_WAIT_MS, maximum_ms=_LONGEST_WAIT_MS)
         watching: asyncio.Task[None] | None = None
-        anyway = True
         try:
             while True:
                 self._wake.clear()
@@ -119,21 +124,21 @@ class _Pool:
                     driver = self._drivers.get(self._row.driver)
                     if watching is None:
                         watching = asyncio.create_task(self._watch_endlessly(driver))
-                    await self._drive(driver, target, anyway=anyway)
+                    await self._drive(driver, target)
                 except DriverError as error:
                     await self._fail(target, error, backoff)
                 else:
                     self._silent = 0
                     backoff.reset()
                     self._report(target, "")
-                    anyway = not await set_within(self._wake, self._every_ms, clock=self._host.clock)
+                    await set_within(self._wake, self._every_ms, clock=self._host.clock)
         finally:
             if watching is not None:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
 
-    async def _drive(self, driver: Driver, target: Target | None, *, anyway: bool) -> None:
-        """Look, and write if what there is differs from what is to be; `anyway` minds who is there, too."""
+    async def _drive(self, driver: Driver, target: Target | None) -> None:
+        """Look, and write if what there is differs from what is to be."""
         if not self._fenced:
             await driver.fence(self._asked(0), self._host.epoch)
             self._fenced = True
@@ -143,7 +148,7 @@ class _Pool:
         if target is None or not self._host.may_release():
             return
         staying = [member for member in view.members if member.phase != LEAVING]
-        if view.asked == target.agents and not (anyway and len(staying) != target.agents):
+        if view.asked == target.agents and not self._lacks(len(staying), target.agents):
             return
         there = {(member.agent_id, member.uid) for member in staying}
         victims = tuple([victim[0] for victim in target.victims if victim in there])
@@ -151,6 +156,13 @@ class _Pool:
         view = await driver.scale(self._asked(target.agents, victims), self._host.epoch)
         self._observing.take_view(self._row.pool_id, view, asked=asked)
         _log.info("scaled", pool=self._row.pool_id, agents=target.agents, victims=victims)
+
+    def _lacks(self, staying: int, agents: int) -> bool:
+        """Tell whether it is time to mind who is there, and not as many are as were asked for."""
+        if self._host.clock.boot_ms() < self._checked + self._check_ms:
+            return False
+        self._checked = self._host.clock.boot_ms()
+        return staying != agents
 
     def _asked(self, agents: int, victims: tuple[str, ...] = ()) -> protocol.Target:
         return protocol.Target(self._row.pool_id, self._spec, agents, victims)

@@ -79,7 +79,7 @@ class _Ends(NamedTuple):
     """Attempts that succeeded in a part of a window, how long they ran and responded together, in ms."""
 
     since: int
-    count: float
+    ended: float
     ran: float
     responded: float
 
@@ -179,10 +179,10 @@ def _note_ends(meter: _Meter, window: int, ends: _Ends) -> None:
     kept = meter.ends
     if kept and ends.since < kept[-1].since + max(1, window // _SPANS):
         last = kept[-1]
-        kept[-1] = _Ends(last.since, last.count + ends.count, last.ran + ends.ran, last.responded + ends.responded)
+        kept[-1] = _Ends(last.since, last.ended + ends.ended, last.ran + ends.ran, last.responded + ends.responded)
     else:
         kept.append(ends)
-    while kept[0].since < ends.since - 2 * window and sum(each.count for each in kept) - kept[0].count >= _RECENT:
+    while kept[0].since < ends.since - 2 * window and sum(each.ended for each in kept) - kept[0].ended >= _RECENT:
         kept.popleft()
     while len(kept) > 4 * _SPANS:
         kept.popleft()
@@ -192,7 +192,7 @@ def _mean_run(meter: _Meter) -> int:
     """Return the mean of the last ends; it stays known when nothing ends for a while."""
     count = ran = 0.0
     for each in reversed(meter.ends):
-        count, ran = count + each.count, ran + each.ran
+        count, ran = count + each.ended, ran + each.ran
         if count >= _RECENT:
             break
     return round(ran / count) if count else 0
@@ -201,5 +201,5 @@ def _mean_run(meter: _Meter) -> int:
 def _response(ends: Iterable[_Ends], since: int, until: int) -> int:
     """Return the mean response of what ended in a time; 0 when nothing did."""
     found = [each for each in ends if since <= each.since < until]
-    count = sum(each.count for each in found)
+    count = sum(each.ended for each in found)
     return round(sum(each.responded for each in found) / count) if count else 0
