@@ -101,9 +101,8 @@ class LocalDriver:
         await self.fence(target, epoch)
         pool = self._pools.setdefault(target.pool_id, _Pool(target.spec))
         pool.spec = target.spec
-        if pool.asked != target.agents:
-            pool.asked = target.agents
-            pool.version += 1
+        pool.version += pool.asked != target.agents
+        pool.asked = target.agents
         for slot in _leavers(pool, target):
             self._stop(slot)
         try:
@@ -113,6 +112,7 @@ class LocalDriver:
                 pool.numbered += 1
                 pool.slots.append(slot)
         except OSError as error:
+            pool.asked = len(pool.staying())
             raise Refused(f"{error.strerror}: {error.filename}", reason="CannotStart") from None
         return self._view(target.pool_id)
 

@@ -87,11 +87,12 @@ class Observing:
             await set_within(self._changed, self._every_ms, clock=host.clock)
 
     async def _tell(self, host: Host) -> None:
-        pools = host.machine.tables.pools
-        seen = tuple([self._seen(row, host.clock.boot_ms()) for row in pools.values()])
+        rows, now = list(host.machine.tables.pools.values()), host.clock.boot_ms()
+        seen = tuple([self._seen(row, now) for row in rows])
         host.session.keep(seen, host.moment().now)
-        host.session.forget_others(pools.keys())
-        for gone in self._views.keys() - pools.keys():
+        pool_ids = {row.pool_id for row in rows}
+        host.session.forget_others(pool_ids)
+        for gone in self._views.keys() - pool_ids:
             del self._views[gone]
         if not seen:
             return
