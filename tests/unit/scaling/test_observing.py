@@ -109,7 +109,7 @@ def test_who_leaves_is_cordoned_first_and_let_go_when_it_is_idle() -> None:
     for each in played.agents["p"][:3]:
         each.held = 1
     shrunk(played)
-    assert {each.agent_id for each in played.state().victims} == {"p-4", "p-5"}
+    assert {each.agent_id for each in played.state().victims} == {"p-3", "p-4"}
     assert {each.phase for each in played.state().victims} == {VictimPhase.CHOSEN}
     assert asked(played) == 6
     played.drive()

@@ -7,15 +7,19 @@ from dataclasses import replace
 import grpc
 
 from tercio.api.scaling.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from tercio.api.scaling.v1.scaling_service_pb2_grpc import add_ScalingServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
 from tercio_scaling.api.audit import AuditServicer
+from tercio_scaling.api.scaling import ScalingServicer
+from tercio_scaling.api.settling import Settling
 from tercio_scaling.codec import ScalingCodec
 from tercio_scaling.drivers.catalogue import Drivers
 from tercio_scaling.effects.cordon import Cordoning
 from tercio_scaling.effects.observe import Observing
 from tercio_scaling.effects.reconcile import Reconciling
+from tercio_scaling.effects.show import show
 from tercio_scaling.settings import ScalingSettings
 from tercio_scaling.state.machine import ScalingMachine
 from tercio_scaling.state.session import Session
@@ -69,12 +73,15 @@ def build(ports: Ports, *, drivers: Drivers | None = None) -> Service:
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(observing.queues, observing.agents, observing.tell, reconciling.run, cordoning.run),
+        effects=(observing.queues, observing.agents, observing.tell, reconciling.run, cordoning.run, show),
     )
+    settling = Settling(host)
+    host.on_commit(settling.committed)
     for effect in (observing, reconciling, cordoning):
         host.on_commit(effect.committed)
 
     def add_to_server(server: grpc.aio.Server) -> None:
+        add_ScalingServiceServicer_to_server(ScalingServicer(host, settling=settling), server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
 
     return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(SCALING, AUDIT), rules=RULES)

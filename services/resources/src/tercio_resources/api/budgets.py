@@ -17,8 +17,8 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.machine.term import Term
 from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
+from tercio_common.rpc.present import follow
 from tercio_resources import metrics
-from tercio_resources.api.present import follow
 from tercio_resources.state import budgets
 from tercio_resources.state.budget_commands import LeaseBlocks
 from tercio_resources.state.budgets import BudgetView
@@ -85,7 +85,7 @@ class BudgetServicer(rpc.BudgetServiceServicer):
         tables = _machine(term).tables
         seen = follow(
             term,
-            "budgets",
+            watches=metrics.WATCHES.labels("budgets"),
             present=lambda: {row.budget_id: row for row in tables.budgets.values()},
             show=lambda row: to_budgets.budget_message(budgets.view(row, tables, term.moment())),
         )

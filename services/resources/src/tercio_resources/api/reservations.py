@@ -17,8 +17,9 @@ from tercio_common.machine.protocol import Moment
 from tercio_common.machine.term import Term
 from tercio_common.pages import page
 from tercio_common.rpc.calls import call_of
+from tercio_common.rpc.present import follow
+from tercio_resources import metrics
 from tercio_resources.api import shortages
-from tercio_resources.api.present import follow
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.reservation_rows import ReservationRow
 from tercio_resources.state.rows import AllocationRow
@@ -83,7 +84,7 @@ class ReservationServicer(rpc.ReservationServiceServicer):
         tables = _tables(term)
         seen = follow(
             term,
-            "reservations",
+            watches=metrics.WATCHES.labels("reservations"),
             present=lambda: {row.number: row for row in tables.reservations.values()},
             show=lambda row: to_reservations.reservation_message(row, tables.by_dimension),
         )

@@ -14,8 +14,8 @@ from tercio_common.filtering.predicates import Filter
 from tercio_common.journal.feed import FeedEntry
 from tercio_common.machine.host import Host
 from tercio_common.machine.term import Term
+from tercio_common.rpc.present import follow
 from tercio_resources import metrics
-from tercio_resources.api.present import follow
 from tercio_resources.state.machine import ResourcesMachine
 from tercio_resources.state.rows import AllocationRow
 from tercio_resources.state.tables import ALLOCATIONS, COST_LIMITS, QUOTAS
@@ -43,7 +43,7 @@ class Watching:
         machine = cast(ResourcesMachine, term.machine)
         seen = follow(
             term,
-            "pools",
+            watches=metrics.WATCHES.labels("pools"),
             present=lambda: {row.pool_id: machine.pool_view(row) for row in machine.tables.pools.values()},
             show=pool_message,
             besides=(QUOTAS, COST_LIMITS),

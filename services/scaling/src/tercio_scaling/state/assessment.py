@@ -22,18 +22,12 @@ from tercio_scaling.state.tables import ScalingTables
 from tercio_scaling.state.views import replaced
 
 
-class Held(NamedTuple):
-    """A manual change holds until that fleet time in ms: triggers change nothing."""
-
-    until: int
-
-
 class Assessment(NamedTuple):
-    """A verdict, what it was drawn from, and whether it counts."""
+    """A verdict and what it was drawn from; while a manual change holds it is `held`, and changes nothing."""
 
     verdict: Verdict
     inputs: Observation
-    held: Held | None = None
+    held: bool = False
 
 
 def assess(
@@ -52,7 +46,14 @@ def assess(
         inputs = observation(row, state, seen, found, foreseen=foreseen)
     affordable = ledger.affordable(row, state.decided)
     verdict = evaluate(pool, inputs, memory, at.now, affordable=affordable, triggers=rules.triggers)
-    return Assessment(verdict, inputs, Held(state.hold_until) if at.now < state.hold_until else None)
+    return Assessment(verdict, inputs, at.now < state.hold_until)
+
+
+def number_after(verdict: Verdict, decided: int) -> int:
+    """Return the number that follows from a verdict: those that were lost are replaced without another one."""
+    if verdict.agents > verdict.before:
+        return max(decided, verdict.agents)
+    return decided if verdict.agents == verdict.before else min(decided, verdict.agents)
 
 
 def effective(row: PoolRow, state: StateRow) -> AgentPool:

@@ -12,7 +12,7 @@ from tercio_scaling.state.decisions import Limit
 from tercio_scaling.state.declaring import present, staying
 from tercio_scaling.state.events import Event, NeedRemembered
 from tercio_scaling.state.pools import AgentPool
-from tercio_scaling.state.rows import EventKind, EventRow, MemoryRow, StateRow, SurgeRow
+from tercio_scaling.state.rows import EventKind, EventRow, MemoryRow, SurgeRow
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.session import Session
 from tercio_scaling.state.tables import ScalingTables
@@ -116,8 +116,3 @@ def _remembered(event: EventRow | None, pool_id: str, at: Moment, tables: Scalin
     if event is None:
         return []
     return [NeedRemembered(MemoryRow(pool_id, tables.memories[pool_id].memory._replace(changed=at.now)))]
-
-
-def held(state: StateRow, at: Moment) -> bool:
-    """Tell whether a manual change holds."""
-    return at.now < state.hold_until

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tercio_common.machine.protocol import Decision, Moment
 from tercio_scaling.state import arrivals, membership, victims
-from tercio_scaling.state.assessment import Assessment, Held, assess, remembering
+from tercio_scaling.state.assessment import Assessment, assess, number_after, remembering
 from tercio_scaling.state.budgets import Ledger
 from tercio_scaling.state.change import Change
 from tercio_scaling.state.commands import ObservePools
@@ -123,14 +123,10 @@ def _has_shrunk(change: Change, fleet: Fleet, agents: int) -> bool:
 def _decide(change: Change, found: Assessment, memory: Memory, at: Moment) -> Memory:
     """Follow the verdict, and return what is remembered."""
     verdict = found.verdict
-    if isinstance(found.held, Held):
+    if found.held:
         return remembering(memory, verdict.memory)
-    before = change.state.decided
-    agents = before if verdict.agents == verdict.before else verdict.agents
-    if verdict.agents > verdict.before:
-        agents = max(before, agents)  # those that were lost are replaced without another number
     event = change.decide(
-        agents,
+        number_after(verdict, change.state.decided),
         verdict.reason,
         rule=verdict.rule,
         wanted=verdict.wanted,

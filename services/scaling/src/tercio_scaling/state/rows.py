@@ -200,6 +200,8 @@ class EventKind(IntEnum):
     DRAIN_LIMIT_REACHED = 11
     AGENT_RETURNED = 12
     AGENT_LOST = 13
+    UNCHANGED = 14
+    """Only of a dry run."""
 
 
 class Outcome(IntEnum):

@@ -160,7 +160,6 @@ class AgentPool(google.protobuf.message.Message):
         TYPE_FIELD_NUMBER: builtins.int
         HOLDS_FIELD_NUMBER: builtins.int
         MESSAGE_FIELD_NUMBER: builtins.int
-        SINCE_FIELD_NUMBER: builtins.int
         type: builtins.str
         """What: `Observed` (what is seen of it is fresh), `Driven` (the driver does what it is asked), `Limited` (a limit
         keeps it from what is wanted), `Surging`, `Held` (by a manual change) or `Paused`.
@@ -169,21 +168,14 @@ class AgentPool(google.protobuf.message.Message):
         """Whether it is so."""
         message: builtins.str
         """Why, for people."""
-        @property
-        def since(self) -> google.protobuf.timestamp_pb2.Timestamp:
-            """Since when."""
-
         def __init__(
             self,
             *,
             type: builtins.str = ...,
             holds: builtins.bool = ...,
             message: builtins.str = ...,
-            since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         ) -> None: ...
-        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["since", b"since"]
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["holds", b"holds", "message", b"message", "since", b"since", "type", b"type"]
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["holds", b"holds", "message", b"message", "type", b"type"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     @typing.final
@@ -346,7 +338,7 @@ class AgentPool(google.protobuf.message.Message):
 
         @property
         def observation(self) -> Global___Observation:
-            """What was seen last; absent while nothing was."""
+            """What was seen last; absent while nothing was, and in watches."""
 
         @property
         def hold_until(self) -> google.protobuf.timestamp_pb2.Timestamp:

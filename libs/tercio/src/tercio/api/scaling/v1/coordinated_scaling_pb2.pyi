@@ -309,7 +309,7 @@ class PhaseTime(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     DURATION_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Which: `analyze`, `develop`, `assess`, `execute` or `validate`."""
+    """Which: `execute` (analysing, planning, assessing and deciding, which are one step) or `validate`."""
     @property
     def duration(self) -> google.protobuf.duration_pb2.Duration:
         """How long."""

@@ -195,6 +195,8 @@ class ScalingEvent(google.protobuf.message.Message):
         """A chosen agent stays, because demand came back."""
         KIND_AGENT_LOST: ScalingEvent._Kind.ValueType  # 13
         """An agent was lost without having been chosen."""
+        KIND_UNCHANGED: ScalingEvent._Kind.ValueType  # 14
+        """Nothing would change. Only of a dry run."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What it was."""
@@ -227,6 +229,8 @@ class ScalingEvent(google.protobuf.message.Message):
     """A chosen agent stays, because demand came back."""
     KIND_AGENT_LOST: ScalingEvent.Kind.ValueType  # 13
     """An agent was lost without having been chosen."""
+    KIND_UNCHANGED: ScalingEvent.Kind.ValueType  # 14
+    """Nothing would change. Only of a dry run."""
 
     class _Outcome:
         ValueType = typing.NewType("ValueType", builtins.int)

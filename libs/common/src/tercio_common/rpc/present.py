@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
+from prometheus_client import Gauge
+
 from tercio_common.machine.term import Term
-from tercio_resources import metrics
 
 Key = TypeVar("Key", int, str)
 Row = TypeVar("Row")
@@ -35,13 +36,15 @@ class Seen(NamedTuple, Generic[Key, Message]):
 
 async def follow(
     term: Term,
-    noun: str,
     *,
     present: Callable[[], Mapping[Key, Row]],
     show: Callable[[Row], Message],
     besides: Collection[str] = (),
+    watches: Gauge,
 ) -> AsyncGenerator[Seen[Key, Message], None]:
     """Give what is `present`, as `show` renders it, and what changes; changes of the tables `besides` are told as well.
+
+    While it is read it counts as one of the open `watches`.
 
     Raises:
         Refusal: READER_TOO_SLOW, or the leadership ended.
@@ -49,7 +52,7 @@ async def follow(
     feed = term.feed.subscribe(None)
     shown: Mapping[Key, Row] = {}
     touched = True
-    metrics.WATCHES.labels(noun).inc()
+    watches.inc()
     try:
         while True:
             now, seq = present(), term.tip.seq
@@ -61,4 +64,4 @@ async def follow(
             shown = now
             touched = any(entry.changes.rows(table) for entry in await anext(feed) for table in besides)
     finally:
-        metrics.WATCHES.labels(noun).dec()
+        watches.dec()
