@@ -149,7 +149,7 @@ def _scaled(
     if row is None or event is None:
         return None
     if event.kind == EventKind.SCALED_UP:
-        agents = [each.agent_id for each in tables.of_pools.of(pool_id).values() if each.ready_wall >= event.wall]
+        agents = [each.agent_id for each in tables.of_pools.of(pool_id).values() if each.ready_wall > event.wall]
     else:
         agents = list(event.impact.victims) if event.impact is not None else []
     pool = to_pools.pool_message(status(row, at, tables, session, machine.rules))
