@@ -61,9 +61,11 @@ def rendered(values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
 class Release:
     """The chart as it is installed in a namespace of its own."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, values: Mapping[str, Any]) -> None:
         """Use `installed`."""
         self.namespace = namespace
+        self.has_volumes = _has_volumes()
+        self._values = values
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl in the release's namespace."""
@@ -72,6 +74,19 @@ class Release:
     def helm(self, verb: str, *arguments: str) -> str:
         """Run a verb of helm on the release."""
         return run("helm", verb, NAME, "--namespace", self.namespace, *arguments)
+
+    def install(self) -> None:
+        """Install the chart and wait until everything is ready."""
+        self.helm("install", str(CHART), "--wait", "--timeout", _UP_WITHIN, *self._flags())
+
+    def upgrade(self, values: Mapping[str, Any]) -> None:
+        """Change values and wait until everything is ready."""
+        self._values = {**self._values, **values}
+        self.helm("upgrade", str(CHART), "--wait", "--timeout", _UP_WITHIN, *self._flags())
+
+    def shell(self, line: str) -> str:
+        """Run a line as it was shown to people."""
+        return run("sh", "-c", line)
 
     def objects(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         """Return the objects of a kind."""
@@ -96,31 +111,30 @@ class Release:
             if process.stdout is not None:
                 process.stdout.close()
 
+    def _flags(self) -> list[str]:
+        """Return what tells helm the values, and what the cluster has and has not."""
+        etcd: dict[str, Any] = {"persistence": {"enabled": self.has_volumes}}
+        if image := os.environ.get(_ETCD_IMAGE):
+            repository, _, tag = image.rpartition(":")
+            etcd["image"] = {"repository": repository, "tag": tag}
+        both = {**self._values, "etcd": {**etcd, **self._values.get("etcd", {})}}
+        return [part for name, value in both.items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
+
 
 @contextlib.contextmanager
 def installed(values: Mapping[str, Any]) -> Iterator[Release]:
     """Yield the chart, installed in a namespace that takes no Pods but restricted ones; at the end it is gone."""
-    release = Release(f"tercio-{uuid.uuid4().hex[:8]}")
+    release = Release(f"tercio-{uuid.uuid4().hex[:8]}", values)
     run("kubectl", "create", "namespace", release.namespace)
     try:
         run("kubectl", "label", "namespace", release.namespace, _RESTRICTED)
         try:
-            release.helm("install", str(CHART), "--wait", "--timeout", _UP_WITHIN, *_flags(values))
+            release.install()
         except CommandError as error:
             raise CommandError(f"{error}\n{release.kubectl('get', 'pods,events')}") from None
         yield release
     finally:
         run("kubectl", "delete", "namespace", release.namespace, "--wait=false")
-
-
-def _flags(values: Mapping[str, Any]) -> list[str]:
-    """Return what tells helm the values, and what the cluster has and has not."""
-    etcd: dict[str, Any] = {"persistence": {"enabled": _has_volumes()}}
-    if image := os.environ.get(_ETCD_IMAGE):
-        repository, _, tag = image.rpartition(":")
-        etcd["image"] = {"repository": repository, "tag": tag}
-    both = {**values, "etcd": {**etcd, **values.get("etcd", {})}}
-    return [part for name, value in both.items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
 
 
 def _has_volumes() -> bool:
