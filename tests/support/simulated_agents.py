@@ -30,7 +30,7 @@ _WORK_S: Final = (0.02, 0.3)
 class SimulatedAgents:
     """See `simulated_agents`."""
 
-    def __init__(self, namespace: Namespace, *, address: str, grace_s: float, seed: int) -> None:
+    def __init__(self, namespace: Namespace, *, address: str | None, grace_s: float, seed: int) -> None:
         self._namespace = namespace
         self._address = address
         self._grace_s = grace_s
@@ -123,13 +123,13 @@ class SimulatedAgents:
 
 @contextlib.asynccontextmanager
 async def simulated_agents(
-    namespace: Namespace, *, address: str, grace_s: float, seed: int
+    namespace: Namespace, *, address: str | None, grace_s: float, seed: int
 ) -> AsyncIterator[SimulatedAgents]:
     """Run agents for the namespace's Pods, which need `FINALIZER`, until the block ends.
 
     Args:
         namespace: whose Pods they are; the label `POOL_LABEL` names the pool of each.
-        address: of the fleet.
+        address: of the fleet; None takes what the environment says.
         grace_s: how long a Pod that is told to end may take, in seconds.
         seed: of how long tasks take.
     """

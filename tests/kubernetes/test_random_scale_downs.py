@@ -1,0 +1,67 @@
+"""A thousand random scale-downs of pools whose agents are busy: nobody who works is removed, and no task is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from support.kubernetes_objects import Namespace
+from support.scaled_pools import ScaledPools, load, scaled_pools
+from support.simulated_agents import replicas_seen, simulated_agents
+from tercio import TaskState
+from tercio.testing import running_fleet
+
+SCALE_DOWNS = 1_000
+POOLS = 10
+LEAST, MOST = 1, 8
+DRAIN_S = 30
+
+
+async def scale_at_random(pools: ScaledPools, pool: str, *, times: int, dice: random.Random) -> int:
+    """Scale a pool up and down until it was scaled down so often; return how many agents were chosen to leave."""
+    present, chosen = LEAST, 0
+    while times:
+        wanted = dice.randint(LEAST, present - 1) if present > LEAST else dice.randint(LEAST + 1, MOST)
+        reply = await pools.scale(pool, wanted)
+        assert reply.pool.status.desired_count == wanted
+        if wanted < present:
+            times -= 1
+            chosen += present - wanted
+            assert len(reply.agent_ids) == present - wanted
+        present = wanted
+    return chosen
+
+
+@pytest.mark.timeout(1_500)
+async def test_a_thousand_scale_downs_remove_nobody_who_works_and_lose_no_task(
+    namespace: Namespace, kubeconfig: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setenv("TERCIO_SCALING__KUBERNETES__KUBECONFIG", kubeconfig)
+    seen: dict[str, list[Any]] = {}
+    watching = asyncio.create_task(replicas_seen(namespace, seen))
+    async with (
+        running_fleet() as fleet,
+        scaled_pools(namespace, fleet.address) as pools,
+        simulated_agents(namespace, address=fleet.address, grace_s=DRAIN_S, seed=seed) as agents,
+        fleet.client() as client,
+        load(client, agents=POOLS * (LEAST + MOST) // 2) as tasks,
+    ):
+        names = [f"crew-{number}" for number in range(POOLS)]
+        await asyncio.gather(*(pools.apply(name, least=LEAST, most=MOST, drain_s=DRAIN_S) for name in names))
+        left = await asyncio.gather(
+            *(
+                scale_at_random(pools, name, times=SCALE_DOWNS // POOLS, dice=random.Random(f"{seed} {name}"))
+                for name in names
+            )
+        )
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    print(f"{sum(left)} agents left, {tasks.submitted} tasks, told while busy: {len(agents.told_busy)}")  # noqa: T201
+    assert tasks.states == {TaskState.SUCCEEDED: tasks.submitted}
+    assert agents.removed_busy == []
+    assert agents.told_busy == []
+    assert seen.keys() == set(names)
+    assert all(LEAST <= replicas <= MOST for all_seen in seen.values() for replicas in all_seen)
