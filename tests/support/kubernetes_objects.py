@@ -61,33 +61,34 @@ class Namespace:
             "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": pod},
         }
         await self.cluster.ask("POST", f"/apis/apps/v1/namespaces/{self.name}/deployments", body=body)
-        await self.until_running(replicas)
+        await self.until_running(replicas, of=name)
 
     async def deployment(self, name: str = "agents") -> Json:
         """Return a Deployment."""
         return await self.cluster.ask("GET", self.deployment_path(name))
 
-    async def pods(self) -> dict[str, Json]:
-        """Return all Pods by name, those that leave included."""
-        items = (await self.cluster.ask("GET", self.pods_path))["items"]
+    async def pods(self, *, of: str = "") -> dict[str, Json]:
+        """Return all Pods, or those of a Deployment, by name; those that leave are included."""
+        query = {"labelSelector": f"app={of}"} if of else {}
+        items = (await self.cluster.ask("GET", self.pods_path, query=query))["items"]
         return {pod["metadata"]["name"]: pod for pod in items}
 
-    async def running(self) -> set[str]:
+    async def running(self, *, of: str = "") -> set[str]:
         """Return the names of Pods that run and were not told to end."""
         return {
             name
-            for name, pod in (await self.pods()).items()
+            for name, pod in (await self.pods(of=of)).items()
             if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
         }
 
-    async def until_running(self, count: int) -> set[str]:
+    async def until_running(self, count: int, *, of: str = "") -> set[str]:
         """Wait until exactly that many Pods are there, and run; return their names."""
 
         async def all_run() -> bool:
-            return len(await self.pods()) == count == len(await self.running())
+            return len(await self.pods(of=of)) == count == len(await self.running(of=of))
 
         await eventually(all_run)
-        return await self.running()
+        return await self.running(of=of)
 
 
 @contextlib.asynccontextmanager
