@@ -127,8 +127,8 @@ async def test_a_leader_replaced_in_the_middle_of_a_scale_leaves_one_result(
     run: Run, seed: int, harm: Harm, method: str, path: str, answer: bool
 ) -> None:
     await asyncio.gather(run.fleet.add(), run.fleet.add())
-    leader, term = await run.fleet.replicas.leader_after(None)
     await run.begin(seed)
+    leader, term = await run.fleet.replicas.leader_after(None)
     gate = Gate(answer=answer)
     run.fleet.proxies[leader.address].do(gate, method, path, times=1)
     await run.pools.scale(POOL, AFTER, wait=False)
@@ -146,9 +146,9 @@ async def stale_run(run: Run, seed: int, module: str) -> Sequence[Exchange]:
     """Stop a leader between reading the Deployment and writing it until another has scaled; return its late patches."""
     stale, proxy = await run.fleet.add(module)
     await run.fleet.add()
+    await run.begin(seed)
     leader, term = await run.fleet.replicas.leader_after(None)
     assert leader is stale
-    await run.begin(seed)
     gate = Gate(answer=True)
 
     async def arm(proxy: ApiServerProxy, request: web.Request, body: bytes) -> web.StreamResponse:

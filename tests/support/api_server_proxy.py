@@ -147,8 +147,11 @@ class ApiServerProxy:
                 if most <= 0:
                     _cut(request)
                     return answer
-                await answer.write(line)
-                most -= 1
+                with contextlib.suppress(ConnectionError):  # it was watched by somebody who has gone
+                    await answer.write(line)
+                    most -= 1
+                    continue
+                return answer
             return answer
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
