@@ -54,7 +54,8 @@ RULES[f"/{AUDIT}/ListAuditEvents"] = Rule.ANY_PRINCIPAL
 
 def build(ports: Ports, *, drivers: Drivers | None = None) -> Service:
     """Compose one replica of the scaling service, with the installed drivers by default; nothing runs yet."""
-    settings = ports.settings or ScalingSettings()
+    settings: ScalingSettings = ports.settings or ScalingSettings()
+    settings = settings.model_copy(update={"local": settings.local.reaching(ports.peers.addresses)})
     rules = settings.rules()
     observing = Observing(
         ports.peers, every_ms=settings.observe_ms, settle_ms=settings.settle_ms, stale_ms=settings.stale_ms

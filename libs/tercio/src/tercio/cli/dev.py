@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tercio.cli.command import guarded
+from tercio.cli.dev_agents import LocalAgents
 from tercio.cli.failures import CommandError
 from tercio.cli.hosting import hosted, hosting
 
@@ -29,21 +28,22 @@ _NEXT: Final = """
 """
 
 
-_AGENT_GRACE_S: Final = 5.0
-"""For what a local agent runs when the fleet stops."""
-
-
 def dev(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="for everything; 0 takes a free one")] = 7400,
     data: Annotated[Path | None, typer.Option("--data", help="directory of the store; else TERCIO_DEV_DATA")] = None,
     memory: Annotated[bool, typer.Option("--memory", help="keep nothing on disk")] = False,
     agents: Annotated[int, typer.Option("--agents", min=0, max=64, help="local agents that run commands")] = 0,
+    max_agents: Annotated[
+        int, typer.Option("--max-agents", min=0, max=64, help="as many of them as there are while much waits")
+    ] = 0,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error")] = "warning",
 ) -> None:
     """Run every service in this process, on the embedded store; Ctrl-C ends it.
 
     Health is on port + 100, metrics on port + 200. What was acknowledged is on disk: it may be killed at any time and
     goes on when it is started again on the same directory.
+
+    Local agents are the agent pool `dev`: `tercio pool get dev` shows it, and one that ends is started again.
     """
     serve = hosting("serve")
     path = None if memory else (data or _default_directory()) / "tercio.db"
@@ -51,7 +51,9 @@ def dev(
     async def main() -> None:
         stop = asyncio.Event()
         with _stopped_by_signals(stop):
-            await _serve(serve, port=port, path=path, agents=agents, log_level=log_level, stop=stop)
+            await _serve(
+                serve, port=port, path=path, local=LocalAgents(agents, max_agents), log_level=log_level, stop=stop
+            )
 
     try:
         with hosted():
@@ -65,64 +67,44 @@ async def _serve(
     *,
     port: int,
     path: Path | None,
-    agents: int,
+    local: LocalAgents,
     log_level: str,
     stop: asyncio.Event,
 ) -> None:
-    with contextlib.ExitStack() as children:
+    os.environ.setdefault("TERCIO_SCALING__LOCAL__AGENT_SECRET", _secret(path) if local.most else "")
+    up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-        def announce(bound: int, health: int, metrics: int, services: Sequence[str]) -> None:
-            typer.echo(f"Tercio is up at localhost:{bound} (health {health}, metrics {metrics}): {', '.join(services)}")
-            typer.echo(f"store: {path if path is not None else 'memory, gone at the end'}")
-            if agents:
-                typer.echo(f"agents: {agents}, which run any command that a local caller submits")
-            if bound != 7400:
-                typer.echo(f"\n  export TERCIO_ADDRESS=localhost:{bound}")
-            typer.echo(_NEXT, nl=False)
-            sys.stdout.flush()
-            secret = _secret(path) if agents else ""
-            for number in range(agents):
-                children.enter_context(_agent(f"dev-{number + 1}", address=f"localhost:{bound}", secret=secret))
+    def announce(bound: int, health: int, metrics: int, services: Sequence[str]) -> None:
+        typer.echo(f"Tercio is up at localhost:{bound} (health {health}, metrics {metrics}): {', '.join(services)}")
+        typer.echo(f"store: {path if path is not None else 'memory, gone at the end'}")
+        if local.most:
+            typer.echo(f"agents: {local}, which run any command that a local caller submits")
+        if bound != 7400:
+            typer.echo(f"\n  export TERCIO_ADDRESS=localhost:{bound}")
+        typer.echo(_NEXT, nl=False)
+        sys.stdout.flush()
+        up.set_result(f"localhost:{bound}")
 
-        alone = asyncio.Event()
-        leaving = asyncio.create_task(_end_agents(children, stop, alone))
-        try:
-            await serve(port=port, path=path, log_level=log_level, until=alone, on_ready=announce)
-        finally:
-            leaving.cancel()
-
-
-async def _end_agents(children: contextlib.ExitStack, stop: asyncio.Event, ended: asyncio.Event) -> None:
-    """End the agents while the services are still there to be told."""
-    await stop.wait()
-    await asyncio.to_thread(children.close)
-    ended.set()
-
-
-@contextlib.contextmanager
-def _agent(name: str, *, address: str, secret: str) -> Iterator[None]:
-    """Run an agent that ends with this process, however it ends.
-
-    With `subprocess` rather than with the event loop: uvloop forks, which gRPC does not like, and this uses vfork.
-    """
-    options = ("--allow-commands", "--capability", "python=50", "--capability", "shell=50", "--agent-id", name)
-    argv = (sys.executable, "-m", "tercio.cli", "agent", "exec", "--address", address, *options)
-    lifeline, ours = os.pipe()
-    process = subprocess.Popen(  # noqa: S603  # our own command
-        guarded(argv, lifeline),
-        pass_fds=(lifeline,),
-        start_new_session=True,
-        env={**os.environ, "TERCIO_AGENT_SECRET": secret},
-    )
-    os.close(lifeline)
+    ended = asyncio.Event()
+    keeping = asyncio.create_task(_keep_agents(local, up, stop, ended))
     try:
-        yield
+        await serve(port=port, path=path, log_level=log_level, until=ended, on_ready=announce)
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_AGENT_GRACE_S)
-        os.close(ours)
-        process.wait()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _keep_agents(local: LocalAgents, up: asyncio.Future[str], stop: asyncio.Event, ended: asyncio.Event) -> None:
+    """Declare the agents, and let them leave while the services are still there to be told."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        waits: list[asyncio.Future[Any]] = [up, stopping]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if up.done():
+            await local.run(up.result(), until=stopping)
+    finally:
+        stopping.cancel()
+        ended.set()
 
 
 @contextlib.contextmanager
@@ -150,6 +132,7 @@ def _secret(path: Path | None) -> str:
         return secrets.token_hex(16)
     file = path.with_name("agents.secret")
     if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.write_text(secrets.token_hex(16))
     return file.read_text()

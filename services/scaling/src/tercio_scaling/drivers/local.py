@@ -24,7 +24,7 @@ import structlog
 from tercio.cli.command import guarded, lifeline_pipe
 from tercio_common.clock import Clock
 from tercio_common.epochs import NO_EPOCH, Epoch
-from tercio_scaling.drivers.local_settings import LocalSettings
+from tercio_scaling.drivers.local_settings import GENERAL, LocalSettings
 from tercio_scaling.drivers.protocol import FAILED, LEAVING, RUNNING, Fenced, Member, Refused, Target, View
 
 _POLL_MS: Final = 50
@@ -182,7 +182,7 @@ class LocalDriver:
         slot.started, slot.since_ms = self._clock.boot_ms(), self._clock.wall_ms()
         words = {"{agent_id}": slot.agent_id, "{pool_id}": pool_id}
         command = [_filled(word, words) for word in spec["command"]]
-        environment = {name: _filled(text, words) for name, text in spec.get("environment", {}).items()}
+        environment = {name: _filled(text, words) for name, text in self._environment(spec).items()}
         slot.process, slot.lifeline = _spawned(
             command,
             directory=spec.get("directory") or None,
@@ -193,6 +193,14 @@ class LocalDriver:
                 **environment,
             },
         )
+
+    def _environment(self, spec: Mapping[str, Any]) -> dict[str, str]:
+        """Return what the service and the pool add; an address of the pool's own goes before those here."""
+        own: dict[str, str] = spec.get("environment", {})
+        given = self._settings.environment
+        if GENERAL in own:
+            given = {name: text for name, text in given.items() if not name.endswith("_ADDRESS")}
+        return {**given, **own}
 
     def _stop(self, slot: _Slot) -> None:
         """Ask it to finish and end."""

@@ -25,6 +25,8 @@ from tercio_scaling.state.metering import DemandMeter, QueuesSeen
 from tercio_scaling.state.rows import EXTERNAL, PoolRow
 from tercio_scaling.state.sightings import NEVER_SEEN, AgentSeen, MemberSeen, PoolSeen
 
+_LOOKS: Final = 10
+"""At queues, an interval: that an agent came, or takes no more work, is no change of a queue, and somebody waits."""
 _SETTLING_MS: Final = 5_000
 """A new leader of the scheduler has agents back within seconds; before that, one that is missing says nothing."""
 _log = structlog.get_logger(__name__)
@@ -70,7 +72,8 @@ class Observing:
             self._meter.take(seen, list(host.machine.tables.pools.values()), self._heard)
             self._changed.set()
 
-        await watch_queues(host, self._peers, least_ms=self._settle_ms, most_ms=self._every_ms, take=take)
+        most_ms = self._every_ms // _LOOKS
+        await watch_queues(host, self._peers, least_ms=self._settle_ms, most_ms=most_ms, take=take)
 
     async def agents(self, host: Host) -> None:
         """Follow the registry for as long as the leadership lasts."""
