@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from support.scaling_machine import QUICK, Played, row
 from tercio_scaling.state.commands import (
     ObservePools,
     ReportScaling,
@@ -14,7 +15,6 @@ from tercio_scaling.state.commands import (
 )
 from tercio_scaling.state.rows import EventKind, Outcome, VictimPhase
 from tercio_scaling.state.views import targets
-from tests.support.scaling_machine import QUICK, Played, row
 
 
 def grown(agents: int = 6) -> Played:
