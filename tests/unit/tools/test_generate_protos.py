@@ -14,6 +14,7 @@ from tools.generate_protos import UnknownProtoPathError, differences, source_fol
     [
         pytest.param("tercio/api/registry/v1/agent.proto", "libs/tercio/src", id="a public contract"),
         pytest.param("tercio_common/records/v1/events.proto", "libs/common/src", id="records of every service"),
+        pytest.param("externalscaler/externalscaler.proto", "services/scaling/src", id="what KEDA asks"),
         pytest.param("tercio_scheduler/records/v1/events.proto", "services/scheduler/src", id="records of one service"),
     ],
 )

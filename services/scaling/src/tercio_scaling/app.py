@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import grpc
 
+from externalscaler.externalscaler_pb2_grpc import add_ExternalScalerServicer_to_server
 from tercio.api.scaling.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from tercio.api.scaling.v1.scaling_service_pb2_grpc import add_ScalingServiceServicer_to_server
 from tercio_common.composition import Ports, Service
 from tercio_common.machine.host import Host
 from tercio_common.rpc.authorisation import Rule
+from tercio_scaling.api import externalscaler
 from tercio_scaling.api.audit import AuditServicer
 from tercio_scaling.api.scaling import ScalingServicer
 from tercio_scaling.api.settling import Settling
@@ -84,5 +86,12 @@ def build(ports: Ports, *, drivers: Drivers | None = None) -> Service:
     def add_to_server(server: grpc.aio.Server) -> None:
         add_ScalingServiceServicer_to_server(ScalingServicer(host, settling=settling), server)
         add_AuditServiceServicer_to_server(AuditServicer(host), server)
+        add_ExternalScalerServicer_to_server(externalscaler.ExternalScaler(host), server)
 
-    return Service(name=NAME, host=host, add_to_server=add_to_server, full_names=(SCALING, AUDIT), rules=RULES)
+    return Service(
+        name=NAME,
+        host=host,
+        add_to_server=add_to_server,
+        full_names=(SCALING, AUDIT, externalscaler.NAME),
+        rules=RULES | externalscaler.RULES,
+    )
