@@ -15,6 +15,8 @@ from tercio.api.registry.v1 import audit_service_pb2 as registry_pb2
 from tercio.api.registry.v1 import audit_service_pb2_grpc as registry_grpc
 from tercio.api.resources.v1 import audit_service_pb2 as resources_pb2
 from tercio.api.resources.v1 import audit_service_pb2_grpc as resources_grpc
+from tercio.api.scaling.v1 import audit_service_pb2 as scaling_pb2
+from tercio.api.scaling.v1 import audit_service_pb2_grpc as scaling_grpc
 from tercio.api.scheduler.v1 import audit_service_pb2 as scheduler_pb2
 from tercio.api.scheduler.v1 import audit_service_pb2_grpc as scheduler_grpc
 from tercio.api.type.v1.audit_event_pb2 import AuditEvent, AuditFilter
@@ -22,7 +24,7 @@ from tercio.rpc.channels import Route
 from tercio.rpc.remote import Remote
 from tercio.watching import Page, listed
 
-AuditedService = Literal["conflicts", "registry", "resources", "scheduler"]
+AuditedService = Literal["conflicts", "registry", "resources", "scaling", "scheduler"]
 
 
 class _Api(NamedTuple):
@@ -34,6 +36,7 @@ _APIS: Final[dict[str, _Api]] = {
     "conflicts": _Api(conflicts_grpc.AuditServiceStub, conflicts_pb2.ListAuditEventsRequest),
     "registry": _Api(registry_grpc.AuditServiceStub, registry_pb2.ListAuditEventsRequest),
     "resources": _Api(resources_grpc.AuditServiceStub, resources_pb2.ListAuditEventsRequest),
+    "scaling": _Api(scaling_grpc.AuditServiceStub, scaling_pb2.ListAuditEventsRequest),
     "scheduler": _Api(scheduler_grpc.AuditServiceStub, scheduler_pb2.ListAuditEventsRequest),
 }
 AUDITED: Final = tuple(_APIS)

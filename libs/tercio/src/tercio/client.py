@@ -76,7 +76,13 @@ class Client(TaskCalls, PlanCalls, AgentCalls, WorktreeCalls, AuditCalls):
         self._budgets = Remote(resources, BudgetServiceStub)
         conflicts = Route(self._channels, service_addresses("conflicts", address=address))
         self._claims = Claims(Remote(conflicts, ClaimServiceStub))
-        routes = {"conflicts": conflicts, "registry": registry, "resources": resources, "scheduler": scheduler}
+        routes = {
+            "conflicts": conflicts,
+            "registry": registry,
+            "resources": resources,
+            "scaling": Route(self._channels, service_addresses("scaling", address=address)),
+            "scheduler": scheduler,
+        }
         self._audit_logs = {service: AuditLog(service, route) for service, route in routes.items()}
         self._timeout_s = timeout_s
         self._templates = Templates()

@@ -30,6 +30,7 @@ class Service(enum.StrEnum):
     CONFLICTS = "conflicts"
     REGISTRY = "registry"
     RESOURCES = "resources"
+    SCALING = "scaling"
     SCHEDULER = "scheduler"
 
 

@@ -23,6 +23,8 @@ from tercio.api.registry.v1 import agent_pb2, registry_service_pb2
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.api.resources.v1 import resource_service_pb2
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
+from tercio.api.scaling.v1 import scaling_service_pb2
+from tercio.api.scaling.v1.scaling_service_pb2_grpc import ScalingServiceStub
 from tercio.api.scheduler.v1 import task_pb2, task_service_pb2
 from tercio.api.scheduler.v1.task_service_pb2_grpc import TaskServiceStub
 from tercio.cli import agent_views, connect, tasks, texts
@@ -131,13 +133,19 @@ async def _ask_conflicts(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryCall[A
     return ClaimServiceStub(channel).ListClaims(request, timeout=_TIMEOUT_S)
 
 
+async def _ask_scaling(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryCall[Any, Any]:
+    request = scaling_service_pb2.ListPoolsRequest(page_size=1)
+    return ScalingServiceStub(channel).ListPools(request, timeout=_TIMEOUT_S)
+
+
 _ASKED: Final = {
     "registry": _ask_registry,
     "scheduler": _ask_scheduler,
     "resources": _ask_resources,
     "conflicts": _ask_conflicts,
+    "scaling": _ask_scaling,
 }
-_NEEDED_BY_FEW: Final = frozenset({"resources", "conflicts"})
+_NEEDED_BY_FEW: Final = frozenset({"resources", "conflicts", "scaling"})
 
 
 async def _replica(

@@ -141,10 +141,11 @@ def _decide(change: Change, found: Assessment, memory: Memory, at: Moment) -> Me
 
 
 def _refused(change: Change, found: Assessment) -> EventRow | None:
-    """Tell once which limits refuse all of what is wanted."""
+    """Tell once which limits refuse all agents more that are wanted; that none leave yet is no news."""
     verdict = found.verdict
     limits = ",".join([limit.name for limit in verdict.limits])
-    if not limits or verdict.agents != verdict.before or limits == change.state.refused:
+    refused = bool(limits) and verdict.wanted > verdict.before == verdict.agents
+    if not refused or limits == change.state.refused:
         return None
     change.set(refused=limits)
     return change.note(
