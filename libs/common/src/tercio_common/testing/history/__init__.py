@@ -18,6 +18,7 @@ from tercio_common.testing.history.recording import (
     ACKNOWLEDGED,
     BEAT,
     CUT_OFF,
+    DRIVEN,
     FENCED,
     HELD,
     LISTED,
@@ -25,7 +26,9 @@ from tercio_common.testing.history.recording import (
     RELEASED,
     RESOLVED,
     SEEN,
+    TOLD_TO_END,
     WATCHED,
+    WORKED,
     IncompleteRecordingError,
     Observation,
     Recorder,
@@ -33,12 +36,14 @@ from tercio_common.testing.history.recording import (
     load,
     recorded,
 )
+from tercio_common.testing.history.scaling import STORE, scaling_checks
 from tercio_common.testing.history.verdict import Verdict, Violation, judge, judge_recording, standard_checks
 
 __all__ = [
     "ACKNOWLEDGED",
     "BEAT",
     "CUT_OFF",
+    "DRIVEN",
     "FENCED",
     "HELD",
     "LISTED",
@@ -46,7 +51,10 @@ __all__ = [
     "RELEASED",
     "RESOLVED",
     "SEEN",
+    "STORE",
+    "TOLD_TO_END",
     "WATCHED",
+    "WORKED",
     "IncompleteRecordingError",
     "Observation",
     "Recorder",
@@ -60,5 +68,6 @@ __all__ = [
     "liveness_checks",
     "load",
     "recorded",
+    "scaling_checks",
     "standard_checks",
 ]

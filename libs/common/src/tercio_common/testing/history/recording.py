@@ -37,7 +37,13 @@ HELD, RELEASED = "held", "released"
 FENCED = "fenced"
 """A client was told that `seq` is the number of the token under which it holds something, as the owner in `state`."""
 CUT_OFF, RECONNECTED = "cut off", "reconnected"
-"""The network lets nothing of the agent through; lets it through again."""
+"""The network lets nothing of the agent, or of the service, through; lets it through again."""
+DRIVEN = "driven"
+"""The ground of a driver took a leader's wish that the pool has `seq` agents."""
+TOLD_TO_END = "told to end"
+"""The agent was told to end, by the ground of its driver."""
+WORKED = "worked"
+"""The agent had the task in `state` under way, from `asked_ms` to `answered_ms`."""
 
 _SEGMENT, _OBSERVATION, _GAP = b"S", b"O", b"G"
 _LENGTH_BYTES, _NUMBER_BYTES = 4, 8
@@ -53,9 +59,9 @@ class Observation:
 
     Attributes:
         kind: one of those above.
-        subject: the task, the agent, the allocation, or the claim.
-        state: name of its state without prefix, or of its owner; empty where it means nothing.
-        seq: record, or number of the token, that the client was told of; 0 where it means nothing.
+        subject: the task, the agent, the allocation, the claim, the pool, or the service.
+        state: name of its state without prefix, of its owner, or of its task; empty where it means nothing.
+        seq: record, number of the token, or number of agents, that was told; 0 where it means nothing.
         asked_ms: wall time at which the client asked, in ms since 1970; 0 where it means nothing.
         answered_ms: wall time at which it had the answer; 0 when there was none.
         generation, revision: epoch of the leader that answered; 0 where it means nothing or is unknown.
