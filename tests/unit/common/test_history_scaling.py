@@ -30,6 +30,7 @@ EPOCH = Epoch(1, 7)
 ROW = PoolRow("p", AgentPool("p", least=1, most=4), "local", drain_limit=10_000)
 SURGE = SurgeRow(8, 4, 0, "fire", "local", 60_000, 60_000)
 STALE_MS = 2_000
+SEEN = Inputs()
 
 
 class Commit(NamedTuple):
@@ -45,7 +46,7 @@ def chosen(wall: int, agent_id: str, *, at: int) -> Commit:
     return decided(wall, 1, victims=(VictimRow(agent_id, VictimPhase.CHOSEN, at, at),))
 
 
-def scaled(wall: int, *, inputs: Inputs | None = Inputs()) -> Commit:
+def scaled(wall: int, *, inputs: Inputs | None = SEEN) -> Commit:
     row = EventRow("p", 1, EventKind.SCALED_DOWN, wall, wall, 4, 1, 1, "utilisation", "", EPOCH, inputs=inputs)
     return Commit(wall, EventsNoted((row,)))
 

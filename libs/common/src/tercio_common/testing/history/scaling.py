@@ -205,7 +205,8 @@ class OutagesChangeNothing(PoolCheck):
                 continue
             for one in observations:
                 if one.kind in (DRIVEN, TOLD_TO_END) and begin + _SLEW_MS < one.asked_ms < end:
-                    yield f"{one.subject} is {one.kind} at {one.asked_ms}, while the store was away from {begin} to {end}"
+                    away = f"while the store was away from {begin} to {end}"
+                    yield f"{one.subject} is {one.kind} at {one.asked_ms}, {away}"
 
 
 class DrivenByOne(PoolCheck):
