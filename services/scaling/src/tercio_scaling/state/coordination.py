@@ -21,6 +21,7 @@ from tercio_scaling.state.decisions import Limit
 from tercio_scaling.state.declaring import staying
 from tercio_scaling.state.events import Event, NeedRemembered
 from tercio_scaling.state.manual import limit_of
+from tercio_scaling.state.retention import most_events
 from tercio_scaling.state.rows import EventRow, Impact, MemoryRow
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.session import Session
@@ -107,7 +108,7 @@ def coordinate(
                 continue
             told.append(event)
             memory = tables.memories[step.pool_id].memory._replace(changed=at.now)
-            events += [*change.events(), *change.forgotten(most=rules.max_events)]
+            events += [*change.events(), *change.forgotten(most=most_events(tables, rules))]
             events.append(NeedRemembered(MemoryRow(step.pool_id, memory)))
     return Decision(events, Coordinated(scaling_id, plan, tuple(told)))
 

@@ -8,6 +8,7 @@ from tercio_scaling.state import arrivals, budgets
 from tercio_scaling.state.change import Change
 from tercio_scaling.state.commands import ApplyPool, DeletePool
 from tercio_scaling.state.events import ArrivalsNoted, Event, NeedRemembered, PoolApplied, PoolForgotten
+from tercio_scaling.state.retention import most_events
 from tercio_scaling.state.rows import EXTERNAL, EventKind, MemoryRow, PoolRow
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.session import Session
@@ -68,7 +69,7 @@ def apply_pool(command: ApplyPool, at: Moment, tables: ScalingTables, session: S
     if _decide(change, before) or before is None:
         memory = tables.memories[row.pool_id].memory if before is not None else Memory()
         events.append(NeedRemembered(MemoryRow(row.pool_id, memory._replace(changed=at.now))))
-    events += [*change.events(), *change.forgotten(most=rules.max_events)]
+    events += [*change.events(), *change.forgotten(most=most_events(tables, rules))]
     return Decision(events, before is None, creates_work=before is None)
 
 
@@ -90,7 +91,7 @@ def delete_pool(command: DeletePool, at: Moment, tables: ScalingTables, session:
     change.note(EventKind.DELETING, "its agents leave")
     change.set(surge=None, hold_until=0)
     change.decide(0, "the pool is deleted", rule="delete")
-    return Decision([PoolApplied(row), *change.events(), *change.forgotten(most=rules.max_events)])
+    return Decision([PoolApplied(row), *change.events(), *change.forgotten(most=most_events(tables, rules))])
 
 
 def _decide(change: Change, before: PoolRow | None) -> bool:

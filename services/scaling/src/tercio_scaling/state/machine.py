@@ -36,12 +36,13 @@ from tercio_scaling.state.events import (
     PoolApplied,
     PoolForgotten,
 )
+from tercio_scaling.state.retention import EVENT_BYTES
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.session import Session
 from tercio_scaling.state.tables import ScalingTables
 
-_ROW_BYTES: Final = 500
-"""About what a row takes in a snapshot."""
+_AGENT_BYTES: Final = 100
+"""About what an agent takes in a snapshot."""
 _POOL_BYTES: Final = 12_000
 """About what a pool takes in all tables but those of events and agents: the forecast's season, mostly."""
 
@@ -144,7 +145,8 @@ class ScalingMachine:
     def live_bytes(self) -> int:
         """About what all rows take in a snapshot."""
         tables = self.tables
-        return _POOL_BYTES * len(tables.pools) + _ROW_BYTES * (len(tables.agents) + len(tables.events))
+        few = _AGENT_BYTES * len(tables.agents) + EVENT_BYTES * len(tables.events)
+        return _POOL_BYTES * len(tables.pools) + few
 
     def _expire(self, at: Moment, *, limit: int) -> list[Event]:
         """Decide what is due of one kind: should it fail, that is the kind of what is at fault."""

@@ -12,6 +12,7 @@ from tercio_scaling.state.decisions import Limit
 from tercio_scaling.state.declaring import present, staying
 from tercio_scaling.state.events import Event, NeedRemembered
 from tercio_scaling.state.pools import AgentPool
+from tercio_scaling.state.retention import most_events
 from tercio_scaling.state.rows import EventKind, EventRow, MemoryRow, SurgeRow
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.session import Session
@@ -36,7 +37,7 @@ def scale(command: ScalePool, at: Moment, tables: ScalingTables, session: Sessio
     event = change.decide(agents, command.reason, rule="manual")
     hold = at.now + command.hold if command.hold else 0
     change.set(hold_until=hold if hold > at.now or state.hold_until > at.now else state.hold_until)
-    events: list[Event] = [*change.events(), *change.forgotten(most=rules.max_events)]
+    events: list[Event] = [*change.events(), *change.forgotten(most=most_events(tables, rules))]
     return Decision([*events, *_remembered(event, row.pool_id, at, tables)], event)
 
 
@@ -79,7 +80,7 @@ def surge(command: SurgePool, at: Moment, tables: ScalingTables, rules: Rules) -
         f"{command.reason} (up to {raised.most} agents and {limit}, for {command.duration} ms)",
         rule="manual",
     )
-    return Decision([*change.events(), *change.forgotten(most=rules.max_events)])
+    return Decision([*change.events(), *change.forgotten(most=most_events(tables, rules))])
 
 
 def end_surge(command: EndSurge, at: Moment, tables: ScalingTables, rules: Rules) -> Decision:
@@ -100,7 +101,7 @@ def ended(pool_id: str, at: Moment, tables: ScalingTables, rules: Rules, *, prin
     change = Change(tables.pools[pool_id], at, tables, seen=None, principal=principal)
     change.set(surge=None, refused="")
     change.note(EventKind.SURGE_ENDED, "ended by hand" if principal else "its time is over")
-    return [*change.events(), *change.forgotten(most=rules.max_events)]
+    return [*change.events(), *change.forgotten(most=most_events(tables, rules))]
 
 
 def due(tables: ScalingTables, at: Moment, rules: Rules) -> list[Event]:

@@ -15,6 +15,7 @@ from tercio_scaling.state.change import Change
 from tercio_scaling.state.commands import ObservePools
 from tercio_scaling.state.events import AgentsJoined, AgentsLeft, Event, NeedRemembered, PoolForgotten
 from tercio_scaling.state.membership import Fleet
+from tercio_scaling.state.retention import most_events
 from tercio_scaling.state.rows import EXTERNAL, EventKind, EventRow, MemoryRow, Outcome, PoolRow, VictimPhase
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.sightings import PoolSeen
@@ -54,7 +55,7 @@ def _look(
         if (noted := arrivals.noting(tables.arrivals[row.pool_id], change, seen)) is not None:
             yield noted
     yield from change.events()
-    yield from change.forgotten(most=rules.max_events)
+    yield from change.forgotten(most=most_events(tables, rules))
 
 
 def _is_gone(row: PoolRow, seen: PoolSeen) -> bool:

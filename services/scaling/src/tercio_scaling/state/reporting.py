@@ -8,6 +8,7 @@ from tercio_common.machine.protocol import Decision, Moment
 from tercio_scaling.state.change import Change
 from tercio_scaling.state.commands import ReportScaling, ReportVictims, VictimOutcome, VictimReport
 from tercio_scaling.state.events import Event
+from tercio_scaling.state.retention import most_events
 from tercio_scaling.state.rows import EventKind, VictimPhase, VictimRow
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.tables import ScalingTables
@@ -28,7 +29,7 @@ def scaling(command: ReportScaling, at: Moment, tables: ScalingTables, rules: Ru
     event = tables.events.get((row.pool_id, state.pending)) if state.pending else None
     if event is not None and not (command.failure or event.driven_wall) and command.seq >= state.seq:
         change.update(event.number, driven_wall=at.wall)
-    return Decision([*change.events(), *change.forgotten(most=rules.max_events)])
+    return Decision([*change.events(), *change.forgotten(most=most_events(tables, rules))])
 
 
 def victims(command: ReportVictims, at: Moment, tables: ScalingTables) -> Decision:
