@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from support.registry import fields_of, reason_of
 from support.scaling import Scaling, running_scaling, seen
@@ -143,3 +144,17 @@ async def test_how_the_scaling_of_a_pool_goes_is_measured(scaling: Scaling, cloc
     assert measured.cost_micros_per_hour == 10
     unknown = pb.GetScalingMetricsRequest(pool_id="q")
     assert await refused(scaling.stub.GetScalingMetrics(unknown)) == "POOL_NOT_FOUND"
+
+
+async def test_what_is_told_is_counted_and_how_pools_are_is_shown_to_prometheus(
+    scaling: Scaling, clock: ManualClock
+) -> None:
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"tercio_scaling_{name}", {"pool": "counted", **labels}) or 0
+
+    before = value("events_total", kind="scaled_up")
+    await scaling.apply("counted", min_agents=1)
+    await scaling.see(seen("counted", "counted-1", waiting=2))
+    await eventually(lambda: value("events_total", kind="scaled_up") == before + 2)
+    await clock.advance(1_000)
+    await eventually(lambda: value("desired_agents") == 2)

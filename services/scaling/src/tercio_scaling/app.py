@@ -21,6 +21,7 @@ from tercio_scaling.drivers.catalogue import Drivers
 from tercio_scaling.effects.cordon import Cordoning
 from tercio_scaling.effects.observe import Observing
 from tercio_scaling.effects.reconcile import Reconciling
+from tercio_scaling.effects.report_events import report_events
 from tercio_scaling.effects.show import show
 from tercio_scaling.settings import ScalingSettings
 from tercio_scaling.state.machine import ScalingMachine
@@ -76,7 +77,15 @@ def build(ports: Ports, *, drivers: Drivers | None = None) -> Service:
         clock=ports.clock,
         settings=ports.host_settings,
         address=ports.address,
-        effects=(observing.queues, observing.agents, observing.tell, reconciling.run, cordoning.run, show),
+        effects=(
+            observing.queues,
+            observing.agents,
+            observing.tell,
+            reconciling.run,
+            cordoning.run,
+            show,
+            report_events,
+        ),
     )
     settling = Settling(host)
     host.on_commit(settling.committed)
