@@ -37,7 +37,7 @@ class Queue(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What one connected agent holds."""
+    """What one connected agent holds; the fleet's own tasks do not count."""
 
     agent: AgentLink
     held: int
@@ -56,12 +56,11 @@ def queue_stats(tables: SchedulerTables, session: SchedulerSession, now: int) ->
     counts = session.queue_counts
     queues = [queue for queue in _queues(tables, counts, now) if not _is_own(queue.requirement)]
     queues.sort(key=lambda queue: (-queue.waiting, -queue.held, queue.requirement))
-    by_agent = tables.index.by_agent
     agents = sorted(session.connected(), key=lambda link: link.agent_id)
     return QueueStats(
         counted_for=now - counts.began if counts.began is not None else 0,
         queues=tuple(queues[:_MOST_QUEUES]),
-        agents=tuple([Load(link, len(by_agent.get(link.agent_id, ()))) for link in agents[:_MOST_AGENTS]]),
+        agents=tuple([Load(link, _held(tables, link.agent_id)) for link in agents[:_MOST_AGENTS]]),
     )
 
 
@@ -86,6 +85,12 @@ def _queues(tables: SchedulerTables, counts: QueueCounts, now: int) -> Iterable[
         queue = found.get(requirement, Queue(requirement))
         found[requirement] = queue._replace(held=queue.held + 1)
     return found.values()
+
+
+def _held(tables: SchedulerTables, agent_id: str) -> int:
+    """Return how many attempts an agent holds; what the fleet itself asks of it is over in a moment."""
+    held = tables.index.by_agent.get(agent_id, ())
+    return sum(not _is_own(tables.tasks[task_id].spec.template.requirement) for task_id in held)
 
 
 def _is_own(requirement: Requirement) -> bool:

@@ -62,7 +62,7 @@ class Queue(google.protobuf.message.Message):
     waiting_count: builtins.int
     """Tasks that wait for an agent, for claims and for resources."""
     admitting_count: builtins.int
-    """Those of them that wait for claims and resources."""
+    """Those of them that need claims or resources, and wait for these or for an agent for which to ask for them."""
     held_count: builtins.int
     """Attempts that agents hold."""
     accepted_count: builtins.int
@@ -122,7 +122,7 @@ class AgentLoad(google.protobuf.message.Message):
     concurrency: builtins.int
     """Attempts that it runs at once."""
     held_count: builtins.int
-    """Attempts that it holds, at most its concurrency and what it fetches ahead."""
+    """Attempts that it holds, at most its concurrency and what it fetches ahead; the fleet's own tasks do not count."""
     takes_work: builtins.bool
     """It is given new work."""
     def __init__(
