@@ -52,6 +52,18 @@ def test_what_waits_and_for_how_long_is_that_of_the_queues_that_it_serves() -> N
     assert (meter.demand(row, 10).waiting, meter.demand(row, 10).oldest_wait) == (0, 0)
 
 
+def test_what_needs_resources_waits_for_an_agent_only_while_none_has_room() -> None:
+    meter, row = DemandMeter(), pool()
+    queue = QueueSeen("t", waiting=1, admitting=4, oldest_wait=70)
+    busy, free = LoadSeen("busy", 1, takes_work=True), LoadSeen("free", 1, takes_work=True, slots=2)
+    cordoned = LoadSeen("cordoned", 0, takes_work=False)
+    meter.take(seen(queue, loads=(busy, free, cordoned)), [row], now=0)
+    assert meter.demand(row, 0, agents=["busy", "cordoned", "unknown"]).waiting == 5
+    assert meter.demand(row, 0, agents=["busy", "free"]).waiting == 1
+    meter.take(seen(queue._replace(waiting=0), loads=(free,)), [row], now=1)
+    assert (meter.demand(row, 1, agents=["free"]).oldest_wait, meter.demand(row, 1).oldest_wait) == (0, 70)
+
+
 def test_what_several_pools_serve_is_shared_by_the_slots_that_they_may_have() -> None:
     small, large = pool("small", most=1), pool("large", most=3)
     meter = DemandMeter()

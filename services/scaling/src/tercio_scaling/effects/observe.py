@@ -116,7 +116,7 @@ class Observing:
         external = row.driver == EXTERNAL
         seen = PoolSeen(
             pool_id=row.pool_id,
-            demand=self._meter.demand(row, now),
+            demand=self._meter.demand(row, now, agents=[each.agent_id for each in agents]),
             demand_age=_age(self._heard if self._is_settled(agents) else None, now),
             agents=agents,
             agents_age=_age(self.registry.heard, now),

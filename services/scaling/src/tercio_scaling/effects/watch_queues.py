@@ -59,11 +59,11 @@ async def watch_queues(
 
 
 def queues_seen(stats: queue_pb2.QueueStats) -> QueuesSeen:
-    """Return what the scheduler says; what waits for claims and resources does not wait for an agent."""
+    """Return what the scheduler says."""
     return QueuesSeen(
         counted_for=stats.counted_for.ToMilliseconds(),
         queues=tuple(map(_queue, stats.queues)),
-        loads=tuple([LoadSeen(load.agent_id, load.held_count, load.takes_work) for load in stats.agents]),
+        loads=tuple(map(_load, stats.agents)),
     )
 
 
@@ -73,12 +73,17 @@ def _queue(queue: queue_pb2.Queue) -> QueueSeen:
         capabilities=tuple(sorted(queue.required_capabilities.items())),
         target=queue.target_agent_id,
         waiting=queue.waiting_count - queue.admitting_count,
+        admitting=queue.admitting_count,
         oldest_wait=queue.oldest_wait.ToMilliseconds(),
         accepted=queue.accepted_count,
         succeeded=queue.succeeded_count,
         ran=queue.run_time.ToMilliseconds(),
         responded=queue.response_time.ToMilliseconds(),
     )
+
+
+def _load(load: queue_pb2.AgentLoad) -> LoadSeen:
+    return LoadSeen(load.agent_id, load.held_count, load.takes_work, load.concurrency)
 
 
 def _tell(address: str, error: CallError | None) -> None:

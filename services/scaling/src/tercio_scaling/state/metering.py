@@ -36,6 +36,7 @@ class QueueSeen(NamedTuple):
         capabilities: (name, level) that it must have at least, sorted by name.
         target: the only agent that may run them; empty for any.
         waiting: tasks that wait for an agent and for nothing else.
+        admitting: tasks that need claims or resources, and wait for these or for an agent.
         oldest_wait: how long the first of all that wait has waited.
         accepted: tasks that were accepted.
         succeeded: attempts that succeeded.
@@ -47,6 +48,7 @@ class QueueSeen(NamedTuple):
     capabilities: tuple[tuple[str, int], ...] = ()
     target: str = ""
     waiting: int = 0
+    admitting: int = 0
     oldest_wait: int = 0
     accepted: int = 0
     succeeded: int = 0
@@ -60,11 +62,17 @@ class QueueSeen(NamedTuple):
 
 
 class LoadSeen(NamedTuple):
-    """What one connected agent holds, and whether it is given new work."""
+    """What one connected agent holds, whether it is given new work, and how much it runs at once."""
 
     agent_id: str
     held: int
     takes_work: bool
+    slots: int = 1
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether it would begin another task at once."""
+        return self.takes_work and self.held < self.slots
 
 
 class QueuesSeen(NamedTuple):
@@ -92,7 +100,9 @@ class _Meter:
     mean_run: int = 0
     ends: deque[_Ends] = field(default_factory=deque)
     waiting: float = 0.0
+    admitting: float = 0.0
     oldest_wait: int = 0
+    oldest_admitting: int = 0
 
 
 class DemandMeter:
@@ -116,22 +126,31 @@ class DemandMeter:
         self._meters = {pool_id: meter for pool_id, meter in self._meters.items() if pool_id in known}
         for row in pools:
             meter = self._meters.setdefault(row.pool_id, _Meter())
-            meter.waiting, meter.oldest_wait = 0.0, 0
+            meter.waiting = meter.admitting = 0.0
+            meter.oldest_wait = meter.oldest_admitting = 0
         for queue in seen.queues:
             self._take_queue(queue, [row for row in pools if serves(row, queue)], now)
         self._first = False
         self.loads = {load.agent_id: load for load in seen.loads}
         self._busy_since = {load.agent_id: self._busy_since.get(load.agent_id, now) for load in seen.loads if load.held}
 
-    def demand(self, row: PoolRow, now: int) -> Demand:
-        """Return the demand of a pool; nothing before anything was seen."""
+    def demand(self, row: PoolRow, now: int, *, agents: Iterable[str] = ()) -> Demand:
+        """Return the demand of a pool that has these agents; nothing before anything was seen.
+
+        What needs claims or resources is asked for only once an agent has room for it. So while one has, it is those
+        that it waits for, and another agent would be of no use.
+        """
         meter = self._meters.get(row.pool_id)
         if meter is None:
             return Demand()
         window = max(1, row.pool.window)
+        has_room = any(self.loads[each].has_room for each in agents if each in self.loads)
+        waiting, oldest_wait = meter.waiting, meter.oldest_wait
+        if not has_room:
+            waiting, oldest_wait = waiting + meter.admitting, max(oldest_wait, meter.oldest_admitting)
         return Demand(
-            waiting=ceil(meter.waiting - _ROUNDING),
-            oldest_wait=meter.oldest_wait,
+            waiting=ceil(waiting - _ROUNDING),
+            oldest_wait=oldest_wait,
             mean_run=_mean_run(meter),
             response=_response(meter.ends, now - window, now + 1),
             response_before=_response(meter.ends, now - 2 * window, now - window),
@@ -149,10 +168,13 @@ class DemandMeter:
         for row in pools:
             meter, part = self._meters[row.pool_id], _most_slots(row) / whole
             meter.waiting += queue.waiting * part
+            meter.admitting += queue.admitting * part
             # What was counted before this leader looked did not arrive, or end, while it did.
             meter.arrived += 0 if self._first else (queue.accepted - before.accepted) * part
             if queue.waiting:
                 meter.oldest_wait = max(meter.oldest_wait, queue.oldest_wait)
+            if queue.admitting:
+                meter.oldest_admitting = max(meter.oldest_admitting, queue.oldest_wait)
             if (count := queue.succeeded - before.succeeded) > 0:
                 since = now - 2 * row.pool.window - 1 if self._first else now
                 ran, responded = queue.ran - before.ran, queue.responded - before.responded
