@@ -1,11 +1,12 @@
 """Runs the demo: a fleet on this machine solves 42 tickets about this repository, and loses two agents on the way.
 
-Beside them an agent is given a bad configuration, which is rolled back by itself.
+It begins with two local agents; their pools grow under the tickets and shrink after them. Beside them an agent is
+given a bad configuration, which is rolled back by itself.
 
 The last line is `42 of 42 tickets succeeded`, and the exit code 0, only if that is so, if the killed agent's ticket and
 the deaf one's were taken over by others, if the bad configuration was rolled back, if agents that disagree and tickets
-that collide were settled, if what the killed agent held came back, and if in the end nothing is held and every worktree
-is clean.
+that collide were settled, if what the killed agent held came back, if the pools of agents grew and shrank, and if in
+the end nothing is held and every worktree is clean.
 What the registry finds by itself is waited for once the last ticket is solved, for longer than any machine needs.
 """
 
@@ -20,9 +21,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from examples.tickets.board import Board
-from examples.tickets.crew import CREW, DEAF, PROBER
+from examples.tickets.crew import MOST
 from examples.tickets.disputes import dispute
 from examples.tickets.fleet import Fleet, FleetError, now_ms, running
+from examples.tickets.growth import Grower, Growth
 from examples.tickets.ledger import Ledger, presences
 from examples.tickets.measures import summarise
 from examples.tickets.pools import PoolFollower, Pools
@@ -47,7 +49,9 @@ _ENCORE_S = 180.0
 matter of seconds, and of many on a machine that does something else as well."""
 _STRIKE_S = 5.0
 """The struck ticket is solved by then."""
-_WHOLE_S = 30.0
+_SMALL_S = 90.0
+"""How long agents may take to leave after the last ticket: seconds, and more where each of them is slow."""
+_WHOLE_S = 60.0
 """The last worktrees are cleaned by then, on any machine."""
 _AHEAD = 11
 """Worktrees beyond one for each slot: for tickets that are admitted while the agent that they need is busy, for what
@@ -59,13 +63,12 @@ def main() -> int:
     """Run the demo; return the exit code."""
     total = len(parse_plan(_PLAN.read_text(encoding="utf-8")).tasks)
     board = Board(total=total)
-    slots = sum(member.slots for member in CREW)
     # What started the demo may stop it by SIGTERM; the worktrees are removed then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with tempfile.TemporaryDirectory(prefix="tercio-tickets-") as name:
             folder = Path(name)
-            with pools(_REPOSITORY, folder, ahead=slots + _AHEAD) as settings:
+            with pools(_REPOSITORY, folder, ahead=MOST + _AHEAD) as settings:
                 verdict = asyncio.run(_demo(board, folder, settings, total=total))
     except KeyboardInterrupt:
         return 130
@@ -79,11 +82,12 @@ def main() -> int:
 
 
 async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, total: int) -> Verdict:
-    async with running(CREW, DEAF, PROBER, folder=folder, pools=settings, say=board.say) as fleet:
-        names, slots = ", ".join(fleet.workers), sum(member.slots for member in CREW)
-        board.say(f"{len(fleet.workers)} agents are connected, {slots} slots: {names}")
-        ledger, seen = Ledger(), Pools()
-        follower = await _prepared(fleet, seen)
+    async with running(folder=folder, settings=settings, say=board.say) as fleet:
+        ledger, seen, growth = Ledger(), Pools(), Growth()
+        reading = asyncio.create_task(fleet.follow())
+        grower = Grower(fleet, growth, say=board.say)
+        follower = await _prepared(fleet, seen, grower)
+        board.say(f"{growth.first} agents are there: {', '.join(fleet.present)}")
         board.say(f"{len(seen.worktrees)} worktrees of {_REPOSITORY} are ready")
         with board.shown(fleet, seen):
             striking = asyncio.create_task(strike(fleet, ledger, say=board.say))
@@ -91,14 +95,16 @@ async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, tota
             regressing = asyncio.create_task(regress(fleet, say=board.say))
             disputing = asyncio.create_task(dispute(fleet, folder, say=board.say))
             watching = asyncio.create_task(follower.follow())
-            following = (striking, relieving, regressing, disputing, watching)
+            growing = asyncio.create_task(grower.follow())
+            following = (striking, relieving, regressing, disputing, watching, growing, reading)
             try:
                 async with asyncio.timeout(_PATIENCE_S):
                     await _solve(fleet, ledger, board, total=total)
                 await asyncio.wait({striking}, timeout=_STRIKE_S)
                 await asyncio.wait({relieving, regressing, disputing}, timeout=_ENCORE_S)
+                await asyncio.wait_for(grower.until_small(), _SMALL_S)
             except TimeoutError:
-                board.say("not every ticket ended in time")
+                board.say("not every ticket ended, or agent left, in time")
             finally:
                 for task in following:
                     task.cancel()
@@ -106,6 +112,7 @@ async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, tota
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(follower.until_whole(), _WHOLE_S)
             await follower.close()
+            await grower.close()
         for error in why_failed(following):
             board.say(error)
         verdict = Verdict(
@@ -116,6 +123,7 @@ async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, tota
             regression=result_of(regressing),
             disputes=result_of(disputing),
             returned=seen.returned,
+            growth=growth,
             whole=seen.is_whole,
             spent=seen.budget.spent_tokens,
         )
@@ -123,12 +131,13 @@ async def _demo(board: Board, folder: Path, settings: Mapping[str, str], *, tota
     return verdict
 
 
-async def _prepared(fleet: Fleet, seen: Pools) -> PoolFollower:
+async def _prepared(fleet: Fleet, seen: Pools, grower: Grower) -> PoolFollower:
     follower = PoolFollower(fleet, seen)
     try:
-        await asyncio.wait_for(follower.prepare(), _WHOLE_S)
+        await asyncio.wait_for(asyncio.gather(follower.prepare(), grower.begin()), _WHOLE_S)
     except TimeoutError:
-        raise FleetError(f"the worktrees were not ready within {_WHOLE_S:.0f} s: {seen.lines}") from None
+        what = f"{seen.lines}, {len(fleet.present)} agents"
+        raise FleetError(f"worktrees and agents were not ready within {_WHOLE_S:.0f} s: {what}") from None
     return follower
 
 
@@ -215,6 +224,7 @@ def _report(board: Board, fleet: Fleet, ledger: Ledger, verdict: Verdict, seen: 
     rows.insert(-6, ("deaf agent found", str(verdict.relief or _NOT_AT_ALL)))
     rows.insert(-6, ("rolled back", str(verdict.regression or _NOT_AT_ALL)))
     rows.insert(-6, ("conflicts resolved", str(verdict.disputes or _NOT_AT_ALL)))
+    rows.insert(-6, ("agents", str(verdict.growth)))
     rows.insert(-6, ("pools", seen.summary))
     rows.insert(-6, ("came back", str(verdict.returned or _NOT_AT_ALL)))
     board.table(rows)

@@ -75,7 +75,7 @@ class Board:
         agents = Table(box=None, padding=(0, 3, 0, 0), header_style="bold")
         for title in ("AGENT", "GOOD AT", "SOLVED", "WORKS ON"):
             agents.add_column(title, no_wrap=True)
-        for worker in self._fleet.workers.values() if self._fleet else ():
+        for worker in self._fleet.present.values() if self._fleet else ():
             good_at = " ".join(f"{name}={level}" for name, level in worker.member.capabilities.items())
             name = worker.member.name
             agents.add_row(name, f"[dim]{good_at}[/dim]", str(self._done_by.get(name, 0)), _work(worker))

@@ -1,4 +1,4 @@
-"""Who works on the tickets: a dozen agents, each good at something else."""
+"""Who works on the tickets: two pools of agents, each good at something else, and two agents that have a defect."""
 
 from __future__ import annotations
 
@@ -25,26 +25,46 @@ class Member:
         return all(self.capabilities.get(name, 0) >= level for name, level in required.items())
 
 
-CREW = (
-    Member("ada", {"python": 90}),
-    Member("bert", {"python": 90}),
-    Member("cleo", {"python": 85, "contracts": 20}),
-    Member("dag", {"python": 80, "lint": 10}),
-    Member("edith", {"python": 70, "lint": 50}),
-    Member("finn", {"python": 60, "docs": 10}),
-    Member("gerda", {"python": 60, "contracts": 80}),
-    Member("hugo", {"python": 30, "lint": 70}),
-    Member("ines", {"python": 20, "docs": 80}),
-    Member("jan", {"python": 20, "packaging": 40, "docs": 40}),
-    Member("kira", {"python": 40, "packaging": 80}, slots=2),
-    Member("leo", {"lint": 90, "docs": 30, "packaging": 60, "python": 10}),
-)
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One pool of agents.
 
-ARCHITECT = "ines"
+    Attributes:
+        name: its id; its agents are called after it.
+        capabilities: level for each, of each of its agents.
+        least: agents that are always there.
+        most: agents that are never exceeded.
+        step: most agents that one decision adds or removes.
+    """
+
+    name: str
+    capabilities: Mapping[str, int]
+    least: int
+    most: int
+    step: int
+
+    def member(self, name: str) -> Member:
+        """Return one of its agents."""
+        return Member(name, self.capabilities)
+
+
+GROUPS = (
+    Group("coders", {"python": 90, "contracts": 80}, least=1, most=6, step=3),
+    Group("keepers", {"python": 1, "lint": 90, "docs": 80, "packaging": 80}, least=1, most=4, step=2),
+)
+MOST = 8
+"""Agents of both together, less than each could have beside the other: they share a budget."""
+
+ARCHITECT = "coders-1"
 """Is asked which of two decisions prevails; not one of those that are struck."""
 
 DEAF = Member("zoe", {"python": 1, "docs": 90})
-"""Takes a ticket that is not urgent, as the last of those that could, and hangs."""
+"""Takes a ticket, and hangs; it comes when there are more than those for which everything else waits."""
 
 PROBER = Member("yves", {})
 """Probes by the command that its configuration names, and takes no tickets."""
+
+
+def group_of(name: str) -> Group:
+    """Return the pool to which an agent belongs by its name."""
+    return next(group for group in GROUPS if name.startswith(f"{group.name}-"))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _WANTED = ("technical_disagreement", "priority_conflict")
 _SCOPE = "services/gateway"
 _DECISIONS = (
-    ("edith", "we go with microservices for the gateway", "each team deploys on its own", 0.7),
-    ("hugo", "the gateway stays a monolith", "one deployment is easier to operate", 0.9),
+    ("keepers-1", "we go with microservices for the gateway", "each team deploys on its own", 0.7),
+    ("yves", "the gateway stays a monolith", "one deployment is easier to operate", 0.9),
 )
 _NOTES = TaskClaim("CHANGELOG.md", "exclusive", "release")
 _URGENT, _LESS_URGENT = 9, 6

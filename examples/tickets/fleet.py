@@ -1,4 +1,7 @@
-"""The processes of the demo: one `tercio dev`, an agent for each of the crew, a deaf one, and a prober."""
+"""The processes of the demo: one `tercio dev`, a deaf agent and a prober; and the agents that pools bring and take.
+
+Those are children of the services, and each writes down in a file of its own what it does; here it is read.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from examples.tickets.crew import ARCHITECT, Member
+from examples.tickets.crew import ARCHITECT, DEAF, PROBER, Member, group_of
 
 _ADDRESS = re.compile(rb"up at (\S+)")
 _START_S = 60.0
 """A dozen interpreters start at once on what may be two cores."""
 _STOP_S = 5.0
-_NICENESS = 5
+NICENESS = 5
 """Agents and their commands yield to the control plane, as on any machine that hosts both."""
+_POLL_S = 0.05
 
 _QUICK = {
     # The defaults outlast an election of real replicas; here nobody wants to watch a dead agent's lease for 15 s.
@@ -33,6 +37,9 @@ _QUICK = {
     "TERCIO_REGISTRY__CANARY_INTERVAL_MS": "2000",
     "TERCIO_REGISTRY__CANARY_TIMEOUT_MS": "2000",
     "TERCIO_SCHEDULER__WORK_REPORT_MS": "500",
+    # Looked at anyway after each change; what is not heard of for so long decides nothing.
+    "TERCIO_SCALING__OBSERVE_MS": "1000",
+    "TERCIO_SCALING__STALE_MS": "10000",
     "TERCIO_CONFLICTS__DISPUTES__LOOK_MS": "500",
     "TERCIO_CONFLICTS__DISPUTES__PATIENCE_MS": "1000",
     "TERCIO_CONFLICTS__DISPUTES__ARCHITECTS": json.dumps([ARCHITECT]),
@@ -56,13 +63,23 @@ class Command:
 
 @dataclass(slots=True)
 class Worker:
-    """One agent's process and what it wrote down."""
+    """One agent's process and what it wrote down.
+
+    Attributes:
+        member: who it is.
+        pid: its process; 0 while that is not known.
+        connected_ms: when it was connected first.
+        left_ms: when it was gone, or given up; 0 while it is there.
+        killed: it did not leave by itself.
+        interrupted: what it worked on when it was killed.
+    """
 
     member: Member
-    process: asyncio.subprocess.Process
+    pid: int = 0
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     connected_ms: int = 0
     left_ms: int = 0
+    killed: bool = False
     commands: list[Command] = field(default_factory=list)
     interrupted: Command | None = None
 
@@ -73,8 +90,12 @@ class Worker:
 
     def kill(self) -> None:
         """End the agent as a crash would: it has no chance to say anything."""
-        self.interrupted = next(iter(self.running), None)
-        self.process.kill()
+        self.interrupted, self.killed = next(iter(self.running), None), True
+        os.kill(self.pid, signal.SIGKILL)
+        self.end()
+
+    def end(self) -> None:
+        """Take note that it is gone."""
         self.left_ms = now_ms()
         for command in self.commands:
             command.exited = command.exited or self.left_ms
@@ -89,7 +110,9 @@ class Worker:
             self.connected_ms = now_ms()
             self.connected.set()
         elif event["event"] == "started":
-            self.commands.append(Command(event["task_id"], event["attempt"], event["time_ms"], event["worktree"]))
+            self.commands.append(
+                Command(event["task_id"], event["attempt"], event["time_ms"], event.get("worktree", ""))
+            )
         elif event["event"] == "ended":
             for command in self.commands:
                 if (command.ticket, command.attempt) == (event["task_id"], event["attempt"]):
@@ -98,12 +121,73 @@ class Worker:
 
 @dataclass(slots=True)
 class Fleet:
-    """A running fleet."""
+    """A running fleet.
+
+    Attributes:
+        address: of its services.
+        folder: where agents write down what they do.
+        deaf, prober: the two that belong to no pool; the deaf one comes when it is brought.
+        workers: every process that a pool brought, the oldest first.
+    """
 
     address: str
-    workers: dict[str, Worker]
-    deaf: Worker
+    folder: Path
     prober: Worker
+    deaf: Worker = field(default_factory=lambda: Worker(DEAF))
+    workers: list[Worker] = field(default_factory=list)
+    _read: dict[Path, int] = field(default_factory=dict)
+    _started: list[asyncio.subprocess.Process] = field(default_factory=list)
+    _readers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def present(self) -> dict[str, Worker]:
+        """Agents of pools that are connected and not gone, by name."""
+        there = [worker for worker in self.workers if worker.connected_ms and not worker.left_ms]
+        return {worker.member.name: worker for worker in there}
+
+    async def bring_deaf(self) -> None:
+        """Start the deaf agent."""
+        member = self.deaf.member
+        arguments = (member.name, self.address, json.dumps(dict(member.capabilities)))
+        process = await _start(arguments, module="examples.tickets.deaf", stderr=asyncio.subprocess.PIPE)
+        _listen(self.deaf, process, self._started, self._readers)
+        await self.deaf.connected.wait()
+
+    def command(self, name: str) -> list[str]:
+        """Return the command of a pool's agents: one that writes down its process, and then what it does."""
+        options = ["--allow-commands", "--json-log", "--worktree"]
+        for capability, level in group_of(f"{name}-").capabilities.items():
+            options += ["--capability", f"{capability}={level}"]
+        options += ["--on-decide", shlex.join(("python", str(Path(__file__).with_name("architect.py"))))]
+        script = 'echo "{\\"event\\": \\"begun\\", \\"pid\\": $$}" >> "$0"; exec nice -n "$1" "${@:2}" 2>> "$0"'
+        agent = (sys.executable, "-m", "tercio.cli", "agent", "exec", *options)
+        return ["bash", "-c", script, str(self.folder / "{agent_id}.log"), str(NICENESS), *agent]
+
+    async def follow(self) -> None:
+        """Read what agents write down, and see who is gone, for ever."""
+        while True:
+            self.look()
+            await asyncio.sleep(_POLL_S)
+
+    def look(self) -> None:
+        """Read what was written down since the last look."""
+        for path in sorted(self.folder.glob("*-*.log")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read[path] = self._read.get(path, 0) + len(line)
+                    self._note(path.stem, line)
+        for worker in self.workers:
+            if not worker.left_ms and not Path(f"/proc/{worker.pid}").exists():
+                worker.end()
+
+    def _note(self, name: str, line: bytes) -> None:
+        if b'"begun"' in line:
+            self.workers.append(Worker(group_of(name).member(name), json.loads(line)["pid"]))
+            return
+        next(worker for worker in reversed(self.workers) if worker.member.name == name).note(line)
 
 
 def now_ms() -> int:
@@ -112,36 +196,23 @@ def now_ms() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    crew: Sequence[Member],
-    deaf: Member,
-    prober: Member,
-    *,
-    folder: Path,
-    pools: Mapping[str, str],
-    say: Callable[[str], None],
-) -> AsyncIterator[Fleet]:
-    """Run the services and the crew until the block ends, however it ends.
+async def running(*, folder: Path, settings: Mapping[str, str], say: Callable[[str], None]) -> AsyncIterator[Fleet]:
+    """Run the services, and the agents that belong to no pool, until the block ends, however it ends.
 
     Args:
-        crew: who works.
-        deaf: who only seems to.
-        prober: who works as its configuration says.
-        folder: for the store and the services' log.
-        pools: settings of the pools.
+        folder: for the store and what processes write down.
+        settings: of the services.
         say: told what happens.
     """
     started: list[asyncio.subprocess.Process] = []
     readers: list[asyncio.Task[None]] = []
     try:
-        address = await _start_services(folder, pools, started, readers)
+        address = await _start_services(folder, settings, started, readers)
         say(f"services are up at {address}, on {folder / 'tercio.db'}")
-        workers = {member.name: await _start_agent(member, address, started, readers) for member in crew}
-        idler = await _start_deaf(deaf, address, started, readers)
-        probing = await _start_prober(prober, address, folder, started, readers)
-        async with asyncio.timeout(_START_S):
-            await asyncio.gather(*(worker.connected.wait() for worker in (idler, *workers.values())))
-        yield Fleet(address, workers, idler, probing)
+        agents = folder / "agents"
+        agents.mkdir()
+        prober = await _start_prober(PROBER, address, folder, started, readers)
+        yield Fleet(address, agents, prober, _started=started, _readers=readers)
     except TimeoutError:
         raise FleetError(f"the fleet did not start within {_START_S:.0f} s: {_tail(folder)}") from None
     finally:
@@ -152,14 +223,17 @@ async def running(
 
 
 async def _start_services(
-    folder: Path, pools: Mapping[str, str], started: list[asyncio.subprocess.Process], readers: list[asyncio.Task[None]]
+    folder: Path,
+    settings: Mapping[str, str],
+    started: list[asyncio.subprocess.Process],
+    readers: list[asyncio.Task[None]],
 ) -> str:
     with (folder / "services.log").open("wb") as log:
         process = await _start(
             ("dev", "--port", "0", "--data", str(folder)),
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            environment={**_QUICK, **pools},
+            environment={**_QUICK, **settings},
         )
     started.append(process)
     if process.stdout is None:
@@ -170,32 +244,6 @@ async def _start_services(
                 readers.append(asyncio.create_task(_each_line(process.stdout, lambda _: None)))
                 return match[1].decode()
     raise FleetError(f"the services did not start: {_tail(folder)}")
-
-
-async def _start_agent(
-    member: Member,
-    address: str,
-    started: list[asyncio.subprocess.Process],
-    readers: list[asyncio.Task[None]],
-) -> Worker:
-    options = ["--allow-commands", "--json-log", "--address", address, "--agent-id", member.name]
-    options += ["--concurrency", str(member.slots), "--worktree"]
-    for name, level in member.capabilities.items():
-        options += ["--capability", f"{name}={level}"]
-    if member.name == ARCHITECT:
-        options += ["--on-decide", shlex.join(("python", str(Path(__file__).with_name("architect.py"))))]
-    # What its commands lease tokens with.
-    environment = {"TERCIO_ADDRESS": address}
-    process = await _start(("agent", "exec", *options), stderr=asyncio.subprocess.PIPE, environment=environment)
-    return _worker(member, process, started, readers)
-
-
-async def _start_deaf(
-    member: Member, address: str, started: list[asyncio.subprocess.Process], readers: list[asyncio.Task[None]]
-) -> Worker:
-    arguments = (member.name, address, json.dumps(dict(member.capabilities)))
-    process = await _start(arguments, module="examples.tickets.deaf", stderr=asyncio.subprocess.PIPE)
-    return _worker(member, process, started, readers)
 
 
 async def _start_prober(
@@ -212,21 +260,22 @@ async def _start_prober(
     process = await _start(
         ("agent", "exec", *options, "--on-configure", take, "--", *command), stderr=asyncio.subprocess.PIPE
     )
-    return _worker(member, process, started, readers)
+    worker = Worker(member)
+    _listen(worker, process, started, readers)
+    return worker
 
 
-def _worker(
-    member: Member,
+def _listen(
+    worker: Worker,
     process: asyncio.subprocess.Process,
     started: list[asyncio.subprocess.Process],
     readers: list[asyncio.Task[None]],
-) -> Worker:
+) -> None:
     started.append(process)
-    os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
-    worker = Worker(member, process)
+    os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+    worker.pid = process.pid
     if process.stderr is not None:
         readers.append(asyncio.create_task(_each_line(process.stderr, worker.note)))
-    return worker
 
 
 async def _start(

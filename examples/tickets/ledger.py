@@ -43,11 +43,13 @@ class Ledger:
 
     def runs(self, fleet: Fleet) -> list[Run]:
         """Return every attempt that ran."""
-        return [run for worker in fleet.workers.values() for run in self._runs_of(worker)]
+        return [run for worker in fleet.workers for run in self._runs_of(worker)]
 
     def _runs_of(self, worker: Worker) -> Iterable[Run]:
         for command in worker.commands:
-            task = self.records[command.ticket]
+            task = self.records.get(command.ticket)
+            if task is None:
+                continue  # not one of the plan's
             final = task.attempt.number == command.attempt and task.attempt.agent_id == worker.member.name
             succeeded = final and task.state == task_pb2.Task.STATE_SUCCEEDED
             ready, offered = self.attempts.get((command.ticket, command.attempt), (command.started, command.started))
@@ -75,7 +77,8 @@ def presences(fleet: Fleet, *, until: int) -> list[Presence]:
             connected=worker.connected_ms,
             left=worker.left_ms or until,
         )
-        for worker in fleet.workers.values()
+        for worker in fleet.workers
+        if worker.connected_ms
     ]
 
 

@@ -143,7 +143,7 @@ class PoolFollower:
 
     def _note_return(self) -> None:
         """Note that what the killed agent held is free: its worktree and cpu are parts of one allocation."""
-        killed = next((each for each in self._fleet.workers.values() if each.left_ms), None)
+        killed = next((each for each in self._fleet.workers if each.killed), None)
         if killed is None or self._pools.returned is not None or not (lost := killed.interrupted):
             return
         owners = {row.owner for row in self._pools.held}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from examples.tickets.disputes import Disputes
+from examples.tickets.growth import Growth
 from examples.tickets.pools import Return
 from examples.tickets.regression import Regression
 from examples.tickets.relief import Relief
@@ -27,6 +28,7 @@ class Verdict:
         regression: the bad configuration given up, and the agent at work again.
         disputes: conflicts that were found and resolved, one of each kind.
         returned: what the killed agent held, free again.
+        growth: how many agents the pools had.
         whole: nothing is held in the end, and every worktree is ready.
         spent: tokens of the budget.
     """
@@ -38,6 +40,7 @@ class Verdict:
     regression: Regression | None
     disputes: Disputes | None
     returned: Return | None
+    growth: Growth
     whole: bool
     spent: int
 
@@ -47,6 +50,8 @@ class Verdict:
         found: list[str] = []
         if self.recovery is None:
             found.append("no agent was struck in the middle of a ticket that another then solved")
+        if not self.growth.is_shown:
+            found.append(f"the pools of agents did not grow under the tickets and shrink after them: {self.growth}")
         if self.returned is None:
             found.append("what the killed agent held did not come back")
         if not self.whole:

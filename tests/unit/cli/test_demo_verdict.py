@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from examples.tickets.disputes import Disputes
+from examples.tickets.growth import Growth
 from examples.tickets.pools import Return
 from examples.tickets.regression import Regression
 from examples.tickets.relief import Relief
 from examples.tickets.strike import Recovery
 from examples.tickets.verdict import Verdict, result_of, why_failed
 from tercio.api.conflicts.v1 import conflict_pb2
+from tercio.api.scaling.v1.scaling_event_pb2 import Limit, ScalingEvent
 
 GOOD = Verdict(
     solved=42,
@@ -23,6 +25,7 @@ GOOD = Verdict(
     relief=Relief(agent="a", ticket="t", elsewhere="b", found_after_ms=1, relieved_after_ms=2),
     disputes=Disputes(),
     returned=Return("a", "/trees/git_worktrees-1", 3),
+    growth=Growth(first=2, most=9, last=2),
     whole=True,
     spent=1,
     regression=Regression(agent="a", revision=2, why="it fails", given_up_after_ms=1, works_after_ms=2),
@@ -41,6 +44,11 @@ def test_a_run_that_showed_everything_succeeds() -> None:
         ({"relief": None}, "the deaf agent was not found and relieved of its ticket"),
         ({"regression": None}, "the bad configuration was not rolled back by itself"),
         ({"disputes": None}, "agents that disagree, and tickets that collide, were not settled"),
+        (
+            {"growth": Growth(first=2, most=2, last=2)},
+            "the pools of agents did not grow under the tickets and shrink after them: "
+            "2 agents, at most 2, 2 in the end; 0 decisions upwards and 0 downwards",
+        ),
         ({"returned": None}, "what the killed agent held did not come back"),
         ({"whole": False}, "something is held in the end, or a worktree is not ready"),
         ({"spent": 0}, "no tokens were spent"),
@@ -51,6 +59,7 @@ def test_a_run_that_showed_everything_succeeds() -> None:
         "the relief",
         "the rollback",
         "a conflict",
+        "growth",
         "a grant",
         "a clean worktree",
         "tokens",
@@ -93,3 +102,25 @@ def test_conflicts_are_told_when_they_are_found_and_when_they_end_and_once_each(
         assert seen.note(conflict(kind, state=resolved)) == ""
     assert seen.is_settled
     assert str(seen) == "2 of 2: technical_disagreement by s, priority_conflict by s"
+
+
+def test_events_of_scaling_are_told_once_with_the_reason_and_what_limited_them() -> None:
+    growth = Growth(first=2, most=5, last=2)
+    up = ScalingEvent(
+        event_id="coders/2",
+        pool_id="coders",
+        kind=ScalingEvent.KIND_SCALED_UP,
+        before_count=1,
+        after_count=4,
+        rule="queue_depth",
+        reason="8 tasks wait",
+        limits=[Limit(name="step", agent_count=4)],
+    )
+    told = "coders scaled up from 1 to 4 by queue_depth: 8 tasks wait; limited by step"
+    assert growth.note(up) == told
+    assert growth.note(up) == ""
+    assert growth.note(ScalingEvent(event_id="coders/1", kind=ScalingEvent.KIND_APPLIED)) == ""
+    assert growth.is_shown
+    assert str(growth) == "2 agents, at most 5, 2 in the end; 1 decisions upwards and 0 downwards"
+    growth.note(ScalingEvent(event_id="coders/3", pool_id="coders", kind=ScalingEvent.KIND_WRONG_AGENT_LEFT))
+    assert not growth.is_shown
