@@ -14,10 +14,10 @@ from aiohttp import web
 
 from support.api_server_proxy import ApiServerProxy, Exchange, Gate, passing
 from support.etcd_server import EtcdServer
+from support.kubernetes_fleet import SCALING, ScalingFleet, scaling_fleet
 from support.kubernetes_objects import Namespace
 from support.processes import SHORT_LEASE, ServerProcess
 from support.scaled_pools import Load, ScaledPools, load, scaled_pools
-from support.kubernetes_fleet import SCALING, ScalingFleet, scaling_fleet
 from support.simulated_agents import SimulatedAgents, replicas_seen, simulated_agents
 from tercio import Client, TaskState
 from tercio_common.testing.eventually import eventually

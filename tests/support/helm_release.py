@@ -95,9 +95,9 @@ class Release:
         return items
 
     @contextlib.contextmanager
-    def forwarded(self, service: str, port: int) -> Iterator[str]:
+    def forwarded(self, name: str, port: int, *, kind: str = "service") -> Iterator[str]:
         """Yield an address of this machine that leads to a Service, as `kubectl port-forward` does for anybody."""
-        command = ["kubectl", "--namespace", self.namespace, "port-forward", f"service/{service}", f":{port}"]
+        command = ["kubectl", "--namespace", self.namespace, "port-forward", f"{kind}/{name}", f":{port}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None

@@ -149,7 +149,7 @@ def test_the_doctor_finds_a_healthy_fleet_healthy(tercio: Tercio) -> None:
     done = tercio("doctor", "-o", "json")
     verdicts = {finding["check"]: finding["verdict"] for finding in json.loads(done.stdout)}
     assert done.exit_code == 0
-    for check in ("registry", "scheduler", "resources", "conflicts", "clock"):
+    for check in ("registry", "scheduler", "resources", "conflicts", "scaling", "clock"):
         assert verdicts[check] == "ok"
 
 

@@ -92,8 +92,8 @@ async def _examine(address: str | None) -> AsyncIterator[Finding]:
     for service, ask in _ASKED.items():
         for replica in service_addresses(service, address=address):
             finding = await _replica(service, replica, ask)
-            if service in _NEEDED_BY_FEW and finding.verdict == "failed":
-                remedy = f"only tasks that need {service} wait for it; {finding.remedy}"
+            if service in _WITHOUT and finding.verdict == "failed":
+                remedy = f"{_WITHOUT[service]}; {finding.remedy}"
                 finding = replace(finding, verdict="warning", remedy=remedy)
             answering = answering and finding.verdict != "failed"
             yield finding
@@ -145,7 +145,12 @@ _ASKED: Final = {
     "conflicts": _ask_conflicts,
     "scaling": _ask_scaling,
 }
-_NEEDED_BY_FEW: Final = frozenset({"resources", "conflicts", "scaling"})
+_WITHOUT: Final = {
+    "resources": "only tasks that need resources wait for it",
+    "conflicts": "only tasks that need conflicts wait for it",
+    "scaling": "only the number of agents stays as it is",
+}
+"""What happens where a service that the fleet can be without does not answer."""
 
 
 async def _replica(
