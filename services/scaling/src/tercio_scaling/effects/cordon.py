@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tercio.api.registry.v1 import agent_pb2
 from tercio.api.registry.v1 import registry_service_pb2 as pb
 from tercio.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tercio.identity import POOL_LABEL
@@ -76,10 +77,10 @@ class Cordoning:
             for cordon in due:
                 if not host.may_release():
                     break
-                outcome = self._outcome(cordon) or await _set(remote, cordon)
+                outcome = self._outcome(cordon) or await set_cordon(remote, cordon)
                 found.append(VictimReport(cordon.pool_id, cordon.agent_id, outcome))
             for agent_id in list(self._forgotten(host)):
-                await _set(remote, Cordon("", agent_id, leaves=False, seq=0))
+                await set_cordon(remote, Cordon("", agent_id, leaves=False, seq=0))
         except CallError as error:
             _log.info("not_cordoned", error=str(error), effect="tries again; nobody leaves meanwhile")
             note_refusal(error, host=host)
@@ -91,7 +92,7 @@ class Cordoning:
     def _outcome(self, cordon: Cordon) -> VictimOutcome | None:
         """Return how it is with an agent that somebody else cordoned: that stays as it is."""
         agent = self._registry.agents.get(cordon.agent_id)
-        if agent is None or not agent.cordoned or REASON in agent.state_reason:
+        if agent is None or not agent.cordoned or is_ours(agent):
             return None
         return VictimOutcome.CORDONED if cordon.leaves else VictimOutcome.RETURNED
 
@@ -99,15 +100,24 @@ class Cordoning:
         """Give agents that we cordoned and that nobody wants to leave."""
         states, committed = host.machine.tables.states, host.committed_seq
         for agent in self._registry.agents.values():
-            ours = agent.cordoned and not agent.draining and REASON in agent.state_reason
-            state = states.get(agent.labels[POOL_LABEL]) if ours else None
+            state = states.get(agent.labels[POOL_LABEL]) if is_ours(agent) and not agent.draining else None
             if state is None or state.seq > committed:
                 continue
             if agent.agent_id not in {victim.agent_id for victim in state.victims}:
                 yield agent.agent_id
 
 
-async def _set(remote: Remote[RegistryServiceAsyncStub], cordon: Cordon) -> VictimOutcome:
+def is_ours(agent: agent_pb2.Agent) -> bool:
+    """Tell whether we cordoned an agent."""
+    return agent.cordoned and REASON in agent.state_reason
+
+
+async def set_cordon(remote: Remote[RegistryServiceAsyncStub], cordon: Cordon) -> VictimOutcome:
+    """Set or lift a cordon, and return what came of it.
+
+    Raises:
+        CallError: the registry does not answer, or refuses for another reason than that there is no such agent.
+    """
     request = pb.CordonAgentRequest(
         request_id=new_request_id(), agent_id=cordon.agent_id, cordoned=cordon.leaves, reason=REASON
     )
