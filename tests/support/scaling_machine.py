@@ -26,7 +26,7 @@ from tercio_scaling.state.pools import AgentPool
 from tercio_scaling.state.rows import EventKind, EventRow, PoolRow, StateRow
 from tercio_scaling.state.rules import Rules
 from tercio_scaling.state.session import Session
-from tercio_scaling.state.sightings import AgentSeen, Demand, MemberSeen, PoolSeen
+from tercio_scaling.state.sightings import NEVER_SEEN, AgentSeen, Demand, MemberSeen, PoolSeen
 from tercio_scaling.state.views import cordons, targets
 
 EPOCH = Epoch(1, 7)
@@ -100,7 +100,9 @@ class Played:
     def apply(self, pool: PoolRow) -> Decision:
         self.asked.setdefault(pool.pool_id, 0)
         self.agents.setdefault(pool.pool_id, [])
-        return self.do(ApplyPool(pool))
+        decision = self.do(ApplyPool(pool))
+        self.do(ObservePools((self.seen(pool.pool_id)._replace(demand_age=NEVER_SEEN),)))
+        return decision
 
     def state(self, pool_id: str = "p") -> StateRow:
         found: StateRow = self.tables.states[pool_id]

@@ -65,6 +65,8 @@ def apply_pool(command: ApplyPool, at: Moment, tables: ScalingTables, session: S
     events: list[Event] = [PoolApplied(row)]
     if before is None:
         events.append(ArrivalsNoted(row.pool_id, (), arrivals.begun(row.pool_id, at).until, 1, 0))
+    if before is not None and (before.driver, before.spec) != (row.driver, row.spec):
+        change.set(adopted=False)
     change.note(EventKind.APPLIED, "created" if before is None else "what is declared of it changed")
     if _decide(change, before) or before is None:
         memory = tables.memories[row.pool_id].memory if before is not None else Memory()

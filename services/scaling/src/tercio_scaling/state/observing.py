@@ -22,7 +22,7 @@ from tercio_scaling.state.sightings import PoolSeen
 from tercio_scaling.state.steadiness import Memory
 from tercio_scaling.state.tables import ScalingTables
 from tercio_scaling.state.victims import Progress
-from tercio_scaling.state.views import kept
+from tercio_scaling.state.views import kept, replaced
 
 
 def observe(command: ObservePools, at: Moment, tables: ScalingTables, rules: Rules) -> Decision:
@@ -30,10 +30,42 @@ def observe(command: ObservePools, at: Moment, tables: ScalingTables, rules: Rul
     seen = {each.pool_id: each for each in command.pools if each.is_fresh(rules.stale)}
     rows = [row for pool_id in seen if (row := tables.pools.get(pool_id)) is not None and not row.paused]
     ledger = Ledger(tables)
-    found: list[Event] = []
+    found = [event for each in command.pools if each.pool_id not in seen for event in _first(each, at, tables, rules)]
     for row in sorted(rows, key=lambda row: (-row.priority, row.pool_id)):
         found += _look(row, seen[row.pool_id], at, tables, rules, ledger)
     return Decision(found)
+
+
+def _first(seen: PoolSeen, at: Moment, tables: ScalingTables, rules: Rules) -> Iterator[Event]:
+    """Let a new pool be driven as soon as it is known that nobody has to leave for that."""
+    row, state = tables.pools.get(seen.pool_id), tables.states.get(seen.pool_id)
+    if row is None or state is None or state.adopted or row.paused or not 0 <= seen.view_age <= rules.stale:
+        return
+    if seen.asked <= kept(row, state):
+        change = Change(row, at, tables, seen=None)
+        change.set(adopted=True)
+        yield from change.events()
+
+
+def _adopt(change: Change, seen: PoolSeen) -> bool:
+    """Adopt the agents that are there already; tell whether the number changed by that.
+
+    Those beyond the maximum, or beyond a declared target, and those that somebody else asks the driver for, leave.
+    """
+    row, state = change.row, change.state
+    if row.driver == EXTERNAL:
+        return False
+    event = None
+    if not state.adopted:
+        change.set(adopted=True)
+        there = min(seen.asked, row.pool.most)
+        if there > state.decided and row.target < 0 and not row.deleting:
+            event = change.decide(there, f"{there} agents were there already", rule="found")
+    state = change.state
+    more = victims.surplus(state, seen, kept=kept(row, state), replaced=replaced(row, state))
+    if more:
+        change.set(owed=state.owed + more)
+    return event is not None
 
 
 def _look(
@@ -44,13 +76,16 @@ def _look(
     if row.deleting and _is_gone(row, seen):
         yield PoolForgotten(row.pool_id)
         return
+    is_adopted = _adopt(change, seen)
     change.choose()
     if not row.deleting:
         memory = tables.memories[row.pool_id].memory
+        if is_adopted:
+            memory = memory._replace(changed=at.now)
         verdict = assess(change, tables, rules, ledger)
         after = _decide(change, verdict, memory, at)
         ledger.decided(row, change.state.decided)
-        if (after.needs, after.changed) != (memory.needs, memory.changed):
+        if is_adopted or (after.needs, after.changed) != (memory.needs, memory.changed):
             yield NeedRemembered(MemoryRow(row.pool_id, after))
         if (noted := arrivals.noting(tables.arrivals[row.pool_id], change, seen)) is not None:
             yield noted

@@ -115,6 +115,7 @@ class StateRow(NamedTuple):
         failure: why the driver does not do what it is asked; empty when it does.
         refused: by which limits a decision was refused since the number changed last, so that it is written once.
         last_event: number of the last event.
+        adopted: what its driver has was seen since it was declared where that is; before, nothing is driven.
     """
 
     pool_id: str
@@ -131,6 +132,7 @@ class StateRow(NamedTuple):
     failure: str = ""
     refused: str = ""
     last_event: int = 0
+    adopted: bool = False
 
 
 class MemoryRow(NamedTuple):

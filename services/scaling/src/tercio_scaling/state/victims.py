@@ -39,6 +39,15 @@ def staying(state: StateRow, seen: PoolSeen) -> list[MemberSeen]:
     return [each for each in seen.members if each.phase != LEAVING and (each.agent_id, each.uid) not in chosen]
 
 
+def surplus(state: StateRow, seen: PoolSeen, *, kept: int, replaced: int) -> int:
+    """Return how many are there that nobody decided and that the driver is asked for all the same.
+
+    Somebody else asked for them, or they work again after they were replaced.
+    """
+    undecided = len(staying(state, seen)) - state.decided - state.owed - replaced
+    return max(0, min(undecided, seen.asked - kept))
+
+
 def missing(state: StateRow, seen: PoolSeen) -> int:
     """Return how many of those that are to stay, or are too many, are not there at all: they go first."""
     return max(0, state.decided + state.owed - len(staying(state, seen)))

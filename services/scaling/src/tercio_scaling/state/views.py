@@ -59,10 +59,14 @@ def _staying(state: StateRow) -> int:
 
 
 def targets(tables: ScalingTables) -> Iterator[Target]:
-    """Give what is to be driven, in no order; paused pools and those of somebody else are left out."""
+    """Give what is to be driven, in no order.
+
+    Paused pools and those of somebody else are left out, and those of which it was not seen yet what there is: agents
+    that were there before the pool was are adopted, or leave as all others do.
+    """
     for state in tables.states.values():
         row = tables.pools[state.pool_id]
-        if row.paused or row.driver == EXTERNAL:
+        if row.paused or row.driver == EXTERNAL or not state.adopted:
             continue
         leaving = tuple((each.agent_id, each.uid) for each in state.victims if each.phase == VictimPhase.LEAVING)
         yield Target(row.pool_id, row.driver, row.spec, kept(row, state), leaving, state.seq, state.epoch)

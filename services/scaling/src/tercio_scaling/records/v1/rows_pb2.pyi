@@ -365,6 +365,7 @@ class StateRow(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     REFUSED_FIELD_NUMBER: builtins.int
     LAST_EVENT_FIELD_NUMBER: builtins.int
+    ADOPTED_FIELD_NUMBER: builtins.int
     pool_id: builtins.str
     """Which."""
     decided: builtins.int
@@ -387,6 +388,8 @@ class StateRow(google.protobuf.message.Message):
     """By which limits a decision was refused."""
     last_event: builtins.int
     """Number of the last event."""
+    adopted: builtins.bool
+    """What its driver has was seen."""
     @property
     def epoch(self) -> Global___Epoch:
         """Of the last decision."""
@@ -416,10 +419,11 @@ class StateRow(google.protobuf.message.Message):
         failure: builtins.str = ...,
         refused: builtins.str = ...,
         last_event: builtins.int = ...,
+        adopted: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["epoch", b"epoch", "surge", b"surge"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decided", b"decided", "epoch", b"epoch", "failing", b"failing", "failure", b"failure", "hold_until_ms", b"hold_until_ms", "last_event", b"last_event", "owed", b"owed", "pending", b"pending", "pool_id", b"pool_id", "refused", b"refused", "seq", b"seq", "startup_ms", b"startup_ms", "surge", b"surge", "victims", b"victims"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["adopted", b"adopted", "decided", b"decided", "epoch", b"epoch", "failing", b"failing", "failure", b"failure", "hold_until_ms", b"hold_until_ms", "last_event", b"last_event", "owed", b"owed", "pending", b"pending", "pool_id", b"pool_id", "refused", b"refused", "seq", b"seq", "startup_ms", b"startup_ms", "surge", b"surge", "victims", b"victims"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___StateRow: typing_extensions.TypeAlias = StateRow

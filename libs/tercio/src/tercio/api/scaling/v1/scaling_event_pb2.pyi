@@ -291,8 +291,8 @@ class ScalingEvent(google.protobuf.message.Message):
     wanted_count: builtins.int
     """How many there would be without limits."""
     rule: builtins.str
-    """What won: the name of a trigger, `sustained_low_demand`, `minimum`, `maximum`, `manual`, `coordinated`, `target` or
-    `delete`.
+    """What won: the name of a trigger, `sustained_low_demand`, `minimum`, `maximum`, `manual`, `coordinated`, `target`,
+    `found` (agents that were there before the pool was) or `delete`.
     """
     reason: builtins.str
     """A sentence for people."""
