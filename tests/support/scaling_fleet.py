@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from tercio_common.machine.calls import Call
 from tercio_common.peers import Peers
 from tercio_common.rpc.server import start_server
 from tercio_common.settings import HostSettings, ServerSettings
+from tercio_common.testing.chaos.proxy import Proxy
 from tercio_common.testing.eventually import eventually
 from tercio_registry.settings import RegistrySettings
 from tercio_scaling import app
@@ -122,14 +123,15 @@ async def scaling_on(
     *,
     store: MemoryStore,
     settings: ScalingSettings = QUICK,
-    drivers: Drivers | None = None,
+    through: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ScalingFleet]:
-    """Serve one replica of scaling from the moment at which it leads; at the end its agents are gone."""
+    """Serve one replica of scaling from the moment at which it leads; at the end its agents are gone.
+
+    It reaches the others at the addresses in `through`, by default directly, as agents do.
+    """
     clock = SystemClock()
-    peers = Peers(
-        addresses={"scheduler": f"127.0.0.1:{scheduler.port}", "registry": f"127.0.0.1:{registry.port}"},
-    )
-    drivers = drivers or Drivers(settings, clock)
+    direct = {"scheduler": f"127.0.0.1:{scheduler.port}", "registry": f"127.0.0.1:{registry.port}"}
+    peers, drivers = Peers(addresses={**direct, **(through or {})}), Drivers(settings, clock)
     service = app.build(
         Ports(
             clock=clock,
@@ -159,8 +161,9 @@ async def scaling_on(
 
 
 @contextlib.asynccontextmanager
-async def scaling_fleet(*, settings: ScalingSettings = QUICK) -> AsyncIterator[ScalingFleet]:
-    """Run all three on the memory store."""
+async def scaling_fleet(*, proxies: Mapping[str, Proxy] | None = None) -> AsyncIterator[ScalingFleet]:
+    """Run all three on the memory store; scaling reaches the others by way of proxies that are open."""
+    proxies = proxies or {}
     clock = SystemClock()
     store = MemoryStore(clock=clock)
     async with (
@@ -171,6 +174,10 @@ async def scaling_fleet(*, settings: ScalingSettings = QUICK) -> AsyncIterator[S
             settings=SCHEDULER,
             peers=Peers(addresses={"registry": f"127.0.0.1:{registry.port}"}),
         ) as scheduler,
-        scaling_on(scheduler, registry, store=store, settings=settings) as fleet,
     ):
-        yield fleet
+        for name, port in (("scheduler", scheduler.port), ("registry", registry.port)):
+            if name in proxies:
+                proxies[name].target = f"127.0.0.1:{port}"
+        through = {name: proxy.address for name, proxy in proxies.items()}
+        async with scaling_on(scheduler, registry, store=store, through=through) as fleet:
+            yield fleet
