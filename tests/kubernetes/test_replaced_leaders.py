@@ -14,9 +14,9 @@ from aiohttp import web
 
 from support.api_server_proxy import ApiServerProxy, Exchange, Gate, passing
 from support.etcd_server import EtcdServer
-from support.kubernetes_fleet import SCALING, ScalingFleet, scaling_fleet
+from support.kubernetes_fleet import LEASE, SCALING, ScalingFleet, scaling_fleet
 from support.kubernetes_objects import Namespace
-from support.processes import SHORT_LEASE, ServerProcess
+from support.processes import ServerProcess
 from support.scaled_pools import Load, ScaledPools, load, scaled_pools
 from support.simulated_agents import SimulatedAgents, replicas_seen, simulated_agents
 from tercio import Client, TaskState
@@ -25,7 +25,7 @@ from tercio_scaling.drivers.fencing import epoch_of
 
 POOL, LEAST, BEFORE, AFTER, MOST = "crew", 1, 6, 2, 8
 DRAIN_S = 30
-TTL_S = SHORT_LEASE["TTL_MS"] / 1_000
+TTL_S = LEASE["TTL_MS"] / 1_000
 
 Harm = Callable[[ServerProcess, Gate], Any]
 

@@ -18,7 +18,10 @@ from support.processes import REGISTRY, SCHEDULER, Fleet, ServerProcess
 from support.workload import NOTHING_THERE
 
 SCALING: Final = "tercio_scaling"
+LEASE: Final = {"TTL_MS": 6_000, "RENEW_INTERVAL_MS": 1_000, "RPC_TIMEOUT_MS": 1_000, "MARGIN_MS": 1_000}
+"""Longer than elsewhere: cluster and agents are on this machine too, and only the test is to end a leadership."""
 _QUICK: Final = {
+    **{f"TERCIO_HOST__LEASE__{name}": str(value) for name, value in LEASE.items()},
     "TERCIO_SCALING__OBSERVE_MS": "500",
     "TERCIO_SCALING__SETTLE_MS": "50",
     "TERCIO_SCALING__CHECK_MS": "1000",

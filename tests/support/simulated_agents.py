@@ -17,6 +17,7 @@ from typing import Any, Final
 from support.kubernetes_objects import Namespace
 from tercio import Agent, Context
 from tercio_scaling.drivers.cluster import Gone, Json, NotThere
+from tercio_scaling.drivers.pod_members import DELETION_COST
 from tercio_scaling.drivers.protocol import DriverError
 
 FINALIZER: Final = "tercio.dev/simulated-agent"
@@ -40,8 +41,8 @@ class SimulatedAgents:
         self.busy: Counter[str] = Counter()
         """Attempts that each agent runs."""
         self.ran = 0
-        self.told_busy: list[str] = []
-        """Agents that had an attempt when their Pod was told to end."""
+        self.told_busy: dict[str, bool] = {}
+        """Agents that had an attempt when their Pod was told to end, and whether they had been chosen to leave."""
         self.removed_busy: list[str] = []
         """Agents that still had one when their Pod went."""
 
@@ -74,7 +75,7 @@ class SimulatedAgents:
             self._gone(name)
         elif told and name not in self._ending:
             if self.busy[name]:
-                self.told_busy.append(name)
+                self.told_busy[name] = DELETION_COST in pod["metadata"].get("annotations", {})
             self._ending[name] = asyncio.create_task(self._end(name))
         elif not told and pod["status"].get("phase") == "Running" and name not in self._agents:
             agent = self._agent(name, pod["metadata"]["labels"][POOL_LABEL])

@@ -38,6 +38,7 @@ class DeploymentDriver:
     def __init__(self, settings: KubernetesSettings, clock: Clock) -> None:
         self._cluster = Cluster(settings)
         self._clock = clock
+        self._choice_ms = settings.choice_ms
 
     async def fence(self, target: Target, epoch: Epoch) -> None:
         place = _Place.of(target)
@@ -62,7 +63,8 @@ class DeploymentDriver:
         place = _Place.of(target)
         deployment = await self._cluster.ask("GET", place.deployment)
         admit(deployment, epoch)
-        await self._mark_victims(place, deployment, target.victims)
+        if await self._mark_victims(place, deployment, target.victims):
+            await self._clock.sleep_ms(self._choice_ms)
         deployment = await self._patch(place, target.agents, epoch)
         return _view(deployment, await self._pods(place, deployment))
 
@@ -96,8 +98,8 @@ class DeploymentDriver:
                 continue
         raise WriteConflict(f"{place.deployment} changed during each of {WRITES} attempts to scale it to {agents}")
 
-    async def _mark_victims(self, place: _Place, deployment: Json, victims: tuple[str, ...]) -> None:
-        """Give victims the lowest costs; take them from who was a victim and is none any more."""
+    async def _mark_victims(self, place: _Place, deployment: Json, victims: tuple[str, ...]) -> bool:
+        """Give victims the lowest costs, and former ones none; tell whether anything was to be written."""
         changes = cost_changes(await self._pods(place, deployment), victims)
 
         async def mark(change: tuple[str, str | None]) -> None:
@@ -107,6 +109,7 @@ class DeploymentDriver:
                 await self._cluster.ask("PATCH", f"{place.pods}/{name}", body=body)
 
         await self._cluster.each(mark, changes.items())
+        return bool(changes)
 
     async def _pods(self, place: _Place, deployment: Json) -> list[Json]:
         query = {"labelSelector": selector_text(deployment["spec"]["selector"])}

@@ -18,5 +18,8 @@ class KubernetesSettings(Section):
     watch_ms: int = Field(default=240_000, ge=1_000, le=3_600_000)
     """Longest watch before it is opened anew where it ended, in ms, 1 s to 1 h: a connection that died without a word
     is found out by then, and until then the pools are looked at every interval all the same."""
+    choice_ms: int = Field(default=500, ge=0, le=60_000)
+    """From marking the Pods that are to leave to scaling their Deployment down, in ms, 0 to 1 min: its controller reads
+    marks and replicas by different ways, and on a busy machine one in twenty Pods was another one without that time."""
     concurrency: int = Field(default=16, ge=1, le=256)
     """Calls about single Pods under way at once, 1 to 256: API servers slow a caller down that has hundreds."""
