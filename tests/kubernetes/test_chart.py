@@ -161,3 +161,12 @@ def test_new_settings_start_new_pods(objects: list[dict[str, Any]]) -> None:
 def test_values_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(CommandError):
         rendered(values)
+
+
+def test_who_is_not_there_is_not_called() -> None:
+    objects = rendered({"services": {"conflicts": {"enabled": False}}})
+    maps = of_kind(objects, "ConfigMap")
+    assert 'conflicts_address: ""' in maps["tercio-settings"]["data"]["settings.yaml"]
+    assert "TERCIO_CONFLICTS_ADDRESS" not in maps["tercio-addresses"]["data"]
+    assert maps["tercio-addresses"]["data"]["TERCIO_REGISTRY_ADDRESS"] == "tercio-registry.fleet.svc:7401"
+    assert "tercio-conflicts" not in of_kind(objects, "Deployment")

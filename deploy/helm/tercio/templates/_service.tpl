@@ -67,6 +67,8 @@ spec:
         - name: {{ .service }}
           image: {{ include "tercio.image" $part }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          # For `kubectl exec` as well.
+          envFrom: {{- include "tercio.callerEnv" $root | nindent 12 }}
           env:
             - {name: TERCIO_SETTINGS_FILE, value: /etc/tercio/settings.yaml}
             - {name: TERCIO_SERVER__PORT, value: {{ .port | quote }}}

@@ -10,8 +10,11 @@
 {{- end }}
 {{- /* Callers come from other Pods, and have no certificates: whoever reaches the ports is believed. */}}
 {{- $known := dict "store" $store "server" (dict "bind" "0.0.0.0" "trust_network" true) }}
-{{- range $service, $port := include "tercio.ports" . | fromYaml }}
-{{- $_ := set $known (printf "%s_address" $service) (include "tercio.address" (list $ $service)) }}
+{{- /* The others' addresses are in the environment; here is who is not there, since an empty variable says nothing. */}}
+{{- range $service := list "resources" "conflicts" }}
+{{- if not (include "tercio.address" (list $ $service)) }}
+{{- $_ := set $known (printf "%s_address" $service) "" }}
+{{- end }}
 {{- end }}
 {{- mergeOverwrite $known (deepCopy .Values.settings) | toYaml }}
 {{- end }}
