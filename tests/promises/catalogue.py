@@ -85,13 +85,22 @@ PROMISES = (
     Promise(
         "G3",
         "one leader's writes commit",
-        ("test_g03_fencing.py",),
-        ("a leader is stopped for twice its lease", "a leader does not notice that it lost the role"),
+        ("test_g03_fencing.py", "test_g03_scaling.py"),
+        (
+            "a leader is stopped for twice its lease",
+            "a leader does not notice that it lost the role",
+            "what it tells a driver arrives after its successor's",
+        ),
         (
             Mutation(
                 "unfenced_leader",
                 "the journal's append has no fence",
                 "test_g03_fencing.py::test_without_the_fence_the_stale_record_shows_in_the_history",
+            ),
+            Mutation(
+                "unfenced_scaler",
+                "a driver's write has no fence",
+                "test_g03_scaling.py::test_without_a_fence_at_the_driver_the_stale_write_would_be_found_out",
             ),
         ),
     ),
@@ -224,6 +233,33 @@ PROMISES = (
             ),
         ),
     ),
+    Promise(
+        "G11",
+        "agents stay within bounds, nobody busy is removed, an outage changes nothing",
+        ("test_g11_scaling.py",),
+        (
+            "the scheduler, the registry and the driver's ground are cut off from scaling, one after the other",
+            "the leader is killed while busy agents are to leave, and the next one stopped while agents are to come",
+            "etcd is gone",
+        ),
+        (
+            Mutation(
+                "hasty_removals",
+                "whoever is to leave leaves at once",
+                "test_g11_scaling.py::test_removals_that_do_not_wait_for_work_would_be_found_out",
+            ),
+            Mutation(
+                "boundless_pools",
+                "a decision does not look at the bounds",
+                "test_g11_scaling.py::test_decisions_without_bounds_would_be_found_out",
+            ),
+            Mutation(
+                "stale_sightings",
+                "what was seen long ago decides as well",
+                "test_g11_scaling.py::test_decisions_on_what_is_not_seen_any_more_would_be_found_out",
+            ),
+        ),
+    ),
 )
 
 BESIDE = (
@@ -241,6 +277,7 @@ BESIDE = (
 """Mutations of what docs/guarantees.md says beside the numbered promises."""
 
 SURVIVED = {
+    "stale_scaler": "test_g03_scaling.py::test_the_write_of_a_leader_that_was_replaced_arrives_and_is_refused",
     "stale_leader": (
         "test_g03_fencing.py::test_the_fence_alone_stops_a_leader_that_does_not_notice_that_it_was_replaced"
     )

@@ -16,13 +16,24 @@ from tercio_common.journal.store import EtcdStore
 from tercio_common.testing.chaos import processes
 from tercio_common.testing.chaos.processes import SHORT_LEASE
 
-__all__ = ["CONFLICTS", "REGISTRY", "RESOURCES", "SCHEDULER", "SHORT_LEASE", "Fleet", "ServerProcess", "fleet_on"]
+__all__ = [
+    "CONFLICTS",
+    "REGISTRY",
+    "RESOURCES",
+    "SCALING",
+    "SCHEDULER",
+    "SHORT_LEASE",
+    "Fleet",
+    "ServerProcess",
+    "fleet_on",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULER = "tercio_scheduler"
 REGISTRY = "tercio_registry"
 RESOURCES = "tercio_resources"
 CONFLICTS = "tercio_conflicts"
+SCALING = "support.ground_driver"
 
 
 class ServerProcess(processes.ServerProcess):

@@ -23,6 +23,7 @@ from tercio_common.rpc.server import start_server
 from tercio_common.settings import HostSettings, ServerSettings
 from tercio_common.testing.eventually import eventually
 from tercio_scaling import app
+from tercio_scaling.drivers.catalogue import Drivers
 from tercio_scaling.settings import ScalingSettings
 from tercio_scaling.state.commands import ObservePools
 from tercio_scaling.state.sightings import AgentSeen, Demand, MemberSeen, PoolSeen
@@ -96,6 +97,7 @@ async def running_scaling(
     settings: ScalingSettings | None = None,
     host_settings: HostSettings | None = None,
     leads: bool = True,
+    drivers: Drivers | None = None,
 ) -> AsyncIterator[Scaling]:
     """Serve one replica; with `leads` from the moment at which it leads. It has no peers, so it sees nothing itself."""
     service = app.build(
@@ -108,7 +110,8 @@ async def running_scaling(
             host_settings=host_settings or HostSettings(),
             settings=settings or ScalingSettings(),
             peers=NO_PEERS,
-        )
+        ),
+        drivers=drivers,
     )
     server = await start_server([service], settings=ServerSettings(port=0), clock=clock)
     service.host.address = f"127.0.0.1:{server.port}"

@@ -76,6 +76,17 @@ def test_a_leader_that_came_in_the_middle_counts_what_it_saw() -> None:
     assert known(played).past[-1].actual == 400
 
 
+def test_a_moment_without_sight_does_not_make_what_came_seem_more() -> None:
+    played = begun()
+    interval(played, 100)
+    played.later(INTERVAL_MS * 2 // 5)
+    played.watched = 0  # the counts of the scheduler go on
+    played.arrived += 100
+    played.later(INTERVAL_MS * 3 // 5)
+    played.look()
+    assert known(played).past[-1].actual == 100
+
+
 def test_what_came_is_shown_beside_what_was_foreseen_and_agents_are_there_before_it_comes() -> None:
     played = begun()
     for number in range(SEASON + 36):

@@ -8,6 +8,7 @@ from tercio_scaling.state.decisions import Limit, Verdict, evaluate
 from tercio_scaling.state.observations import Observation
 from tercio_scaling.state.pools import AgentPool
 from tercio_scaling.state.steadiness import NEVER, Memory
+from tercio_scaling.state.triggers.protocol import Proposal
 
 POOL = AgentPool("p", slots=2, least=1, most=10, up_step=4, down_step=2, window=60_000, sustained=300_000)
 MINUTE = 60_000
@@ -118,3 +119,11 @@ def test_a_pool_without_triggers_keeps_what_it_has() -> None:
     pool = POOL._replace(triggers=())
     found = decide(Observation(ready=3, waiting=9), pool=pool, now=10**9)
     assert (found.agents, found.rule) == (3, "none")
+
+
+def test_a_trigger_that_is_not_installed_any_more_keeps_everybody() -> None:
+    pool = POOL._replace(triggers=("queue_depth", "gone"))
+    memory, now = remembering(*[Observation(ready=6)] * 9, pool=pool)
+    found = decide(Observation(ready=6), pool=pool, memory=memory, now=now)
+    assert found.agents == 6
+    assert Proposal("gone", 6, "no trigger 'gone' is installed any more, so nobody leaves") in found.proposals

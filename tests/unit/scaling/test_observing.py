@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.scaling_machine import QUICK, Played, row
+from support.scaling_machine import QUICK, Agent, Played, row
 from tercio_scaling.state.commands import (
     ObservePools,
     ReportScaling,
@@ -191,7 +191,39 @@ def test_who_starts_goes_before_who_works() -> None:
     played.look()
     scale(played, 3)
     (victim,) = played.state().victims
-    assert (victim.phase, victim.agent_id) == (VictimPhase.LEAVING, "p-2")
+    assert (victim.phase, victim.agent_id) == (VictimPhase.CHOSEN, "p-2")
+    played.do(ReportVictims((VictimReport("p", "p-2", VictimOutcome.ABSENT),)))
+    (victim,) = played.state().victims
+    assert victim.phase == VictimPhase.LEAVING
+
+
+def test_who_came_after_what_was_seen_is_chosen_too_and_not_left_to_the_driver() -> None:
+    played = grown(2)
+    scale(played, 4)
+    played.drive()
+    scale(played, 2)  # the two that were just started are not seen yet
+    assert (played.state().victims, asked(played)) == ((), 2)
+    played.start()
+    for each in played.agents["p"]:
+        each.held = 1
+    played.look()
+    assert {victim.phase for victim in played.state().victims} == {VictimPhase.CHOSEN}
+    assert (len(played.state().victims), asked(played)) == (2, 4)
+    played.drive()
+    played.look()
+    assert (len(played.agents["p"]), asked(played)) == (4, 4)
+
+
+def test_agents_that_somebody_else_adds_are_chosen_to_leave_and_surplus_of_the_driver_itself_is_not() -> None:
+    played = grown(2)
+    played.agents["p"] += [Agent(f"extra-{number}", f"x{number}", played.now, registered=True) for number in range(2)]
+    played.look()
+    assert played.state().victims == ()  # it was not asked for them, as in a roll-out of a Deployment
+    played.asked["p"] = 4
+    played.look()
+    assert len(played.state().victims) == 2
+    played.settle()
+    assert (len(played.agents["p"]), asked(played)) == (2, 2)
 
 
 def test_nobody_is_chosen_while_nobody_is_seen() -> None:
@@ -225,6 +257,7 @@ def test_a_later_agent_of_the_same_name_is_not_the_victim() -> None:
     scale(played, 5)
     (victim,) = played.state().victims
     next(each for each in played.agents["p"] if each.agent_id == victim.agent_id).uid = "another"
+    played.asked["p"] = 5  # and so nobody is too many
     played.look()
     assert victim.uid not in {each.uid for each in played.state().victims}
 

@@ -26,6 +26,7 @@ from tercio_scaling.effects.show import show
 from tercio_scaling.settings import ScalingSettings
 from tercio_scaling.state.machine import ScalingMachine
 from tercio_scaling.state.session import Session
+from tercio_scaling.triggers import installed_triggers
 
 NAME = "scaling"
 SCALING = "tercio.api.scaling.v1.ScalingService"
@@ -59,7 +60,7 @@ def build(ports: Ports, *, drivers: Drivers | None = None) -> Service:
     """Compose one replica of the scaling service, with the installed drivers by default; nothing runs yet."""
     settings: ScalingSettings = ports.settings or ScalingSettings()
     settings = settings.model_copy(update={"local": settings.local.reaching(ports.peers.addresses)})
-    rules = settings.rules()
+    rules = replace(settings.rules(), triggers=installed_triggers())
     observing = Observing(
         ports.peers, every_ms=settings.observe_ms, settle_ms=settings.settle_ms, stale_ms=settings.stale_ms
     )

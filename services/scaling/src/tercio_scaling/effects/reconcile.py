@@ -148,14 +148,16 @@ class _Pool:
         if target is None or not self._host.may_release():
             return
         staying = [member for member in view.members if member.phase != LEAVING]
-        if view.asked == target.agents and not self._lacks(len(staying), target.agents):
-            return
         there = {(member.agent_id, member.uid) for member in staying}
         victims = tuple([victim[0] for victim in target.victims if victim in there])
+        # Whoever came since the decision was not chosen: the state, which will see it, chooses first.
+        agents = max(target.agents, min(view.asked, len(staying) - len(victims)))
+        if view.asked == agents and not self._lacks(len(staying), agents):
+            return
         asked = self._host.clock.boot_ms()
-        view = await driver.scale(self._asked(target.agents, victims), self._host.epoch)
+        view = await driver.scale(self._asked(agents, victims), self._host.epoch)
         self._observing.take_view(self._row.pool_id, view, asked=asked)
-        _log.info("scaled", pool=self._row.pool_id, agents=target.agents, victims=victims)
+        _log.info("scaled", pool=self._row.pool_id, agents=agents, victims=victims)
 
     def _lacks(self, staying: int, agents: int) -> bool:
         """Tell whether it is time to mind who is there, and not as many are as were asked for."""

@@ -42,16 +42,25 @@ def noting(row: ArrivalsRow, change: Change, seen: PoolSeen) -> ArrivalsNoted | 
     count = ended - row.until
     if count <= 0:
         return None
-    since = (row.until + 1) * INTERVAL_MS
-    counted = min(seen.watched, at.wall - since)
     came = max(0, seen.demand.arrived - _total(row, at.epoch))
-    last = row.arrivals.last
+    last, counted = row.arrivals.last, _counted(row, change, seen)
     if 2 * counted >= INTERVAL_MS:
         last = round(came * INTERVAL_MS / counted)
     # Whole days that nobody saw are left out: the season is where it was.
     counts = (last,) * (count if count <= SEASON else count % SEASON)
     startup = change.state.startup or change.row.pool.startup
     return ArrivalsNoted(row.pool_id, counts, ended, ahead(startup), seen.demand.arrived)
+
+
+def _counted(row: ArrivalsRow, change: Change, seen: PoolSeen) -> int:
+    """Return for how long was counted what came since the last interval that was noted, in ms.
+
+    Counts go on while nothing is seen, so for the leader that noted it that is all the time; for a new one it is what
+    it has watched.
+    """
+    wall = change.at.wall
+    since = wall - max((row.until + 1) * INTERVAL_MS, change.row.created_wall)
+    return since if row.epoch == change.at.epoch else min(seen.watched, since)
 
 
 def _total(row: ArrivalsRow, epoch: Epoch) -> int:

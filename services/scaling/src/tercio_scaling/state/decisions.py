@@ -59,7 +59,7 @@ def evaluate(
     triggers: Mapping[str, Trigger] = TRIGGERS,
 ) -> Verdict:
     """Decide; `affordable` is how many agents the resources of the fleet allow, None for any number."""
-    found = (triggers[name](pool, seen) for name in pool.triggers)
+    found = (_word(name, pool, seen, triggers) for name in pool.triggers)
     proposals = tuple([each for each in found if each is not None])
     firm = max((each for each in proposals if not each.yields), key=_agents, default=_HOLD)
     need = max([firm.agents, *(each.least for each in proposals)])  # fewer than that would be asked for again at once
@@ -77,6 +77,12 @@ def evaluate(
     if agents != before:
         memory = memory._replace(changed=now)
     return Verdict(agents, before, wanted, won.trigger, won.why, proposals, limits, memory)
+
+
+def _word(name: str, pool: AgentPool, seen: Observation, triggers: Mapping[str, Trigger]) -> Proposal | None:
+    if name in triggers:
+        return triggers[name](pool, seen)
+    return Proposal(name, seen.agents, f"no trigger {name!r} is installed any more, so nobody leaves")
 
 
 def _agents(proposal: Proposal) -> int:

@@ -15,6 +15,8 @@ from tercio_scaling.state.sightings import AgentSeen, MemberSeen, PoolSeen
 
 LEAVING: Final = "leaving"
 """The phase of a member that was told to end."""
+RUNNING: Final = "running"
+"""The phase of a member that may become an agent at any moment, or is one already."""
 
 
 class Progress(NamedTuple):
@@ -53,6 +55,15 @@ def missing(state: StateRow, seen: PoolSeen) -> int:
     return max(0, state.decided + state.owed - len(staying(state, seen)))
 
 
+def surplus(state: StateRow, seen: PoolSeen, *, kept: int) -> int:
+    """Return how many members there are to be chosen of, because the driver is to keep `kept` and was asked for more.
+
+    It was asked after the number was decided, or by somebody else, or for replacements that are not needed any more.
+    What there is beyond what it was asked for is its own affair.
+    """
+    return max(0, min(len(staying(state, seen)) - state.decided - state.owed, seen.asked - kept))
+
+
 def chosen(count: int, state: StateRow, seen: PoolSeen, at: Moment) -> tuple[VictimRow, ...]:
     """Choose that many members, or all there are: those first with which the least is lost."""
     agents = {each.agent_id: each for each in seen.agents if each.living}
@@ -61,8 +72,9 @@ def chosen(count: int, state: StateRow, seen: PoolSeen, at: Moment) -> tuple[Vic
     candidates.sort(key=lambda member: _value(member, agents.get(member.agent_id)))
     found = []
     for member in candidates[:count]:
-        # Who is no agent yet has nothing to finish.
-        phase = VictimPhase.CHOSEN if member.agent_id in agents else VictimPhase.LEAVING
+        # Who is no agent yet has nothing to finish; whether who runs is one by now, the registry is asked first.
+        may_work = member.agent_id in agents or member.phase == RUNNING
+        phase = VictimPhase.CHOSEN if may_work else VictimPhase.LEAVING
         found.append(VictimRow(member.agent_id, phase, at.now, at.wall, member.uid))
     return tuple(found)
 
