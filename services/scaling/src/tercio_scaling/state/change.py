@@ -14,7 +14,6 @@ from tercio_scaling.state.events import Event, EventsForgotten, EventsNoted, Poo
 from tercio_scaling.state.rows import EXTERNAL, EventKind, EventRow, Impact, Outcome, PoolRow, StateRow
 from tercio_scaling.state.sightings import PoolSeen
 from tercio_scaling.state.tables import ScalingTables
-from tercio_scaling.state.views import kept
 
 
 class Change:
@@ -90,12 +89,7 @@ class Change:
         """Choose who leaves of those that are too many, if anybody can be seen."""
         if self.row.driver == EXTERNAL:
             self.set(owed=0)
-            return
-        if self.seen is None:
-            return
-        surplus = victims.surplus(self.state, self.seen, kept=kept(self.row, self.state))
-        self.set(owed=self.state.owed + surplus)
-        if self.state.owed:
+        elif self.state.owed and self.seen is not None:
             missing = victims.missing(self.state, self.seen)
             owed = max(0, self.state.owed - missing)
             chosen = victims.chosen(owed, self.state, self.seen, self.at)

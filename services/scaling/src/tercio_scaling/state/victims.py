@@ -44,7 +44,8 @@ def staying(state: StateRow, seen: PoolSeen) -> list[MemberSeen]:
 def surplus(state: StateRow, seen: PoolSeen, *, kept: int, replaced: int) -> int:
     """Return how many are there that nobody decided and that the driver is asked for all the same.
 
-    Somebody else asked for them, or they work again after they were replaced.
+    Somebody else asked for them, they work again after they were replaced, or they came after what was seen when fewer
+    were decided.
     """
     undecided = len(staying(state, seen)) - state.decided - state.owed - replaced
     return max(0, min(undecided, seen.asked - kept))
@@ -53,15 +54,6 @@ def surplus(state: StateRow, seen: PoolSeen, *, kept: int, replaced: int) -> int
 def missing(state: StateRow, seen: PoolSeen) -> int:
     """Return how many of those that are to stay, or are too many, are not there at all: they go first."""
     return max(0, state.decided + state.owed - len(staying(state, seen)))
-
-
-def surplus(state: StateRow, seen: PoolSeen, *, kept: int) -> int:
-    """Return how many members there are to be chosen of, because the driver is to keep `kept` and was asked for more.
-
-    It was asked after the number was decided, or by somebody else, or for replacements that are not needed any more.
-    What there is beyond what it was asked for is its own affair.
-    """
-    return max(0, min(len(staying(state, seen)) - state.decided - state.owed, seen.asked - kept))
 
 
 def chosen(count: int, state: StateRow, seen: PoolSeen, at: Moment) -> tuple[VictimRow, ...]:
