@@ -54,6 +54,7 @@ async def test_a_pool_that_names_it_is_driven(drivers: Drivers, store: MemorySto
         driver = drivers.get("memory")
 
         async def has_both() -> bool:
+            await clock.advance(200)  # it looks what there is before it changes anything
             return len((await driver.view(Target("p", {}, 0))).members) == 2
 
         await eventually(has_both)
