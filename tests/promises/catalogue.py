@@ -280,7 +280,7 @@ SURVIVED = {
     "stale_scaler": "test_g03_scaling.py::test_the_write_of_a_leader_that_was_replaced_arrives_and_is_refused",
     "stale_leader": (
         "test_g03_fencing.py::test_the_fence_alone_stops_a_leader_that_does_not_notice_that_it_was_replaced"
-    )
+    ),
 }
 """Launchers that are faults, not mutations: a promise holds under them."""
 

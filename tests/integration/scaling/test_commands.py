@@ -128,3 +128,17 @@ def test_a_pool_is_deleted_and_the_change_audited(tercio: Tercio, applied: Resul
     assert tercio("pool", "get", "coders").exit_code == 3
     listed = tercio("audit", "list", "--service", "scaling", "--method", "DeletePool")
     assert "pools/coders" in listed.stdout
+
+
+def test_events_are_followed_as_they_happen(fleet: str, tercio: Tercio, applied: Result, tmp_path: Path) -> None:
+    running = Processes(tmp_path)
+    try:
+        running.tercio("scaling", "events", "--pool", "coders", "--follow", log="follow.log", TERCIO_ADDRESS=fleet)
+
+        def told() -> bool:
+            tercio("pool", "surge", "coders", "--reason", "again")
+            return running.says("follow.log", "SURGE_BEGAN")
+
+        eventually(told)
+    finally:
+        running.end()

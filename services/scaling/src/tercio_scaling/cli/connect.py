@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -21,11 +21,11 @@ class Scaling:
     """The service as a person calls it: with a short timeout."""
 
     def __init__(self, remote: Remote[Any]) -> None:
-        self._remote = remote
+        self.remote = remote
 
     async def call(self, method: str, request: Message, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         """Call a method by its name; a mutation's request carries a new request id."""
-        return await self._remote.unary(lambda stub: getattr(stub, method), request, timeout_s=timeout_s)
+        return await self.remote.unary(lambda stub: getattr(stub, method), request, timeout_s=timeout_s)
 
     async def listed(self, method: str, request: Any, field: str, *, limit: int) -> list[Any]:
         """Return what a method lists in that field of its responses, page by page, up to `limit`."""
@@ -36,11 +36,6 @@ class Scaling:
             return list(getattr(answer, field)), answer.next_page_token
 
         return await pages(page, limit=limit)
-
-    def watch(self, method: str, request: Message) -> AsyncIterable[Any]:
-        """Stream a method by its name; the caller resumes from the last cursor."""
-        stream: AsyncIterable[Any] = getattr(self._remote.stub, method)(request)
-        return stream
 
 
 def run(address: str | None, work: Callable[[Scaling], Coroutine[Any, Any, T]]) -> T:

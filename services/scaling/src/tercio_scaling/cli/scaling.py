@@ -17,7 +17,7 @@ from tercio.cli.output import Column, Format, View, print_data, show_change, sho
 from tercio.cli.output import document as document_of
 from tercio.cli.usage import checked
 from tercio.requests import new_request_id
-from tercio_scaling.cli import connect
+from tercio_scaling.cli import connect, following
 from tercio_scaling.cli.connect import Scaling
 from tercio_scaling.cli.explanation import VIEW, explained
 
@@ -105,10 +105,8 @@ def events(
         show_list(await service.listed("ListScalingEvents", request, "events", limit=limit), VIEW, output)
 
     async def followed(service: Scaling) -> None:
-        request = pb.WatchScalingEventsRequest(expression=wanted)
-        async for message in service.watch("WatchScalingEvents", request):
-            for event in message.events:
-                show_change(event, VIEW, output)
+        async for event in following.follow(service.remote, wanted):
+            show_change(event, VIEW, output)
 
     connect.run(address, followed if follow else listed)
 
@@ -186,7 +184,9 @@ def budgets(limit: Limit = 1000, output: Output = Format.TABLE, address: Address
 
 
 @app.command("delete-budget", epilog="Example: tercio scaling delete-budget nightly")
-def delete_budget(budget_id: Annotated[str, typer.Argument(metavar="ID")], address: Address = None) -> None:
+def delete_budget(
+    budget_id: Annotated[str, typer.Argument(metavar="ID", help="the budget")], address: Address = None
+) -> None:
     """Forget a budget that no pool names."""
     request = pb.DeleteBudgetRequest(request_id=new_request_id(), budget_id=budget_id)
     connect.run(address, lambda service: service.call("DeleteBudget", request))
