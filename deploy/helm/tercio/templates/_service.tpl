@@ -88,7 +88,8 @@ spec:
           startupProbe:
             grpc: {port: {{ add .port 100 }}, service: live}
             periodSeconds: 1
-            failureThreshold: 60
+            timeoutSeconds: 5
+            failureThreshold: 120
           livenessProbe:
             grpc: {port: {{ add .port 100 }}, service: live}
             periodSeconds: 10
@@ -96,7 +97,7 @@ spec:
           readinessProbe:
             grpc: {port: {{ add .port 100 }}}
             periodSeconds: 2
-            timeoutSeconds: 2
+            timeoutSeconds: 5
           resources: {{- toYaml $values.resources | nindent 12 }}
           securityContext: {{- include "tercio.containerSecurity" . | nindent 12 }}
           volumeMounts:
