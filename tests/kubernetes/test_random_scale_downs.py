@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
 
 import pytest
 
 from support.kubernetes_objects import Namespace
 from support.scaled_pools import ScaledPools, load, scaled_pools
-from support.simulated_agents import replicas_seen, simulated_agents
+from support.simulated_agents import Asked, all_asked, simulated_agents
 from tercio import TaskState
 from tercio.testing import running_fleet
 
@@ -43,8 +42,8 @@ async def test_a_thousand_scale_downs_remove_nobody_who_works_and_lose_no_task(
     namespace: Namespace, kubeconfig: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setenv("TERCIO_SCALING__KUBERNETES__KUBECONFIG", kubeconfig)
-    seen: dict[str, list[Any]] = {}
-    watching = asyncio.create_task(replicas_seen(namespace, seen))
+    seen: dict[str, list[Asked]] = {}
+    watching = asyncio.create_task(all_asked(namespace, seen))
     async with (
         running_fleet() as fleet,
         scaled_pools(namespace, fleet.address) as pools,
@@ -69,4 +68,4 @@ async def test_a_thousand_scale_downs_remove_nobody_who_works_and_lose_no_task(
     assert not any(agents.told_busy.values())
     assert len(agents.told_busy) <= sum(left) * MOST_OTHERS
     assert seen.keys() == set(names)
-    assert all(LEAST <= replicas <= MOST for all_seen in seen.values() for replicas in all_seen)
+    assert all(LEAST <= asked.replicas <= MOST for of_one in seen.values() for asked in of_one)

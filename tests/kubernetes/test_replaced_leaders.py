@@ -18,7 +18,7 @@ from support.kubernetes_fleet import LEASE, SCALING, ScalingFleet, scaling_fleet
 from support.kubernetes_objects import Namespace
 from support.processes import ServerProcess
 from support.scaled_pools import Load, ScaledPools, load, scaled_pools
-from support.simulated_agents import SimulatedAgents, replicas_seen, simulated_agents
+from support.simulated_agents import Asked, SimulatedAgents, all_asked, simulated_agents
 from tercio import Client, TaskState
 from tercio_common.testing.eventually import eventually
 from tercio_scaling.drivers.fencing import epoch_of
@@ -36,7 +36,7 @@ class Run:
     def __init__(self, fleet: ScalingFleet, namespace: Namespace) -> None:
         self.fleet = fleet
         self.namespace = namespace
-        self.replicas: dict[str, list[int]] = {}
+        self.asked: dict[str, list[Asked]] = {}
         self.pools: ScaledPools
         self.agents: SimulatedAgents
         self.tasks: Load
@@ -46,7 +46,7 @@ class Run:
         """Have the pool at work."""
         enter, namespace = self._open.enter_async_context, self.namespace
         address = self.fleet.replicas.address
-        watching = asyncio.create_task(replicas_seen(namespace, self.replicas))
+        watching = asyncio.create_task(all_asked(namespace, self.asked))
         self._open.push_async_callback(asyncio.gather, watching, return_exceptions=True)
         self._open.callback(watching.cancel)
         self.pools = await enter(scaled_pools(namespace, address))
@@ -78,10 +78,12 @@ class Run:
 
     def violations(self) -> list[str]:
         """Return what is wrong with what was seen, in words."""
-        seen = self.replicas[POOL]
+        seen = [asked.replicas for asked in self.asked[POOL]]
+        epochs = [asked.epoch for asked in self.asked[POOL]]
         down = seen[seen.index(BEFORE) :]
         found = [f"replicas {number} of {seen}" for number in seen if not LEAST <= number <= MOST]
         found += [f"up again: {down}" for before, after in pairwise(down) if after > before]
+        found += [f"epoch {after} after {before}" for before, after in pairwise(epochs) if after < before]
         found += [f"{name} was removed with work" for name in self.agents.removed_busy]
         return found
 
@@ -198,4 +200,4 @@ async def test_without_the_version_in_its_patch_the_stale_scale_shows(run: Run, 
     late = await stale_run(run, seed, "support.unfenced_scaling")
     assert [patch.status for patch in late][:1] == [200]
     broken = run.violations()
-    assert any(violation.startswith("up again") for violation in broken)
+    assert any(violation.startswith("epoch ") for violation in broken)

@@ -12,11 +12,13 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from support.kubernetes_objects import Namespace
 from tercio import Agent, Context
+from tercio_common.epochs import Epoch
 from tercio_scaling.drivers.cluster import Gone, Json, NotThere
+from tercio_scaling.drivers.fencing import epoch_of
 from tercio_scaling.drivers.pod_members import DELETION_COST
 from tercio_scaling.drivers.protocol import DriverError
 
@@ -144,8 +146,15 @@ async def simulated_agents(
         await agents.close()
 
 
-async def replicas_seen(namespace: Namespace, seen: dict[str, list[Any]]) -> None:
-    """Note every number of replicas that a Deployment of the namespace is ever asked for, by its name, for ever."""
+class Asked(NamedTuple):
+    """What a Deployment was asked for, and by a leader of which epoch."""
+
+    replicas: int
+    epoch: Epoch
+
+
+async def all_asked(namespace: Namespace, seen: dict[str, list[Asked]]) -> None:
+    """Note, for ever and in order, whatever each Deployment of the namespace is asked for, by its name."""
     path, version = f"/apis/apps/v1/namespaces/{namespace.name}/deployments", ""
     while True:
         with contextlib.suppress(DriverError):
@@ -153,7 +162,7 @@ async def replicas_seen(namespace: Namespace, seen: dict[str, list[Any]]) -> Non
             async with contextlib.aclosing(watch) as events:
                 async for event in events:
                     version = event["object"]["metadata"]["resourceVersion"]
+                    thing = event["object"]
                     if event["type"] in ("ADDED", "MODIFIED"):
-                        seen.setdefault(event["object"]["metadata"]["name"], []).append(
-                            event["object"]["spec"]["replicas"]
-                        )
+                        asked = Asked(thing["spec"]["replicas"], epoch_of(thing))
+                        seen.setdefault(thing["metadata"]["name"], []).append(asked)
