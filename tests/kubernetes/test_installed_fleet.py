@@ -16,7 +16,7 @@ import grpc
 import pytest
 
 from support.agent_pods import AgentPods, watched_pods
-from support.helm_release import NAME, Release, installed
+from support.helm_release import CHART, NAME, CommandError, Release, installed
 from tercio import Client, TaskSpec
 from tercio.api.scaling.v1 import scaling_service_pb2
 from tercio.api.scaling.v1.scaling_service_pb2_grpc import ScalingServiceStub
@@ -135,6 +135,11 @@ def test_an_upgrade_keeps_the_secret_of_the_fleet_and_leaves_it_well(release: Re
     assert token() == before
     assert "Phase:          Succeeded" in release.helm("test", "--timeout", "90s")
     assert release.kubectl("logs", f"deployment/{NAME}-registry", "--tail=-1").count('"info"') == 0
+
+
+def test_the_number_of_members_of_etcd_is_not_changed_by_an_upgrade(release: Release) -> None:
+    with pytest.raises(CommandError, match="etcd has 1 members, and keeps as many"):
+        release.helm("upgrade", str(CHART), "--reuse-values", "--set", "etcd.members=3")
 
 
 class _Plan:
