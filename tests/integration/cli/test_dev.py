@@ -154,3 +154,28 @@ def test_a_store_that_does_not_exist_gets_none(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["store", "new-generation", "--yes", "--path", str(tmp_path / "no.db")])
     assert done.exit_code == 1
     assert "does not exist" in done.stderr
+
+
+def test_more_agents_come_while_much_waits_and_the_pool_says_why(processes: Processes) -> None:
+    _, address = processes.dev("--port", "0", "--memory", "--agents", "1", "--max-agents", "2")
+    eventually(lambda: processes.says("dev.log", "connected agent_id=dev-1"))
+    runner = CliRunner()
+    for number in range(2):
+        submit = ["submit", "--address", address, "--id", f"t{number}", "--", "sleep", "60"]
+        assert runner.invoke(app, submit).exit_code == 0
+    eventually(lambda: processes.says("dev.log", "connected agent_id=dev-2"))
+    pool = json.loads(runner.invoke(app, ["pool", "get", "dev", "--address", address, "-o", "json"]).stdout)
+    assert (pool["min_agents"], pool["max_agents"], pool["status"]["desired_count"]) == (1, 2, 2)
+    events = runner.invoke(app, ["scaling", "events", "--address", address]).stdout
+    assert "queue_depth" in events
+
+
+def test_agents_of_an_earlier_start_leave_when_none_are_asked_for(processes: Processes, tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    process, _ = processes.dev("--port", "0", "--data", data, "--agents", "1", log="one.log")
+    eventually(lambda: processes.says("one.log", "connected agent_id=dev-1"))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, address = processes.dev("--port", "0", "--data", data, log="two.log")
+    runner = CliRunner()
+    eventually(lambda: runner.invoke(app, ["pool", "get", "dev", "--address", address]).exit_code == 3)

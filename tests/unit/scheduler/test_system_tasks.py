@@ -12,6 +12,7 @@ from tercio_common.machine.system_tasks import Result, SystemTaskOutcome
 from tercio_scheduler.effects.run_system_tasks import command_of
 from tercio_scheduler.state.columns import Failure
 from tercio_scheduler.state.commands import CancelTask, RetryTask
+from tercio_scheduler.state.queue_stats import queue_stats
 from tercio_scheduler.state.rows import Outcome
 from tercio_scheduler.state.session import Standing
 from tercio_scheduler.state.system_tasks import outcome_of, payload_of
@@ -58,6 +59,18 @@ def test_it_is_offered_to_an_agent_without_credit_and_before_other_work():
     carry(drive)
     assert drive.dispatch() == {"agent": [TASK]}
     assert drive.dispatch() == {}
+
+
+def test_it_is_none_of_the_load_by_which_a_fleet_is_scaled():
+    drive = Drive()
+    drive.attach(concurrency=1)
+    drive.submit("a")
+    drive.dispatch()
+    carry(drive)
+    drive.dispatch()
+    assert set(drive.machine.tables.index.by_agent["agent"]) == {"a", TASK}
+    (load,) = queue_stats(drive.machine.tables, drive.session, drive.now).agents
+    assert load.held == 1
 
 
 def test_it_reaches_an_agent_that_takes_no_work():

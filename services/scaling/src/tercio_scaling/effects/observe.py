@@ -12,6 +12,7 @@ import structlog
 
 from tercio.api.registry.v1 import agent_pb2
 from tercio.identity import POOL_LABEL
+from tercio_common.epochs import NO_EPOCH
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
@@ -47,7 +48,7 @@ class Observing:
         self._peers, self._every_ms, self._settle_ms, self._stale_ms = peers, every_ms, settle_ms, stale_ms
         self._changed = asyncio.Event()
         self.registry = AgentWatch(peers, every_ms=every_ms, changed=self._changed.set)
-        self._meter, self._counted_for = DemandMeter(), 0
+        self._meter, self._counted_for, self._epoch = DemandMeter(), 0, NO_EPOCH
         self._heard: int | None = None
         self._views: dict[str, tuple[View, int]] = {}
         self._watched: dict[str, int] = {}
@@ -65,7 +66,9 @@ class Observing:
 
     async def queues(self, host: Host) -> None:
         """Follow the scheduler for as long as the leadership lasts."""
-        self._meter, self._counted_for, self._heard = DemandMeter(), 0, None
+        if self._epoch != host.epoch:  # within a leadership, what arrived only rises
+            self._meter, self._epoch = DemandMeter(), host.epoch
+        self._counted_for, self._heard = 0, None
 
         def take(seen: QueuesSeen) -> None:
             self._heard, self._counted_for = host.clock.boot_ms(), seen.counted_for

@@ -70,9 +70,12 @@ class Reconciling:
 
     async def _keep_up(self, host: Host, tasks: dict[str, asyncio.Task[None]]) -> None:
         """Have a task for each pool with a driver, and tell it what to do."""
-        rows = {row.pool_id: row for row in host.machine.tables.pools.values() if row.driver != EXTERNAL}
+        known, committed = {row.pool_id: row for row in host.machine.tables.pools.values()}, host.committed_seq
+        # What is declared and not durable yet comes again with the commit that makes it so.
+        rows = {row.pool_id: row for row in known.values() if row.driver != EXTERNAL and row.revision <= committed}
         for pool_id in list(tasks):
-            if pool_id not in rows or not self._pools[pool_id].is_at(rows[pool_id]):
+            moved = pool_id in rows and not self._pools[pool_id].is_at(rows[pool_id])
+            if moved or pool_id not in known or known[pool_id].driver == EXTERNAL:
                 del self._pools[pool_id]
                 task = tasks.pop(pool_id)
                 task.cancel()
