@@ -258,6 +258,11 @@ PROMISES = (
                 "what was seen long ago decides as well",
                 "test_g11_scaling.py::test_decisions_on_what_is_not_seen_any_more_would_be_found_out",
             ),
+            Mutation(
+                "any_number",
+                "who scales by hand is not held to the bounds",
+                "test_mix.py::test_pools_without_bounds_do_not_get_through_the_mix",
+            ),
         ),
     ),
 )

@@ -34,7 +34,7 @@ async def test_every_promise_holds_through_a_mix_of_faults(tmp_path: Path) -> No
 async def test_a_scheduler_that_forgets_requests_does_not_get_through_the_mix(tmp_path: Path) -> None:
     path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     fleet = FleetPlan(
-        replicas=1, agents=1, module="support.launchers.forgetful_requests", environment={"PYTHONPATH": path}
+        replicas=1, agents=1, scaling=0, module="support.launchers.forgetful_requests", environment={"PYTHONPATH": path}
     )
     plan = Plan(seconds=2, seed=1, tasks=50, faults=("same-request",), fleet=fleet)
     report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
@@ -50,6 +50,7 @@ async def test_a_ledger_that_is_blind_does_not_get_through_the_mix(tmp_path: Pat
         registries=0,
         pools=1,
         claims=0,
+        scaling=0,
         pools_module="support.launchers.blind_ledger",
         environment={"PYTHONPATH": path},
     )
@@ -67,12 +68,31 @@ async def test_claims_that_are_granted_blindly_do_not_get_through_the_mix(tmp_pa
         registries=0,
         pools=0,
         claims=1,
+        scaling=0,
         claims_module="support.launchers.blind_claims",
         environment={"PYTHONPATH": path},
     )
     plan = Plan(seconds=4, seed=1, tasks=50, faults=("kill-conflicts",), fleet=fleet)
     report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
     assert report.broken() == {"G5"}
+
+
+@pytest.mark.timeout(120)
+async def test_pools_without_bounds_do_not_get_through_the_mix(tmp_path: Path) -> None:
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    fleet = FleetPlan(
+        replicas=1,
+        agents=1,
+        registries=1,
+        pools=0,
+        claims=0,
+        scaling=1,
+        scaling_module="support.launchers.any_number",
+        environment={"PYTHONPATH": path},
+    )
+    plan = Plan(seconds=4, seed=1, tasks=50, faults=("kill-scaling",), fleet=fleet)
+    report = await run_chaos(plan, etcd=find_or_build(), folder=tmp_path)
+    assert report.broken() == {"G11"}
 
 
 @pytest.mark.skipif(not IS_LONG, reason="minutes long: make test-promises runs it, and TERCIO_TEST_LONG=1 does")

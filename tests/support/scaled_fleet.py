@@ -37,7 +37,7 @@ from tercio_common.testing.history import (
 
 POOL, LEAST, MOST = "crew", 1, 4
 STALE_MS = 1_500
-WINDOW_S = 4.0
+WINDOW_S = 6.0
 """Longer than what is seen stays fresh, so that nothing is due when an outage begins."""
 _SETTINGS = {
     "TERCIO_SCALING__OBSERVE_MS": "200",
@@ -72,7 +72,7 @@ class ScaledFleet:
         self.remote = _remote(self.channels, self.scaling)
         return replica
 
-    async def declare(self, **fields: Any) -> None:
+    async def declare(self) -> None:
         """Apply the pool."""
         quick = {"cooldown": _of(0), "window": _of(WINDOW_S), "sustained": _of(WINDOW_S), "wait_target": _of(0.1)}
         pool = agent_pool_pb2.AgentPool(
@@ -82,7 +82,8 @@ class ScaledFleet:
             up_step=MOST,
             down_step=MOST,
             added=agent_pool_pb2.AgentPool.Added(name="ground", spec_json="{}"),
-            **{"drain_limit": _of(20), **quick, **fields},
+            drain_limit=_of(20),
+            **quick,
         )
         request = pb.ApplyPoolRequest(request_id=uuid.uuid4().hex, pool=pool)
         await self.remote.unary(lambda stub: stub.ApplyPool, request, timeout_s=_PATIENCE_S)
@@ -112,10 +113,14 @@ class ScaledFleet:
         await ended(tasks)
         await eventually(self._is_seen_idle, within_ms=_SOON_MS)
 
-    async def _is_seen_idle(self) -> bool:
+    async def status(self) -> agent_pool_pb2.AgentPool.Status:
+        """Return how the pool is."""
         request = pb.GetPoolRequest(pool_id=POOL)
-        reply = await self.remote.unary(lambda stub: stub.GetPool, request, timeout_s=_PATIENCE_S)
-        seen = reply.pool.status.observation
+        reply: pb.GetPoolResponse = await self.remote.unary(lambda stub: stub.GetPool, request, timeout_s=_PATIENCE_S)
+        return reply.pool.status
+
+    async def _is_seen_idle(self) -> bool:
+        seen = (await self.status()).observation
         return bool(seen.ready_count == MOST and not (seen.running_count or seen.waiting_count))
 
     def note(self, kind: str, what: str) -> None:

@@ -18,6 +18,8 @@ _SEASONAL: Final = 0.3
 _DAMPING: Final = 0.9
 _ERROR: Final = 0.05
 """Weight of the last error: the verdict follows about the last twenty intervals."""
+_EDGES: Final = 24
+"""The first and the last hour of a day say whether it grew."""
 _LEAST: Final = 6
 """Comparisons before the forecast is heard."""
 
@@ -94,12 +96,23 @@ def _smoothed(before: Arrivals, arrivals: int, season: int) -> Arrivals:
     first = (*before.first, arrivals)
     if len(first) < season:
         return after._replace(first=first)
-    mean = sum(first) / season
-    return after._replace(season=_wide_mean(first, mean), first=(), level=mean, trend=0.0)
+    mean, slope = sum(first) / season, _slope(first)
+    middle = (season - 1) / 2
+    without = [number - mean - slope * (place - middle) for place, number in enumerate(first)]
+    return after._replace(season=_wide_mean(without), first=(), level=mean + slope * middle, trend=slope)
 
 
-def _wide_mean(first: tuple[int, ...], mean: float) -> tuple[float, ...]:
-    """Return how far each interval of the first season is off its mean, smoothed over its neighbours."""
-    count = len(first)
+def _slope(first: tuple[int, ...]) -> float:
+    """Return by how much an interval of the first season is above the one before, from its end back to its beginning.
+
+    What only comes and goes ends as it began, so it has none; what grows would else be taken for a season.
+    """
+    edge = max(1, len(first) // _EDGES)
+    return (sum(first[-edge:]) - sum(first[:edge])) / edge / max(1, len(first) - edge)
+
+
+def _wide_mean(without: list[float]) -> tuple[float, ...]:
+    """Return how far each interval of the first season is off its trend, smoothed over its neighbours."""
+    count = len(without)
     reach = range(-2, 3)
-    return tuple([sum([first[(place + off) % count] for off in reach]) / len(reach) - mean for place in range(count)])
+    return tuple([sum([without[(place + off) % count] for off in reach]) / len(reach) for place in range(count)])

@@ -46,10 +46,10 @@ def chaos(
 ) -> None:
     """Do harm to a fleet of its own on this machine, and tell which promises held.
 
-    Three replicas of the scheduler, two each of the registry, the resources and the conflicts service, an etcd and some
-    agents work on short tasks, and clients contend for a pool and for claims, while processes are killed and stopped,
-    the network is cut and the store goes away. Then everything is healed, and the history is checked: exit code 0 only
-    if every promise held. A fleet that runs already is not touched.
+    Three replicas of the scheduler, two each of the registry, the resources, the conflicts and the scaling service, an
+    etcd and some agents work on short tasks, and clients contend for a pool, for claims and for the number of agents,
+    while processes are killed and stopped, the network is cut and the store goes away. Then everything is healed, and
+    the history is checked: exit code 0 only if every promise held. A fleet that runs already is not touched.
     """
     from tercio_common.errors import TercioError
     from tercio_common.testing.chaos.etcd_cluster import EtcdNotReadyError, find_etcd

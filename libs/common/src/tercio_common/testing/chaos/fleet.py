@@ -1,4 +1,4 @@
-"""The fleet that chaos is done to: etcd, replicas of four services, agents, and a proxy on every way between them.
+"""The fleet that chaos is done to: etcd, replicas of five services, agents, and a proxy on every way between them.
 
 Every replica reaches each member of etcd through a proxy of its own, and is reached by agents, clients and other
 replicas through one more, whose address it advertises: so each can be cut off alone.
@@ -18,7 +18,7 @@ from tercio_common.clock import SystemClock
 from tercio_common.election.port import Leader
 from tercio_common.etcd_client.settings import EtcdSettings
 from tercio_common.journal.store import EtcdStore
-from tercio_common.testing.chaos import claimants, holders
+from tercio_common.testing.chaos import claimants, holders, scalers
 from tercio_common.testing.chaos.beating import BeatingAgent
 from tercio_common.testing.chaos.etcd_cluster import EtcdCluster
 from tercio_common.testing.chaos.processes import NOTHING_THERE, SHORT_LEASE, ChildProcess, ServerProcess
@@ -31,8 +31,10 @@ SERVICE: Final = "scheduler"
 REGISTRY: Final = "registry"
 RESOURCES: Final = "resources"
 CONFLICTS: Final = "conflicts"
+SCALING: Final = "scaling"
 BEAT_INTERVAL_MS: Final = 1_000
 """Short, and long enough for agents of one busy machine to keep it."""
+NO_PEERS: Final[Mapping[str, str]] = {}
 _REGISTRY_MODULE: Final = "tercio_registry"
 _SKEWED: Final = "tercio_common.testing.chaos.skewed_clock"
 _AGENT_MODULE: Final = "tercio_common.testing.chaos.agent"
@@ -53,9 +55,11 @@ class FleetPlan:
         registries: replicas of the registry; without any there are no agents that only beat.
         pools: replicas of the resources service; without any there are no holders.
         claims: replicas of the conflicts service; without any nobody claims.
+        scaling: replicas of the scaling service; without any there is no pool of agents.
         module: what is run as the scheduler.
         pools_module: what is run as the resources service.
         claims_module: what is run as the conflicts service.
+        scaling_module: what is run as the scaling service.
         quota_bytes: how much etcd takes: small enough to be filled in a moment. A task takes about 1 kB.
         environment: further variables of the replicas.
     """
@@ -66,9 +70,11 @@ class FleetPlan:
     registries: int = 2
     pools: int = 2
     claims: int = 2
+    scaling: int = 2
     module: str = "tercio_scheduler"
     pools_module: str = "tercio_resources"
     claims_module: str = "tercio_conflicts"
+    scaling_module: str = "tercio_scaling"
     quota_bytes: int = 64 << 20
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -102,6 +108,7 @@ class Fleet:
         registries: tuple[Replica, ...],
         pools: tuple[Replica, ...],
         claims: tuple[Replica, ...],
+        scaling: tuple[Replica, ...],
     ) -> None:
         """Describe a fleet; `running_fleet` makes one.
 
@@ -112,6 +119,7 @@ class Fleet:
             registries: the registry's.
             pools: the resources service's.
             claims: the conflicts service's.
+            scaling: the scaling service's.
         """
         self.etcd = etcd
         self.store = store
@@ -119,6 +127,7 @@ class Fleet:
         self.registries = registries
         self.pools = pools
         self.claims = claims
+        self.scaling = scaling
         self.agents: tuple[ChildProcess, ...] = ()
         self.beating: tuple[BeatingAgent, ...] = ()
         """Agents of the registry, which only beat."""
@@ -158,9 +167,14 @@ class Fleet:
         return self._seen_to_lead(CONFLICTS, self.claims)
 
     @property
+    def scaling_leader(self) -> Replica | None:
+        """The scaling service that was last seen to lead."""
+        return self._seen_to_lead(SCALING, self.scaling)
+
+    @property
     def everybody(self) -> tuple[Replica, ...]:
         """Every replica of every service."""
-        return (*self.replicas, *self.registries, *self.pools, *self.claims)
+        return (*self.replicas, *self.registries, *self.pools, *self.claims, *self.scaling)
 
     def complain(self, promise: str, check: str, message: str) -> None:
         """Note a promise that was seen to be broken."""
@@ -214,6 +228,12 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
         registries = [await _replica(_REGISTRY_MODULE, plan, etcd, folder, stack) for _ in range(plan.registries)]
         pools = [await _replica(plan.pools_module, plan, etcd, folder, stack) for _ in range(plan.pools)]
         claims = [await _replica(plan.claims_module, plan, etcd, folder, stack) for _ in range(plan.claims)]
+        peers = {
+            "TERCIO_SCHEDULER_ADDRESS": ",".join([replica.front.address for replica in replicas]),
+            "TERCIO_REGISTRY_ADDRESS": ",".join([replica.front.address for replica in registries]),
+        }
+        module = plan.scaling_module
+        scaling = [await _replica(module, plan, etcd, folder, stack, peers=peers) for _ in range(plan.scaling)]
         fleet = Fleet(
             etcd=etcd,
             store=store,
@@ -221,8 +241,9 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
             registries=tuple(registries),
             pools=tuple(pools),
             claims=tuple(claims),
+            scaling=tuple(scaling),
         )
-        for service in (SERVICE, REGISTRY, RESOURCES, CONFLICTS):
+        for service in (SERVICE, REGISTRY, RESOURCES, CONFLICTS, SCALING):
             following = asyncio.create_task(fleet.follow_leader(service))
             stack.push_async_callback(_end, following)
         await fleet.ready()
@@ -231,7 +252,13 @@ async def running_fleet(plan: FleetPlan, *, binary: Path, folder: Path) -> Async
 
 
 async def _replica(
-    module: str, plan: FleetPlan, etcd: EtcdCluster, folder: Path, stack: contextlib.AsyncExitStack
+    module: str,
+    plan: FleetPlan,
+    etcd: EtcdCluster,
+    folder: Path,
+    stack: contextlib.AsyncExitStack,
+    *,
+    peers: Mapping[str, str] = NO_PEERS,
 ) -> Replica:
     ways = [await stack.enter_async_context(Proxy(endpoint)) for endpoint in etcd.endpoints]
     front = await stack.enter_async_context(Proxy())
@@ -243,6 +270,8 @@ async def _replica(
         "TERCIO_REGISTRY__HEARTBEAT_INTERVAL_MS": str(BEAT_INTERVAL_MS),
         **holders.SETTINGS,
         **claimants.SETTINGS,
+        **scalers.SETTINGS,
+        **peers,
         **wall_clock.environment,
         **plan.environment,
     }

@@ -1,4 +1,4 @@
-"""The parts of a run whose clients hold what a service grants, of pools or claims, and the verdict on its history."""
+"""The parts of a run whose clients contend for what a service decides, and the verdict on its history."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ import grpc
 
 from tercio.api.conflicts.v1.claim_service_pb2_grpc import ClaimServiceStub
 from tercio.api.resources.v1.resource_service_pb2_grpc import ResourceServiceStub
+from tercio.api.scaling.v1.scaling_service_pb2_grpc import ScalingServiceStub
 from tercio.rpc.channels import Channels, Route
 from tercio.rpc.remote import Remote
 from tercio_common.testing.chaos.claimants import Claimants
-from tercio_common.testing.chaos.fleet import CONFLICTS, RESOURCES, Fleet, Replica
+from tercio_common.testing.chaos.fleet import CONFLICTS, RESOURCES, SCALING, Fleet, Replica
 from tercio_common.testing.chaos.holders import Holders
+from tercio_common.testing.chaos.scalers import STALE_MS, Scalers
 from tercio_common.testing.eventually import eventually
-from tercio_common.testing.history import Verdict, Violation, allocation_checks, claim_checks, judge, recorded
+from tercio_common.testing.history import (
+    Verdict,
+    Violation,
+    allocation_checks,
+    claim_checks,
+    judge,
+    recorded,
+    scaling_checks,
+)
 from tercio_common.testing.history.checks import Check
 
 
@@ -66,6 +76,14 @@ POOLS: Final = Kind(
     RESOURCES, ResourceServiceStub, Holders, allocation_checks, 24, "everything is released that holders held"
 )
 CLAIMS: Final = Kind(CONFLICTS, ClaimServiceStub, Claimants, claim_checks, 16, "every claim is released")
+CREW: Final = Kind(
+    SCALING,
+    ScalingServiceStub,
+    Scalers,
+    lambda: scaling_checks(stale_ms=STALE_MS),
+    3,
+    "the pool of agents is seen by the service that scales it",
+)
 
 
 class Holding:

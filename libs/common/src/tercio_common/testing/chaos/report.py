@@ -21,6 +21,7 @@ PROMISES: Final = {
     "G8": "a retry has no second effect",
     "G9": "a poison task stops",
     "G10": "watches are gapless",
+    "G11": "agents stay within bounds",
 }
 _SHOWN: Final = 10
 

@@ -16,7 +16,7 @@ import grpc
 from tercio import CallError, Client
 from tercio_common.testing.chaos.faults.catalogue import KINDS, chosen
 from tercio_common.testing.chaos.fleet import SERVICE, Fleet, FleetPlan, running_fleet
-from tercio_common.testing.chaos.holding import CLAIMS, POOLS, holding
+from tercio_common.testing.chaos.holding import CLAIMS, CREW, POOLS, holding
 from tercio_common.testing.chaos.liveness import watched_agents
 from tercio_common.testing.chaos.parts import Part
 from tercio_common.testing.chaos.report import Report, Tried, report_of
@@ -94,7 +94,7 @@ async def _parts(plan: Plan, fleet: Fleet, folder: Path) -> AsyncIterator[tuple[
     """Give what is done with the other services, which ends with the block."""
     async with contextlib.AsyncExitStack() as stack:
         parts: list[Part] = [await stack.enter_async_context(watched_agents(fleet, folder))]
-        for kind, replicas in ((POOLS, fleet.pools), (CLAIMS, fleet.claims)):
+        for kind, replicas in ((POOLS, fleet.pools), (CLAIMS, fleet.claims), (CREW, fleet.scaling)):
             if replicas:
                 part = holding(kind, fleet, replicas, folder, seed=plan.seed)
                 parts.append(await stack.enter_async_context(part))

@@ -18,7 +18,7 @@ from tercio_common.testing.chaos.schedule import Kind
 _PAUSE_MS: Final = round(2 * LEASE_TTL_S * 1000)
 """Twice the lease: the role is somebody else's by then."""
 _REPLICAS, _AGENTS, _ETCD, _NETWORK, _CLOCKS = "replicas", "agents", "etcd", "network", "clocks"
-_REGISTRIES, _BEATING, _POOLS, _CLAIMS = "registries", "beating agents", "pools", "claims"
+_REGISTRIES, _BEATING, _POOLS, _CLAIMS, _CREW = "registries", "beating agents", "pools", "claims", "crew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ _ALL: Final = (
         hold_ms=(200, 2000),
         make=lambda: network.Disturb(network.way_to_claims, Proxy.drop_replies),
     ),
+    *_of_leader("scaling", _CREW, processes.scaling_leader, network.ways_of_scaling_to_store),
     # Longer than its lease at times.
     FaultKind(name="silent-agent", subject=_BEATING, hold_ms=(1000, 4 * BEAT_INTERVAL_MS), make=SilentAgent),
     FaultKind(

@@ -44,6 +44,11 @@ def way_to_claims(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
     return ((fleet.claims_leader or rng.choice(fleet.claims)).front,)
 
 
+def ways_of_scaling_to_store(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
+    """Choose those of the scaling service that leads; any replica's while none does."""
+    return (fleet.scaling_leader or rng.choice(fleet.scaling)).ways_to_store
+
+
 def way_to_leader(fleet: Fleet, rng: random.Random) -> Sequence[Proxy]:
     """Choose the way to the leader, of agents, clients and other replicas; to any replica while there is none."""
     return ((fleet.leader or rng.choice(fleet.replicas)).front,)

@@ -38,6 +38,11 @@ def claims_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
     return (fleet.claims_leader or rng.choice(fleet.claims)).process
 
 
+def scaling_leader(fleet: Fleet, rng: random.Random) -> ChildProcess:
+    """Choose the scaling service that leads; any replica while none does."""
+    return (fleet.scaling_leader or rng.choice(fleet.scaling)).process
+
+
 def any_agent(fleet: Fleet, rng: random.Random) -> ChildProcess:
     """Choose any agent."""
     return rng.choice(fleet.agents)
