@@ -57,6 +57,7 @@ def test_a_family_names_all_of_its_kinds() -> None:
         "kill-registry",
         "kill-resources",
         "kill-conflicts",
+        "kill-scaling",
         "compact",
     ]
 
