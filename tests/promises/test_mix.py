@@ -22,7 +22,7 @@ IS_LONG = bool(os.environ.get("TERCIO_TEST_LONG"))
 _SHORT = Plan(seconds=12, seed=11, tasks=600)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_every_promise_holds_through_a_mix_of_faults(tmp_path: Path) -> None:
     report = await run_chaos(_SHORT, etcd=find_or_build(), folder=tmp_path)
     report.demand()
