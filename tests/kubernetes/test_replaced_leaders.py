@@ -115,7 +115,7 @@ async def pause_for_twice_its_lease(leader: ServerProcess, gate: Gate) -> None:
     leader.resume()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("harm", [kill, pause_for_twice_its_lease])
 @pytest.mark.parametrize(
     ("method", "path", "answer"),
@@ -175,7 +175,7 @@ async def stale_run(run: Run, seed: int, module: str) -> Sequence[Exchange]:
     return late
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_the_patch_of_a_leader_that_does_not_notice_reaches_the_api_server_and_is_refused(
     run: Run, seed: int
 ) -> None:
@@ -187,7 +187,7 @@ async def test_the_patch_of_a_leader_that_does_not_notice_reaches_the_api_server
     assert run.tasks.states == {TaskState.SUCCEEDED: run.tasks.submitted}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_nothing_of_a_leader_as_shipped_counts_after_it_was_replaced(run: Run, seed: int) -> None:
     late = await stale_run(run, seed, SCALING)
     assert {patch.status for patch in late} <= {409}
@@ -195,7 +195,7 @@ async def test_nothing_of_a_leader_as_shipped_counts_after_it_was_replaced(run: 
     assert run.tasks.states == {TaskState.SUCCEEDED: run.tasks.submitted}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_without_the_version_in_its_patch_the_stale_scale_shows(run: Run, seed: int) -> None:
     late = await stale_run(run, seed, "support.unfenced_scaling")
     assert [patch.status for patch in late][:1] == [200]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Final
 
-from support.kubernetes_objects import Namespace
-from support.simulated_agents import FINALIZER, TASK_TYPE
+from support.kubernetes_objects import Namespace, pod_template
+from support.simulated_agents import FINALIZER, POOL_LABEL, TASK_TYPE
 from tercio import Client, TaskHandle, TaskState
 from tercio.api.scaling.v1 import agent_pool_pb2, scaling_service_pb2
 from tercio.api.scaling.v1.scaling_service_pb2_grpc import ScalingServiceStub
@@ -30,19 +31,19 @@ class ScaledPools:
         self._namespace = namespace
         self._remote = Remote(Route(channels, address.split(",")), ScalingServiceStub)
 
-    async def apply(self, pool: str, *, least: int, most: int, drain_s: int) -> None:
-        """Make a Deployment, and declare a pool of its Pods."""
-        await self._namespace.make_deployment(
-            pool, replicas=least, finalizers=[FINALIZER], terminationGracePeriodSeconds=drain_s
-        )
-        declared = agent_pool_pb2.AgentPool(
-            pool_id=pool,
-            min_agents=least,
-            max_agents=most,
-            task_types=[TASK_TYPE],
-            deployment=agent_pool_pb2.AgentPool.Deployment(namespace=self._namespace.name, name=pool),
-        )
+    async def apply(self, pool: str, *, least: int, most: int, drain_s: int, driver: str = "deployment") -> None:
+        """Declare a pool of the Pods of a Deployment, which is made, or of single `pods`."""
+        declared = agent_pool_pb2.AgentPool(pool_id=pool, min_agents=least, max_agents=most, task_types=[TASK_TYPE])
         declared.drain_limit.FromSeconds(drain_s)
+        if driver == "pods":
+            template = pod_template(terminationGracePeriodSeconds=drain_s)
+            template["metadata"] = {"labels": {POOL_LABEL: pool}, "finalizers": [FINALIZER]}
+            declared.pods.namespace, declared.pods.template_json = self._namespace.name, json.dumps(template)
+        else:
+            await self._namespace.make_deployment(
+                pool, replicas=least, finalizers=[FINALIZER], terminationGracePeriodSeconds=drain_s
+            )
+            declared.deployment.namespace, declared.deployment.name = self._namespace.name, pool
         request = scaling_service_pb2.ApplyPoolRequest(request_id=uuid.uuid4().hex, pool=declared)
         await self._remote.unary(lambda stub: stub.ApplyPool, request)
         await self.scale(pool, least)

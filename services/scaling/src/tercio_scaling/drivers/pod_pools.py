@@ -95,6 +95,7 @@ class PodPool(NamedTuple):
                 "generateName": f"{_as_name(self.pool_id)[:_PREFIX_LENGTH]}-",
                 "labels": {**(metadata.get("labels") or {}), POOL_LABEL: self.pool_id, DRIVER_LABEL: DRIVER},
                 "annotations": {**(metadata.get("annotations") or {}), EPOCH_ANNOTATION: str(epoch)},
+                "finalizers": list(metadata.get("finalizers") or ()),
             },
             "spec": {**spec, "schedulingGates": gates},
         }
