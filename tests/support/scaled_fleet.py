@@ -74,7 +74,6 @@ class ScaledFleet:
 
     async def declare(self) -> None:
         """Apply the pool."""
-        quick = {"cooldown": _of(0), "window": _of(WINDOW_S), "sustained": _of(WINDOW_S), "wait_target": _of(0.1)}
         pool = agent_pool_pb2.AgentPool(
             pool_id=POOL,
             min_agents=LEAST,
@@ -83,7 +82,10 @@ class ScaledFleet:
             down_step=MOST,
             added=agent_pool_pb2.AgentPool.Added(name="ground", spec_json="{}"),
             drain_limit=_of(20),
-            **quick,
+            cooldown=_of(0),
+            window=_of(WINDOW_S),
+            sustained=_of(WINDOW_S),
+            wait_target=_of(0.1),
         )
         request = pb.ApplyPoolRequest(request_id=uuid.uuid4().hex, pool=pool)
         await self.remote.unary(lambda stub: stub.ApplyPool, request, timeout_s=_PATIENCE_S)
