@@ -167,7 +167,7 @@ def test_more_agents_come_while_much_waits_and_the_pool_says_why(processes: Proc
     pool = json.loads(runner.invoke(app, ["pool", "get", "dev", "--address", address, "-o", "json"]).stdout)
     assert (pool["min_agents"], pool["max_agents"], pool["status"]["desired_count"]) == (1, 2, 2)
     events = runner.invoke(app, ["scaling", "events", "--address", address]).stdout
-    assert "queue_depth" in events
+    assert "1 -> 2" in events
 
 
 def test_agents_of_an_earlier_start_leave_when_none_are_asked_for(processes: Processes, tmp_path: Path) -> None:
