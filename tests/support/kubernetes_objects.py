@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from tercio_common.testing.eventually import eventually
-from tercio_scaling.drivers.cluster import Cluster, Json
+from tercio_scaling.drivers.cluster import Cluster, Json, NotThere
 from tercio_scaling.drivers.kubernetes_settings import KubernetesSettings
 
 SIMULATED: Final = {"type": "kwok"}
@@ -101,7 +101,20 @@ async def own_namespace(kubeconfig: str) -> AsyncIterator[Namespace]:
         yield Namespace(cluster, name)
     finally:
         await cluster.ask("DELETE", f"/api/v1/namespaces/{name}")
+        await _release(Namespace(cluster, name))
         await cluster.close()
+
+
+async def _release(namespace: Namespace) -> None:
+    """Let every Pod go that a finalizer holds; from now on nobody makes another one."""
+
+    async def release(name: str) -> None:
+        with contextlib.suppress(NotThere):
+            path = f"{namespace.pods_path}/{name}"
+            await namespace.cluster.ask("PATCH", path, body={"metadata": {"finalizers": None}})
+
+    held = [name for name, pod in (await namespace.pods()).items() if pod["metadata"].get("finalizers")]
+    await namespace.cluster.each(release, held)
 
 
 async def has_simulated_nodes(kubeconfig: str) -> bool:

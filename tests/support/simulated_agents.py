@@ -64,12 +64,11 @@ class SimulatedAgents:
                             self._see(event["type"], event["object"])
 
     async def close(self) -> None:
-        """End every agent and let every Pod go."""
+        """End every agent; their Pods stay until the namespace goes."""
         running = [*self._ending.values(), *(task for _, task in self._agents.values())]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._namespace.cluster.each(self._release, list(await self._namespace.pods()))
 
     def _see(self, kind: str, pod: Json) -> None:
         name, told = pod["metadata"]["name"], "deletionTimestamp" in pod["metadata"]
