@@ -178,4 +178,6 @@ def test_agents_of_an_earlier_start_leave_when_none_are_asked_for(processes: Pro
     process.wait()
     _, address = processes.dev("--port", "0", "--data", data, log="two.log")
     runner = CliRunner()
-    eventually(lambda: runner.invoke(app, ["pool", "get", "dev", "--address", address]).exit_code == 3)
+    gone = ["pool", "get", "dev", "--address", address]
+    eventually(lambda: runner.invoke(app, gone).exit_code == 3, within_s=60)
+    assert not processes.says("two.log", "IMPOSTOR")

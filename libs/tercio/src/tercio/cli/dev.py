@@ -71,7 +71,7 @@ async def _serve(
     log_level: str,
     stop: asyncio.Event,
 ) -> None:
-    os.environ.setdefault("TERCIO_SCALING__LOCAL__AGENT_SECRET", _secret(path) if local.most else "")
+    os.environ.setdefault("TERCIO_SCALING__LOCAL__AGENT_SECRET", _secret(path))
     up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def announce(bound: int, health: int, metrics: int, services: Sequence[str]) -> None:
