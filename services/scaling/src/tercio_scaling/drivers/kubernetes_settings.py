@@ -20,6 +20,7 @@ class KubernetesSettings(Section):
     is found out by then, and until then the pools are looked at every interval all the same."""
     choice_ms: int = Field(default=500, ge=0, le=60_000)
     """From marking the Pods that are to leave to scaling their Deployment down, in ms, 0 to 1 min: its controller reads
-    marks and replicas by different ways, and on a busy machine one in twenty Pods was another one without that time."""
+    marks and replicas by different ways. Where programs wait for a core, one Pod in twenty is another one all the same.
+    """
     concurrency: int = Field(default=16, ge=1, le=256)
     """Calls about single Pods under way at once, 1 to 256: API servers slow a caller down that has hundreds."""
