@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from support.crew import Crew
 from tercio.api.scaling.v1 import agent_pool_pb2, scaling_event_pb2
 from tercio.api.scaling.v1 import scaling_service_pb2 as pb
 from tercio.api.scaling.v1.scaling_service_pb2_grpc import ScalingServiceStub
@@ -99,7 +100,10 @@ async def running_scaling(
     leads: bool = True,
     drivers: Drivers | None = None,
 ) -> AsyncIterator[Scaling]:
-    """Serve one replica; with `leads` from the moment at which it leads. It has no peers, so it sees nothing itself."""
+    """Serve one replica; with `leads` from the moment at which it leads.
+
+    It has no peers, so it sees nothing itself, and by default drivers that start nothing.
+    """
     service = app.build(
         Ports(
             clock=clock,
@@ -111,7 +115,7 @@ async def running_scaling(
             settings=settings or ScalingSettings(),
             peers=NO_PEERS,
         ),
-        drivers=drivers,
+        drivers=drivers or Crew(clock),
     )
     server = await start_server([service], settings=ServerSettings(port=0), clock=clock)
     service.host.address = f"127.0.0.1:{server.port}"

@@ -125,7 +125,8 @@ class Driver(Protocol):
     async def scale(self, target: Target, epoch: Epoch) -> View:
         """Ask for as many agents as the target says, in one write, and return what there is right after it.
 
-        When agents go, the victims go first; where that is only a wish the driver's page says so.
+        When agents go, the victims go first; where that is only a wish the driver's page says so. Whoever was named
+        before and is not any more stays: it is called for that alone, too.
 
         Raises:
             Fenced: a higher epoch was there before.

@@ -102,6 +102,7 @@ class _Pool:
         self._fenced = False
         self._silent = 0
         self._told: tuple[int, str] | None = None
+        self._named: frozenset[str] = frozenset()
 
     def is_at(self, row: PoolRow) -> bool:
         """Tell whether the pool is still where it was."""
@@ -155,10 +156,13 @@ class _Pool:
         victims = tuple([victim[0] for victim in target.victims if victim in there])
         # Whoever came since the decision was not chosen: the state, which will see it, chooses first.
         agents = max(target.agents, min(view.asked, len(staying) - len(victims)))
-        if view.asked == agents and not self._lacks(len(staying), agents):
+        # Whoever was named and stays after all must not be known as a victim when others leave.
+        spared = self._named.intersection([member.agent_id for member in staying]).difference(victims)
+        if view.asked == agents and not spared and not self._lacks(len(staying), agents):
             return
         asked = self._host.clock.boot_ms()
         view = await driver.scale(self._asked(agents, victims), self._host.epoch)
+        self._named = frozenset(victims)
         self._observing.take_view(self._row.pool_id, view, asked=asked)
         _log.info("scaled", pool=self._row.pool_id, agents=agents, victims=victims)
 
