@@ -141,7 +141,7 @@ async def test_a_leader_replaced_in_the_middle_of_a_scale_leaves_one_result(
     await run.end()
     assert run.violations() == []
     assert run.tasks.states == {TaskState.SUCCEEDED: run.tasks.submitted}
-    assert epoch_of(await run.namespace.deployment(POOL)) == term.epoch
+    assert epoch_of(await run.namespace.deployment(POOL)) >= term.epoch  # where all are slow, one more may have led
 
 
 async def stale_run(run: Run, seed: int, module: str) -> Sequence[Exchange]:

@@ -18,8 +18,8 @@ from tercio_scaling.drivers.protocol import Fenced, Target
 
 Make = Callable[..., DeploymentDriver]
 STALE, FRESH = Epoch(1, 10), Epoch(1, 20)
-
-
+_PATIENCE_MS = 60_000
+"""Longer than the other one's scale takes: the stale one still waits for the answer when it arrives."""
 _MARKS = 1
 """A scale reads the Deployment for its victims before it reads it for the patch."""
 
@@ -31,7 +31,7 @@ async def run(
     await namespace.make_deployment(replicas=4)
     victims = sorted(await namespace.running())
     target = Target("pool", {"namespace": namespace.name, "name": "agents"}, 9)
-    stale, fresh = deployments(), deployments()
+    stale, fresh = deployments(call_timeout_ms=_PATIENCE_MS), deployments()
     await stale.fence(target, STALE)
     proxy.do(gate, method, "/deployments/", after=after, times=1)
     scaling = asyncio.create_task(stale.scale(target, STALE))
