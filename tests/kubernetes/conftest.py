@@ -45,8 +45,8 @@ async def proxy(kubeconfig: str) -> AsyncIterator[ApiServerProxy]:
 
 @pytest.fixture
 async def settings(proxy: ApiServerProxy, tmp_path: Path) -> KubernetesSettings:
-    """Return settings that lead through the proxy, with short waits."""
-    return KubernetesSettings(kubeconfig=str(proxy.kubeconfig(tmp_path)), call_timeout_ms=2_000, watch_ms=5_000)
+    """Return settings that lead through the proxy, with short watches."""
+    return KubernetesSettings(kubeconfig=str(proxy.kubeconfig(tmp_path)), call_timeout_ms=15_000, watch_ms=5_000)
 
 
 @pytest.fixture
