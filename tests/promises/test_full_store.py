@@ -27,6 +27,7 @@ async def _fill_and_empty(folder: Path, *, module: str) -> list[Violation]:
         registries=0,
         pools=0,
         claims=0,
+        scaling=0,
         agents=0,
         module=module,
         quota_bytes=_QUOTA_BYTES,

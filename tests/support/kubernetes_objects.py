@@ -52,7 +52,10 @@ class Namespace:
     async def make_deployment(
         self, name: str = "agents", *, replicas: int = 0, finalizers: Sequence[str] = (), **template: Any
     ) -> None:
-        """Make a Deployment and wait until its Pods run; `template` is added to what their spec is."""
+        """Make a Deployment and wait until its Pods run and its controller says so: it writes no more then.
+
+        `template` is added to what the Pods' spec is.
+        """
         labels = {"app": name}
         pod = pod_template(**template)
         pod["metadata"] = {"labels": labels, "finalizers": list(finalizers)}
@@ -62,6 +65,11 @@ class Namespace:
         }
         await self.cluster.ask("POST", f"/apis/apps/v1/namespaces/{self.name}/deployments", body=body)
         await self.until_running(replicas, of=name)
+
+        async def is_settled() -> bool:
+            return bool((await self.deployment(name))["status"].get("readyReplicas", 0) == replicas)
+
+        await eventually(is_settled)
 
     async def deployment(self, name: str = "agents") -> Json:
         """Return a Deployment."""
