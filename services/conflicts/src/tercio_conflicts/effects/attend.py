@@ -13,6 +13,7 @@ import structlog
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
+from tercio_common.waiting import set_within
 from tercio_conflicts import dispute_metrics
 from tercio_conflicts.state.dispute_commands import Attend
 from tercio_conflicts.state.disputes import Attended
@@ -49,7 +50,7 @@ class Attending:
                     changed = await self._attend(host)
                     _show(host)
                     if not changed:
-                        await self._wait(host, every_ms)
+                        await set_within(self._wanted, every_ms, clock=host.clock)
             finally:
                 dispute_metrics.show((), decisions=0)
 
@@ -71,14 +72,6 @@ class Attending:
             dispute_metrics.FAILED_DETECTORS.labels(name).inc()
             _log.error("detector_failed", detector=name, error=error, effect="nothing ends that it might still see")
         return attended.changed
-
-    async def _wait(self, host: Host, every_ms: int) -> None:
-        waits = (asyncio.ensure_future(self._wanted.wait()), asyncio.ensure_future(host.clock.sleep_ms(every_ms)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 def _show(host: Host) -> None:

@@ -24,6 +24,7 @@ import structlog
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
+from tercio_common.waiting import set_within
 from tercio_resources import metrics
 from tercio_resources.effects.checkouts import Checkout, is_there
 from tercio_resources.effects.git import Git, GitError
@@ -62,13 +63,7 @@ class WorktreeKeeper:
             while True:
                 self._wanted.clear()
                 await term.look()
-                waking = asyncio.ensure_future(self._wanted.wait())
-                looking = asyncio.ensure_future(host.clock.sleep_ms(_LOOK_MS))
-                try:
-                    await asyncio.wait({waking, looking}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    waking.cancel()
-                    looking.cancel()
+                await set_within(self._wanted, _LOOK_MS, clock=host.clock)
         finally:
             await term.close()
             metrics.show_worktrees(())

@@ -59,7 +59,7 @@ class Target(NamedTuple):
     Attributes:
         pool_id: the pool.
         spec: the driver's own declared text, as parsed JSON. `local` takes `command` (a list of words), `deployment`
-            takes `namespace` and `deployment`, `pods` takes `namespace` and `template` (a Pod's labels and spec).
+            takes `namespace` and `name`, `pods` takes `namespace` and `template` (a Pod's labels and spec).
         agents: how many there are to be.
         victims: agent ids that are to be the ones that leave, the first first.
     """

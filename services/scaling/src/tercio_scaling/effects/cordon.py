@@ -25,7 +25,7 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
 from tercio_common.peers import Peers, note_refusal
-from tercio_scaling.effects.waiting import set_within
+from tercio_common.waiting import set_within
 from tercio_scaling.effects.watch_agents import AgentWatch
 from tercio_scaling.state.commands import ReportVictims, VictimOutcome, VictimReport
 from tercio_scaling.state.views import Cordon, cordons

@@ -17,8 +17,8 @@ from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
 from tercio_common.peers import Peers
+from tercio_common.waiting import set_within
 from tercio_scaling.drivers.protocol import View
-from tercio_scaling.effects.waiting import set_within
 from tercio_scaling.effects.watch_agents import AgentWatch
 from tercio_scaling.effects.watch_queues import watch_queues
 from tercio_scaling.state.commands import ObservePools

@@ -19,11 +19,11 @@ from tercio_common.background import run_for_ever
 from tercio_common.errors import Refusal
 from tercio_common.machine.calls import EFFECT
 from tercio_common.machine.host import Host
+from tercio_common.waiting import set_within
 from tercio_scaling.drivers import protocol
 from tercio_scaling.drivers.catalogue import Drivers
 from tercio_scaling.drivers.protocol import LEAVING, Driver, DriverError, Fenced, Refused, Unavailable, WriteConflict
 from tercio_scaling.effects.observe import Observing
-from tercio_scaling.effects.waiting import set_within
 from tercio_scaling.state.commands import ReportScaling
 from tercio_scaling.state.rows import EXTERNAL, PoolRow
 from tercio_scaling.state.views import Target, targets
